@@ -1,0 +1,159 @@
+//! How the API thread asks the control thread, and how it is answered.
+//!
+//! A bounded queue and a wake-up: the API thread never touches a child, and the
+//! control thread never waits for a client.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+
+use bardo_core::job::Answer;
+use bardo_core::service::{Failure, StateName};
+use bardo_core::spec::{GroupSpec, ServiceSpec};
+use bardo_core::time::WallTime;
+use bardo_core::{Command, ExitStatus, Pid};
+use bardo_sys::waker::Waker;
+use tokio::sync::oneshot;
+
+/// Most questions that wait for the control thread. One client asks one thing at a
+/// time, so this is the number of busy clients; more of them are told to wait.
+pub const QUESTIONS_MAX: usize = 1024;
+
+/// What a client wants from the control thread.
+#[derive(Debug)]
+pub enum Question {
+    /// Something that the core decides; answered with [`Reply::Answer`].
+    Command(Command),
+    /// How processes are; answered with [`Reply::Processes`] or
+    /// [`Reply::Answer`] with the refusal.
+    Processes(Selection),
+    /// The loaded configuration; answered with [`Reply::Groups`].
+    Groups,
+    /// Write to a process's standard input; answered with [`Reply::Stdin`].
+    Stdin {
+        /// Its group.
+        group: Arc<str>,
+        /// Its name.
+        name: Arc<str>,
+        /// What to write.
+        bytes: Vec<u8>,
+    },
+    /// Empty the main log, or the logs of one process; answered with
+    /// [`Reply::Answer`] (`Done`, or why not).
+    ClearLog(Selection),
+}
+
+/// Which processes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// The supervisor itself (its main log).
+    Main,
+    /// One, by group and process name.
+    Process(Arc<str>, Arc<str>),
+    /// All.
+    All,
+}
+
+/// What the control thread answers.
+#[derive(Debug)]
+pub enum Reply {
+    /// What the core answered.
+    Answer(Answer),
+    /// How processes are, sorted by group name, then process name.
+    Processes(Vec<ProcessView>),
+    /// The loaded configuration's groups in start order, and for each whether it is
+    /// up.
+    Groups(Vec<(Arc<GroupSpec>, bool)>),
+    /// What became of bytes for a process's standard input.
+    Stdin(Result<(), StdinRefusal>),
+}
+
+/// Why nothing was written to a standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StdinRefusal {
+    /// There is no such process.
+    NoSuchName,
+    /// It does not run, or is being stopped.
+    NotRunning,
+    /// Its standard input is closed or not a pipe of ours.
+    Closed,
+    /// Everything is being stopped.
+    ShuttingDown,
+}
+
+/// How one process is.
+#[derive(Debug, Clone)]
+pub struct ProcessView {
+    /// Its group.
+    pub group: Arc<GroupSpec>,
+    /// What was asked for.
+    pub spec: Arc<ServiceSpec>,
+    /// What it is doing.
+    pub state: StateName,
+    /// Its process.
+    pub pid: Option<Pid>,
+    /// When its last start began.
+    pub started: Option<WallTime>,
+    /// When it last ended.
+    pub stopped: Option<WallTime>,
+    /// How it last ended.
+    pub exit: Option<ExitStatus>,
+    /// What went wrong last.
+    pub failure: Option<Failure>,
+    /// The file its standard output goes to.
+    pub stdout_log: Option<Arc<str>>,
+    /// The file its standard error goes to.
+    pub stderr_log: Option<Arc<str>>,
+}
+
+/// A question and where its answer goes.
+#[derive(Debug)]
+pub struct Request {
+    /// What is asked.
+    pub question: Question,
+    /// Where the answer goes. A client that has gone away does not matter.
+    pub reply: oneshot::Sender<Reply>,
+}
+
+/// Why a question got no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// Too many questions wait already.
+    #[error("the supervisor is busy: too many requests are waiting")]
+    Busy,
+    /// The control thread has ended.
+    #[error("the supervisor is ending")]
+    Ended,
+}
+
+/// The API thread's end.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    questions: SyncSender<Request>,
+    wake: Arc<Waker>,
+}
+
+/// Makes the queue: the API thread's end and the control thread's.
+#[must_use]
+pub fn channel(wake: Arc<Waker>) -> (Clients, Receiver<Request>) {
+    let (questions, receiver) = sync_channel(QUESTIONS_MAX);
+    (Clients { questions, wake }, receiver)
+}
+
+impl Clients {
+    /// Asks and waits for the answer, which for a start or a stop may take as long
+    /// as the program does.
+    ///
+    /// # Errors
+    /// When the queue is full or the control thread has ended.
+    pub async fn ask(&self, question: Question) -> Result<Reply, AskError> {
+        let (reply, answer) = oneshot::channel();
+        self.questions
+            .try_send(Request { question, reply })
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) => AskError::Busy,
+                TrySendError::Disconnected(_) => AskError::Ended,
+            })?;
+        self.wake.wake();
+        answer.await.map_err(|_| AskError::Ended)
+    }
+}

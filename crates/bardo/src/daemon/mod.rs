@@ -1,0 +1,3 @@
+//! The supervisor process: three threads around one core.
+
+pub mod clients;

@@ -1,0 +1,5 @@
+//! The program; everything is in the library of the same name.
+
+#![forbid(unsafe_code)]
+
+fn main() {}

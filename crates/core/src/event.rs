@@ -1,0 +1,34 @@
+//! What event listeners are told, and nothing else.
+
+use std::sync::Arc;
+
+use crate::id::{Pid, ServiceId};
+use crate::service::StateName;
+
+/// Something that event listeners may have subscribed to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A process went from one state to another.
+    ProcessState {
+        /// Which.
+        service: ServiceId,
+        /// The state it left.
+        from: StateName,
+        /// The state it is in.
+        to: StateName,
+        /// Its process, where it has one.
+        pid: Option<Pid>,
+        /// Failed starts in a row.
+        tries: u32,
+        /// Whether an exit was expected; false for everything else.
+        expected: bool,
+    },
+    /// Work begins: the groups of the configuration are there.
+    SupervisorRunning,
+    /// The end, or a restart, has begun.
+    SupervisorStopping,
+    /// A group was added.
+    GroupAdded(Arc<str>),
+    /// A group was removed.
+    GroupRemoved(Arc<str>),
+}

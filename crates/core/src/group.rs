@@ -1,0 +1,43 @@
+//! Groups and the order in which their members start and stop.
+
+use std::sync::Arc;
+
+use crate::id::ServiceId;
+use crate::spec::GroupSpec;
+
+/// A group that is up: its spec, and its members' places in the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// What was asked for.
+    pub spec: Arc<GroupSpec>,
+    /// Its members, in the order of the spec.
+    pub members: Vec<ServiceId>,
+}
+
+impl Group {
+    /// Its members by ascending priority, equal ones in the order of the spec: the
+    /// order in which clients' commands reach them. When the group is first
+    /// started its members come in the order of the spec instead: Supervisor
+    /// ignores their priority then.
+    #[must_use]
+    pub fn by_priority(&self) -> Vec<ServiceId> {
+        let mut members: Vec<(i64, ServiceId)> = self
+            .spec
+            .services
+            .iter()
+            .zip(&self.members)
+            .map(|(service, id)| (service.program.priority, *id))
+            .collect();
+        members.sort_by_key(|(priority, _)| *priority);
+        members.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+/// The places of `groups` by ascending priority, equal ones in the order in which
+/// they were added. Groups start in this order and stop in the reverse one.
+#[must_use]
+pub fn start_order(groups: &[Group]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..groups.len()).collect();
+    order.sort_by_key(|index| groups[*index].spec.priority);
+    order
+}

@@ -1,0 +1,175 @@
+//! What must survive the supervisor, as plain values.
+//!
+//! Every change of the table is a [`Record`]; applied in order to an empty
+//! [`Snapshot`] they give the table back. The daemon writes records to its
+//! journal and the simulator keeps them in a list: the core does not care.
+
+use std::sync::Arc;
+
+use crate::group::Group;
+use crate::id::{ExitSequence, Generation, Pid, ServiceId};
+use crate::input::Mood;
+use crate::service::{Failure, Goal, Role, Service, State};
+use crate::spec::{Configuration, GroupSpec};
+use crate::status::ExitStatus;
+use crate::time::{Instant, WallTime};
+
+/// One change of the table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Record {
+    /// A configuration was loaded; groups are added from it.
+    Loaded(Configuration),
+    /// A group was added, its members at these places.
+    GroupAdded(Group),
+    /// The group of this name was removed.
+    GroupRemoved(Arc<str>),
+    /// A service is now like this.
+    Service(ServiceRecord),
+    /// The supervisor works or ends.
+    Mood(Mood),
+    /// When everything has stopped, this is begun.
+    Replacement(Option<Configuration>),
+}
+
+/// All of a service that its spec does not say. It is copied, never allocated:
+/// one is made on the restart path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceRecord {
+    /// Its place in the table.
+    pub id: ServiceId,
+    /// The part it plays.
+    pub role: Role,
+    /// What is wanted.
+    pub goal: Goal,
+    /// What it is doing.
+    pub state: State,
+    /// Its present or last life.
+    pub generation: Generation,
+    /// Its process.
+    pub pid: Option<Pid>,
+    /// Failed starts in a row.
+    pub failures: u32,
+    /// When its last start began.
+    pub started: Option<WallTime>,
+    /// When it last ended.
+    pub stopped: Option<WallTime>,
+    /// How it last ended.
+    pub exit: Option<ExitStatus>,
+    /// What went wrong last.
+    pub failure: Option<Failure>,
+    /// The keeper's last exit record that was taken for it.
+    pub exit_sequence: ExitSequence,
+    /// When the main log next says that a client waits for its stop.
+    pub stop_report_at: Option<Instant>,
+}
+
+impl From<&Service> for ServiceRecord {
+    fn from(service: &Service) -> Self {
+        Self {
+            id: service.id,
+            role: service.role,
+            goal: service.goal,
+            state: service.state,
+            generation: service.generation,
+            pid: service.pid,
+            failures: service.failures,
+            started: service.started,
+            stopped: service.stopped,
+            exit: service.exit,
+            failure: service.failure,
+            exit_sequence: service.exit_sequence,
+            stop_report_at: service.stop_report_at,
+        }
+    }
+}
+
+impl ServiceRecord {
+    /// Brings a service to the recorded condition.
+    pub(crate) fn restore(self, service: &mut Service) {
+        service.role = self.role;
+        service.goal = self.goal;
+        service.state = self.state;
+        service.generation = self.generation;
+        service.pid = self.pid;
+        service.failures = self.failures;
+        service.started = self.started;
+        service.stopped = self.stopped;
+        service.exit = self.exit;
+        service.failure = self.failure;
+        service.exit_sequence = self.exit_sequence;
+        // Whoever waited is gone.
+        service.stop_report_at = None;
+    }
+}
+
+/// A place of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Place {
+    /// The last life that began here. It outlives the service, so that a place
+    /// that is used again never gives two lives the same name.
+    pub generation: Generation,
+    /// Who is there; `None` for nobody.
+    pub service: Option<ServiceRecord>,
+}
+
+/// The whole table, as records have left it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Snapshot {
+    /// What groups are added from.
+    pub loaded: Configuration,
+    /// The groups that are there, in the order in which they were added.
+    pub groups: Vec<Group>,
+    /// The places of the table.
+    pub places: Vec<Place>,
+    /// Whether the supervisor works or ends; `None` before anything was recorded.
+    pub mood: Option<Mood>,
+    /// What is begun when everything has stopped.
+    pub replacement: Option<Configuration>,
+}
+
+impl Snapshot {
+    /// Takes in one record.
+    pub fn apply(&mut self, record: Record) {
+        match record {
+            Record::Loaded(configuration) => self.loaded = configuration,
+            Record::GroupAdded(group) => {
+                self.remove_group(&group.spec);
+                self.groups.push(group);
+            }
+            Record::GroupRemoved(name) => {
+                if let Some(group) = self.groups.iter().find(|group| group.spec.name == name) {
+                    let spec = Arc::clone(&group.spec);
+                    self.remove_group(&spec);
+                }
+            }
+            Record::Service(service) => {
+                let index = service.id.0 as usize;
+                if index >= self.places.len() {
+                    self.places.resize(index + 1, Place::default());
+                }
+                let generation = service.generation;
+                self.places[index] = Place {
+                    generation,
+                    service: Some(service),
+                };
+            }
+            Record::Mood(mood) => self.mood = Some(mood),
+            Record::Replacement(configuration) => self.replacement = configuration,
+        }
+    }
+
+    fn remove_group(&mut self, spec: &GroupSpec) {
+        let Some(place) = self
+            .groups
+            .iter()
+            .position(|group| group.spec.name == spec.name)
+        else {
+            return;
+        };
+        for member in self.groups.remove(place).members {
+            if let Some(place) = self.places.get_mut(member.0 as usize) {
+                place.service = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The one loop: gather, decide, act.
+
+use crate::action::{Action, Actions};
+use crate::input::Input;
+use crate::supervisor::Supervisor;
+use crate::time::{Instant, Now};
+
+/// What the loop turns in: the machine, or the simulator's idea of one.
+pub trait World {
+    /// The time.
+    fn now(&mut self) -> Now;
+
+    /// Waits until something has happened or `deadline` has come, and adds what
+    /// has happened to `inputs`. The only place that may block.
+    fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>);
+
+    /// Writes down every change since the last call. No action that follows from
+    /// a change is performed before this returns.
+    fn record(&mut self, supervisor: &mut Supervisor);
+
+    /// Does one thing; what is known of its result at once is the next input.
+    fn perform(&mut self, supervisor: &Supervisor, action: Action) -> Option<Input>;
+}
+
+/// Turns the crank until the supervisor has finished.
+pub fn run(supervisor: &mut Supervisor, world: &mut impl World) {
+    let mut inputs = Vec::new();
+    let mut actions = Actions::default();
+    while !supervisor.is_finished() {
+        world.wait(supervisor.deadline(), &mut inputs);
+        turn(supervisor, world, &mut inputs, &mut actions);
+    }
+}
+
+/// One turn: takes all that has happened, decides all, then acts. What happened
+/// is taken before deadlines are looked at, so an exit that is already known is
+/// never answered with a kill.
+pub fn turn(
+    supervisor: &mut Supervisor,
+    world: &mut impl World,
+    inputs: &mut Vec<Input>,
+    actions: &mut Actions,
+) {
+    let now = world.now();
+    for input in inputs.drain(..) {
+        supervisor.step(now, input, actions);
+    }
+    if supervisor
+        .deadline()
+        .is_some_and(|deadline| deadline <= now.instant)
+    {
+        supervisor.step(now, Input::Timeout, actions);
+    }
+    world.record(supervisor);
+    while let Some(action) = actions.pop() {
+        if let Some(outcome) = world.perform(supervisor, action) {
+            supervisor.step(world.now(), outcome, actions);
+            world.record(supervisor);
+        }
+    }
+}

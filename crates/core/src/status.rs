@@ -1,0 +1,83 @@
+//! How a process ended, and why one could not be started.
+
+use crate::signal::Signal;
+
+/// How a process ended, as the keeper recorded it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitStatus {
+    /// It called `exit` with this code.
+    Code(u8),
+    /// A signal ended it; `core` says whether a core file was written.
+    Signal {
+        /// The signal.
+        signal: Signal,
+        /// Whether the kernel dumped core.
+        core: bool,
+    },
+    /// It is gone, and nobody can say how: its keeper died before it.
+    Unknown,
+}
+
+impl ExitStatus {
+    /// The status as `wait` reports it on Linux.
+    #[must_use]
+    pub fn from_wait_status(status: i32) -> Self {
+        if status & 0x7f == 0 {
+            return Self::Code(u8::try_from((status >> 8) & 0xff).unwrap_or(u8::MAX));
+        }
+        Signal::from_number(i64::from(status & 0x7f)).map_or(Self::Unknown, |signal| Self::Signal {
+            signal,
+            core: status & 0x80 != 0,
+        })
+    }
+
+    /// The exit code, or -1 for every other ending, as Supervisor counts.
+    #[must_use]
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Code(code) => i32::from(code),
+            Self::Signal { .. } | Self::Unknown => -1,
+        }
+    }
+}
+
+/// Why an instance never ran its program. The texts belong to the faces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpawnError {
+    /// The command line cannot be split into words: a quote is not closed.
+    NoClosingQuotation,
+    /// The command line cannot be split into words: it ends in a backslash.
+    NoEscapedCharacter,
+    /// There is no word in the command line.
+    Empty,
+    /// No file of that name, as given or along the search path.
+    NotFound,
+    /// The file is a directory.
+    IsDirectory,
+    /// Nobody may execute the file.
+    NotExecutable,
+    /// Somebody may execute the file, but not we.
+    NotPermitted,
+    /// The kernel gave no descriptor or pipe; the number is the errno.
+    Pipes(i32),
+    /// The kernel made no process; the number is the errno.
+    Clone(i32),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_statuses_are_read_as_linux_writes_them() {
+        assert_eq!(ExitStatus::from_wait_status(7 << 8), ExitStatus::Code(7));
+        let killed = ExitStatus::Signal {
+            signal: Signal::KILL,
+            core: false,
+        };
+        assert_eq!(ExitStatus::from_wait_status(9), killed);
+        let aborted = ExitStatus::from_wait_status(6 | 0x80);
+        assert!(matches!(aborted, ExitStatus::Signal { core: true, .. }));
+        assert_eq!(aborted.code(), -1);
+    }
+}

@@ -1,0 +1,776 @@
+//! The whole table: groups, services, clients that wait, and the order of things.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::{Action, Actions, Notice};
+use crate::event::Event;
+use crate::group::{Group, start_order};
+use crate::id::{Generation, ServiceId, Ticket};
+use crate::input::{Input, Mood};
+use crate::job::{self, Answer, Command, Job, Outcome, Refusal, Target, Verb, Wait};
+use crate::reconcile::{Difference, Scope};
+use crate::record::{Place, Record, ServiceRecord, Snapshot};
+use crate::service::{Service, StateName, Stimulus};
+use crate::signal::Signal;
+use crate::spec::{Configuration, GroupSpec, Reach};
+use crate::time::{Instant, Now};
+use crate::timers::Timers;
+
+/// How often the main log says whom the end waits for.
+pub const DEATH_REPORT_EVERY: Duration = Duration::from_secs(3);
+
+/// Everything a supervisor knows and decides.
+#[derive(Debug)]
+pub struct Supervisor {
+    mood: Mood,
+    loaded: Configuration,
+    replacement: Option<Configuration>,
+    groups: Vec<Group>,
+    services: Vec<Option<Service>>,
+    /// The last life that began at each place, also when nobody is there now.
+    generations: Vec<Generation>,
+    jobs: Vec<Job>,
+    timers: Timers,
+    death_report_at: Option<Instant>,
+    winding: Option<Winding>,
+    finished: bool,
+    changes: Changes,
+}
+
+/// How far the end has come. It can be found out from the table at any time, and
+/// is kept only so that it need not be at every exit.
+#[derive(Debug)]
+struct Winding {
+    /// The places of the groups that are left, the next one last.
+    groups: Vec<usize>,
+    /// Whether the next one has been told.
+    told: bool,
+    /// Its first member that was not yet seen stopped.
+    member: usize,
+}
+
+/// What has changed since the last time records were taken.
+#[derive(Debug, Default)]
+struct Changes {
+    /// Changes of the table as a whole, in order.
+    table: Vec<TableChange>,
+    /// Services that were stepped, each once.
+    services: Vec<ServiceId>,
+    /// Whether a service is in `services`, by place.
+    marked: Vec<bool>,
+}
+
+#[derive(Debug)]
+enum TableChange {
+    Loaded,
+    GroupAdded(Arc<str>),
+    GroupRemoved(Arc<str>),
+    Mood,
+    Replacement,
+}
+
+impl Default for Supervisor {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Supervisor {
+    /// An empty table that works.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            mood: Mood::Running,
+            loaded: Configuration::default(),
+            replacement: None,
+            groups: Vec::new(),
+            services: Vec::new(),
+            generations: Vec::new(),
+            jobs: Vec::new(),
+            timers: Timers::default(),
+            death_report_at: None,
+            winding: None,
+            finished: false,
+            changes: Changes::default(),
+        }
+    }
+
+    /// The table that a predecessor's records describe. Nothing is decided yet:
+    /// tell it what became of the processes, then [`Input::Resume`].
+    #[must_use]
+    pub fn recover(snapshot: Snapshot) -> Self {
+        let mut supervisor = Self::new();
+        supervisor.mood = snapshot.mood.unwrap_or(Mood::Running);
+        supervisor.loaded = snapshot.loaded;
+        supervisor.replacement = snapshot.replacement;
+        supervisor
+            .services
+            .resize_with(snapshot.places.len(), || None);
+        supervisor.generations = snapshot
+            .places
+            .iter()
+            .map(|place| place.generation)
+            .collect();
+        for group in snapshot.groups {
+            for (spec, id) in group.spec.services.iter().zip(&group.members) {
+                let place = snapshot
+                    .places
+                    .get(id.0 as usize)
+                    .copied()
+                    .unwrap_or_default();
+                let name = Arc::clone(&group.spec.name);
+                let mut service = Service::new(*id, place.generation, name, Arc::clone(spec));
+                if let Some(record) = place.service {
+                    record.restore(&mut service);
+                }
+                supervisor.place(service);
+            }
+            supervisor.groups.push(group);
+        }
+        supervisor
+    }
+
+    /// Takes in what has happened and says what to do.
+    pub fn step(&mut self, now: Now, input: Input, actions: &mut Actions) {
+        match input {
+            Input::Begin(configuration) => self.begin(now, configuration, actions),
+            Input::Resume => self.resume(now, actions),
+            Input::Found {
+                service,
+                generation,
+                found,
+            } => {
+                self.stir(now, service, Stimulus::Found(generation, found), actions);
+            }
+            Input::Command { ticket, command } => self.command(now, ticket, command, actions),
+            Input::Spawned {
+                service,
+                generation,
+                pid,
+            } => {
+                self.spawned(now, service, Stimulus::Spawned(generation, pid), actions);
+            }
+            Input::Executed {
+                service,
+                generation,
+            } => {
+                self.stir(now, service, Stimulus::Executed(generation), actions);
+            }
+            Input::SpawnFailed {
+                service,
+                generation,
+                error,
+            } => {
+                self.stir(
+                    now,
+                    service,
+                    Stimulus::SpawnFailed(generation, error),
+                    actions,
+                );
+            }
+            Input::Exited {
+                service,
+                generation,
+                status,
+                sequence,
+            } => {
+                self.stir(
+                    now,
+                    service,
+                    Stimulus::Exited(generation, status, sequence),
+                    actions,
+                );
+            }
+            Input::Signalled {
+                service,
+                generation,
+            } => {
+                self.stir(now, service, Stimulus::Signalled(generation), actions);
+            }
+            Input::SignalFailed {
+                service,
+                generation,
+                signal,
+                errno,
+            } => {
+                self.stir(
+                    now,
+                    service,
+                    Stimulus::SignalFailed(generation, signal, errno),
+                    actions,
+                );
+            }
+            Input::Replace(configuration) => self.replace(now, configuration, actions),
+            Input::Shutdown => self.shut_down(now, actions),
+            Input::Timeout => self.timeout(now, actions),
+        }
+        if self.mood != Mood::Running {
+            self.wind_down(now, actions);
+        }
+    }
+
+    /// Hands out every change since the last call, in an order in which
+    /// [`Snapshot::apply`] gives the same table.
+    pub fn take_records(&mut self, mut write: impl FnMut(Record)) {
+        for change in self.changes.table.drain(..) {
+            match change {
+                TableChange::Loaded => write(Record::Loaded(self.loaded.clone())),
+                TableChange::GroupAdded(name) => {
+                    if let Some(group) = self.groups.iter().find(|group| group.spec.name == name) {
+                        write(Record::GroupAdded(group.clone()));
+                    }
+                }
+                TableChange::GroupRemoved(name) => write(Record::GroupRemoved(name)),
+                TableChange::Mood => write(Record::Mood(self.mood)),
+                TableChange::Replacement => write(Record::Replacement(self.replacement.clone())),
+            }
+        }
+        for id in self.changes.services.drain(..) {
+            self.changes.marked[id.0 as usize] = false;
+            if let Some(Some(service)) = self.services.get(id.0 as usize) {
+                write(Record::Service(ServiceRecord::from(service)));
+            }
+        }
+    }
+
+    /// The whole table, for compaction: records taken before it add nothing.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            loaded: self.loaded.clone(),
+            groups: self.groups.clone(),
+            places: self.places().collect(),
+            mood: Some(self.mood),
+            replacement: self.replacement.clone(),
+        }
+    }
+
+    /// When [`Input::Timeout`] is due, if ever.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let first = self.timers.first().map(|(deadline, _)| deadline);
+        match (first, self.death_report_at) {
+            (Some(first), Some(report)) => Some(first.min(report)),
+            (first, report) => first.or(report),
+        }
+    }
+
+    /// Whether everything has stopped and the loop may end.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whether it works or ends.
+    #[must_use]
+    pub fn mood(&self) -> Mood {
+        self.mood
+    }
+
+    /// What groups are added from.
+    #[must_use]
+    pub fn loaded(&self) -> &Configuration {
+        &self.loaded
+    }
+
+    /// The groups that are there, in the order in which they were added.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        &self.groups
+    }
+
+    /// The service at a place.
+    #[must_use]
+    pub fn service(&self, id: ServiceId) -> Option<&Service> {
+        self.services.get(id.0 as usize)?.as_ref()
+    }
+
+    /// All services, by place.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.services.iter().flatten()
+    }
+
+    fn places(&self) -> impl Iterator<Item = Place> {
+        self.services
+            .iter()
+            .zip(&self.generations)
+            .map(|(service, generation)| Place {
+                generation: service
+                    .as_ref()
+                    .map_or(*generation, |service| service.generation),
+                service: service.as_ref().map(ServiceRecord::from),
+            })
+    }
+
+    // First start, reload and update.
+
+    fn begin(&mut self, now: Now, configuration: Configuration, actions: &mut Actions) {
+        let difference = self.load(configuration);
+        for name in difference.added {
+            if let Some(spec) = self.loaded.group(&name).cloned() {
+                self.add_group(spec, actions);
+            }
+        }
+        actions.push(Action::Event(Event::SupervisorRunning));
+        for index in start_order(&self.groups) {
+            self.autostart(now, index, actions);
+        }
+    }
+
+    fn load(&mut self, configuration: Configuration) -> Difference {
+        self.loaded = configuration;
+        self.changes.table.push(TableChange::Loaded);
+        Difference::between(self.groups.iter().map(|group| &group.spec), &self.loaded)
+    }
+
+    fn add_group(&mut self, spec: Arc<GroupSpec>, actions: &mut Actions) {
+        let mut members = Vec::with_capacity(spec.services.len());
+        let mut free = 0;
+        for service in &spec.services {
+            while self.services.get(free).is_some_and(Option::is_some) {
+                free += 1;
+            }
+            let id = ServiceId(u32::try_from(free).expect("a table of 2^32 services has no room"));
+            members.push(id);
+            let generation = self.generations.get(free).copied().unwrap_or_default();
+            let name = Arc::clone(&spec.name);
+            self.place(Service::new(id, generation, name, Arc::clone(service)));
+            self.mark(id);
+            actions.push(Action::Added(id));
+        }
+        let name = Arc::clone(&spec.name);
+        self.groups.push(Group { spec, members });
+        self.changes
+            .table
+            .push(TableChange::GroupAdded(Arc::clone(&name)));
+        actions.push(Action::Event(Event::GroupAdded(name)));
+    }
+
+    fn autostart(&mut self, now: Now, group: usize, actions: &mut Actions) {
+        for id in self.groups[group].members.clone() {
+            if self
+                .service(id)
+                .is_some_and(|service| service.spec.program.autostart)
+            {
+                self.stir(now, id, Stimulus::Start, actions);
+            }
+        }
+    }
+
+    fn remove_group(&mut self, index: usize, actions: &mut Actions) {
+        let group = self.groups.remove(index);
+        for id in &group.members {
+            actions.push(Action::Removed(*id));
+        }
+        let name = Arc::clone(&group.spec.name);
+        self.changes
+            .table
+            .push(TableChange::GroupRemoved(Arc::clone(&name)));
+        actions.push(Action::Event(Event::GroupRemoved(name)));
+        self.winding = None;
+        for id in group.members {
+            self.timers.set(id.0, None);
+            if let Some(service) = self.services[id.0 as usize].take() {
+                self.generations[id.0 as usize] = service.generation;
+            }
+        }
+    }
+
+    fn reconcile(&mut self, now: Now, scope: &Scope, actions: &mut Actions) -> Answer {
+        match scope {
+            Scope::Add(name) => {
+                if self.groups.iter().any(|group| group.spec.name == *name) {
+                    return Answer::Refused(Refusal::AlreadyAdded);
+                }
+                let Some(spec) = self.loaded.group(name).cloned() else {
+                    return Answer::Refused(Refusal::NoSuchName);
+                };
+                self.add_group(spec, actions);
+                self.autostart(now, self.groups.len() - 1, actions);
+            }
+            Scope::Remove(name) => {
+                let found = self
+                    .groups
+                    .iter()
+                    .position(|group| group.spec.name == *name);
+                let Some(index) = found else {
+                    return Answer::Refused(Refusal::NoSuchName);
+                };
+                if self.unstopped(&self.groups[index]).next().is_some() {
+                    return Answer::Refused(Refusal::StillRunning);
+                }
+                self.remove_group(index, actions);
+            }
+        }
+        Answer::Done
+    }
+
+    // Clients.
+
+    fn command(&mut self, now: Now, ticket: Ticket, command: Command, actions: &mut Actions) {
+        let answer = match command {
+            _ if self.mood != Mood::Running => Some(Answer::Refused(Refusal::ShuttingDown)),
+            Command::Act { verb, target, wait } => {
+                self.act(now, ticket, verb, &target, wait, actions)
+            }
+            Command::Load(configuration) => Some(Answer::Difference(self.load(configuration))),
+            Command::Reconcile(scope) => Some(self.reconcile(now, &scope, actions)),
+            Command::Look => Some(Answer::Table),
+            Command::Shutdown => {
+                self.shut_down(now, actions);
+                Some(Answer::Done)
+            }
+            Command::Restart => Some(Answer::Done),
+        };
+        if let Some(answer) = answer {
+            actions.push(Action::Answer { ticket, answer });
+        }
+    }
+
+    fn act(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        verb: Verb,
+        target: &Target,
+        wait: Wait,
+        actions: &mut Actions,
+    ) -> Option<Answer> {
+        let Some(candidates) = self.select(target) else {
+            return Some(Answer::Refused(Refusal::NoSuchName));
+        };
+        let single = matches!(target, Target::Process(..));
+        let mut job = Job {
+            ticket,
+            verb,
+            wait,
+            single,
+            waiting: Vec::new(),
+            outcomes: Vec::new(),
+        };
+        for id in candidates {
+            let Some(state) = self.service(id).map(Service::state_name) else {
+                continue;
+            };
+            match job::refusal(state, verb) {
+                // Of many, those that it does not apply to are passed over.
+                Some(_) if !single => {}
+                Some(refusal) => return Some(Answer::Refused(refusal)),
+                None => {
+                    job.waiting.push(id);
+                    self.apply(now, id, verb, wait, actions);
+                }
+            }
+        }
+        if job.waiting.is_empty() {
+            return Some(job.answer());
+        }
+        let touched = job.waiting.clone();
+        self.jobs.push(job);
+        for id in touched {
+            self.settle_jobs(id, actions);
+        }
+        None
+    }
+
+    fn apply(&mut self, now: Now, id: ServiceId, verb: Verb, wait: Wait, actions: &mut Actions) {
+        match verb {
+            Verb::Start => self.stir(now, id, Stimulus::Start, actions),
+            Verb::Stop => {
+                self.stir(now, id, Stimulus::Stop, actions);
+                if wait == Wait::Done
+                    && let Some(Some(service)) = self.services.get_mut(id.0 as usize)
+                    && service.state_name() == StateName::Stopping
+                {
+                    service.report_stop(now, actions);
+                    self.timers.set(id.0, self.deadline_of(id));
+                }
+            }
+            Verb::Signal(signal) => self.signal(id, signal, actions),
+        }
+    }
+
+    /// A client's signal goes to the process alone, never to its group.
+    fn signal(&mut self, id: ServiceId, signal: Signal, actions: &mut Actions) {
+        if let Some(service) = self.service(id)
+            && let Some(pid) = service.pid
+        {
+            let generation = service.generation;
+            actions.push(Action::Notice(Notice::Signalling {
+                service: id,
+                pid,
+                signal,
+            }));
+            let reach = Reach::Process;
+            actions.push(Action::Signal {
+                service: id,
+                generation,
+                signal,
+                reach,
+            });
+        }
+    }
+
+    /// The services a target names, in the order in which a command reaches them.
+    fn select(&self, target: &Target) -> Option<Vec<ServiceId>> {
+        match target {
+            Target::Process(group, name) => {
+                let group = self.groups.iter().find(|there| there.spec.name == *group)?;
+                let member = group
+                    .spec
+                    .services
+                    .iter()
+                    .position(|there| there.name == *name)?;
+                Some(vec![group.members[member]])
+            }
+            Target::Group(name) => {
+                let group = self.groups.iter().find(|group| group.spec.name == *name)?;
+                Some(group.by_priority())
+            }
+            Target::All => Some(
+                start_order(&self.groups)
+                    .into_iter()
+                    .flat_map(|index| self.groups[index].by_priority())
+                    .collect(),
+            ),
+        }
+    }
+
+    /// Takes note of what has come of a service for the jobs that wait for it, and
+    /// answers those that wait for nothing more.
+    fn settle_jobs(&mut self, id: ServiceId, actions: &mut Actions) {
+        let mut jobs = std::mem::take(&mut self.jobs);
+        jobs.retain_mut(|job| {
+            let Some(place) = job.waiting.iter().position(|waited| *waited == id) else {
+                return true;
+            };
+            if let Some(service) = self.service(id) {
+                let Some(result) = job::outcome(service, job.verb, job.wait) else {
+                    return true;
+                };
+                let (group, name) = (Arc::clone(&service.group), Arc::clone(&service.spec.name));
+                job.outcomes.push(Outcome {
+                    group,
+                    name,
+                    result,
+                });
+            }
+            job.waiting.swap_remove(place);
+            if job.waiting.is_empty() {
+                actions.push(Action::Answer {
+                    ticket: job.ticket,
+                    answer: job.answer(),
+                });
+            }
+            !job.waiting.is_empty()
+        });
+        self.jobs = jobs;
+    }
+
+    // One service.
+
+    /// A birth: news of a place that is empty by now is news of a process that
+    /// nobody owns, and it is killed.
+    fn spawned(&mut self, now: Now, id: ServiceId, stimulus: Stimulus, actions: &mut Actions) {
+        if self.service(id).is_some() {
+            self.stir(now, id, stimulus, actions);
+        } else if let Stimulus::Spawned(generation, _) = stimulus {
+            let (signal, reach) = (Signal::KILL, Reach::Process);
+            actions.push(Action::Signal {
+                service: id,
+                generation,
+                signal,
+                reach,
+            });
+        }
+    }
+
+    fn stir(&mut self, now: Now, id: ServiceId, stimulus: Stimulus, actions: &mut Actions) {
+        let Some(Some(service)) = self.services.get_mut(id.0 as usize) else {
+            return;
+        };
+        service.step(now, self.mood, stimulus, actions);
+        let deadline = service.deadline();
+        self.timers.set(id.0, deadline);
+        self.mark(id);
+        if !self.jobs.is_empty() {
+            self.settle_jobs(id, actions);
+        }
+    }
+
+    fn timeout(&mut self, now: Now, actions: &mut Actions) {
+        while let Some((deadline, key)) = self.timers.first()
+            && deadline <= now.instant
+        {
+            self.stir(now, ServiceId(key), Stimulus::Timeout, actions);
+            assert!(
+                self.timers.first() != Some((deadline, key)),
+                "a deadline that has been acted upon must move"
+            );
+        }
+    }
+
+    fn resume(&mut self, now: Now, actions: &mut Actions) {
+        for index in 0..self.services.len() {
+            let id = ServiceId(u32::try_from(index).expect("places are numbered in u32"));
+            self.stir(now, id, Stimulus::Resume, actions);
+        }
+    }
+
+    // The end.
+
+    fn shut_down(&mut self, now: Now, actions: &mut Actions) {
+        if self.mood == Mood::Running {
+            actions.push(Action::Event(Event::SupervisorStopping));
+            self.death_report_at = Some(now.instant);
+        }
+        self.change_mood(Mood::Shutdown);
+    }
+
+    /// Everything stops, then `configuration` begins. A shutdown wins over it.
+    fn replace(&mut self, now: Now, configuration: Configuration, actions: &mut Actions) {
+        if self.mood == Mood::Shutdown {
+            return;
+        }
+        if self.mood == Mood::Running {
+            actions.push(Action::Event(Event::SupervisorStopping));
+            self.death_report_at = Some(now.instant);
+        }
+        self.change_mood(Mood::Restarting);
+        self.replacement = Some(configuration);
+        self.changes.table.push(TableChange::Replacement);
+    }
+
+    fn change_mood(&mut self, mood: Mood) {
+        if self.mood != mood {
+            self.mood = mood;
+            self.changes.table.push(TableChange::Mood);
+        }
+    }
+
+    /// Stops one group after the other, the highest priority number first; the
+    /// next is told when every process of the one before has stopped.
+    fn wind_down(&mut self, now: Now, actions: &mut Actions) {
+        let begun = self.winding.take();
+        let mut winding = begun.unwrap_or_else(|| Winding {
+            groups: start_order(&self.groups),
+            told: false,
+            member: 0,
+        });
+        while let Some(group) = winding.groups.last().copied() {
+            if !winding.told {
+                winding.told = true;
+                self.tell_group(now, group, actions);
+            }
+            let members = &self.groups[group].members;
+            while members
+                .get(winding.member)
+                .is_some_and(|id| self.is_stopped(*id))
+            {
+                winding.member += 1;
+            }
+            if winding.member < members.len() {
+                self.winding = Some(winding);
+                if self.death_report_at.is_some_and(|at| at <= now.instant) {
+                    self.report_deaths(now, actions);
+                }
+                return;
+            }
+            winding = Winding {
+                told: false,
+                member: 0,
+                ..winding
+            };
+            winding.groups.pop();
+        }
+        self.end(now, actions);
+    }
+
+    fn tell_group(&mut self, now: Now, group: usize, actions: &mut Actions) {
+        for id in self.groups[group].by_priority().into_iter().rev() {
+            if self
+                .service(id)
+                .is_some_and(|service| service.state_name().is_up())
+            {
+                self.stir(now, id, Stimulus::ShutDown, actions);
+            }
+        }
+    }
+
+    fn report_deaths(&mut self, now: Now, actions: &mut Actions) {
+        let names: Vec<ServiceId> = self
+            .groups
+            .iter()
+            .flat_map(|group| self.unstopped(group))
+            .collect();
+        self.death_report_at = None;
+        if !names.is_empty() {
+            actions.push(Action::Notice(Notice::WaitingToDie(names)));
+            self.death_report_at = Some(now.instant + DEATH_REPORT_EVERY);
+        }
+    }
+
+    /// Nothing runs any more.
+    fn end(&mut self, now: Now, actions: &mut Actions) {
+        self.death_report_at = None;
+        match self.replacement.take() {
+            Some(configuration) if self.mood == Mood::Restarting => {
+                for index in (0..self.groups.len()).rev() {
+                    self.remove_group(index, actions);
+                }
+                self.changes.table.push(TableChange::Replacement);
+                self.change_mood(Mood::Running);
+                self.begin(now, configuration, actions);
+            }
+            _ if !self.finished => {
+                self.finished = true;
+                actions.push(Action::Finish);
+            }
+            _ => {}
+        }
+    }
+
+    fn unstopped<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = ServiceId> + 'a {
+        group
+            .members
+            .iter()
+            .copied()
+            .filter(|id| !self.is_stopped(*id))
+    }
+
+    fn is_stopped(&self, id: ServiceId) -> bool {
+        self.service(id)
+            .is_none_or(|service| service.state_name().is_stopped())
+    }
+
+    // The table.
+
+    fn place(&mut self, service: Service) {
+        let id = service.id;
+        let index = id.0 as usize;
+        if index >= self.services.len() {
+            self.services.resize_with(index + 1, || None);
+        }
+        if index >= self.generations.len() {
+            self.generations.resize(index + 1, Generation::default());
+        }
+        self.timers.set(id.0, service.deadline());
+        self.services[index] = Some(service);
+    }
+
+    fn deadline_of(&self, id: ServiceId) -> Option<Instant> {
+        self.service(id).and_then(Service::deadline)
+    }
+
+    fn mark(&mut self, id: ServiceId) {
+        let index = id.0 as usize;
+        if index >= self.changes.marked.len() {
+            self.changes.marked.resize(index + 1, false);
+        }
+        if !self.changes.marked[index] {
+            self.changes.marked[index] = true;
+            self.changes.services.push(id);
+        }
+    }
+}

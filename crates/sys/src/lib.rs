@@ -1,0 +1,8 @@
+//! The operating system, and the only `unsafe` of the house.
+//!
+//! It speaks of pids, descriptors and plans, not of programs and states.
+
+#![deny(clippy::undocumented_unsafe_blocks)]
+
+pub mod memory;
+pub mod waker;

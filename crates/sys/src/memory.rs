@@ -1,0 +1,106 @@
+//! Memory that outlives the process that writes it.
+//!
+//! A mapped file on tmpfs, or a memfd: a store into it is kept by the kernel
+//! whatever happens to the process afterwards, and costs no system call. It is
+//! seen as atomic words only, because another process may hold it too.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
+
+use rustix::fs::{MemfdFlags, ftruncate};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+/// A shared mapping of a whole file, seen as 64-bit words.
+#[derive(Debug)]
+pub struct SharedMemory {
+    file: OwnedFd,
+    start: NonNull<AtomicU64>,
+    words: usize,
+}
+
+// SAFETY: the memory is only ever reached as atomics, which threads may share.
+unsafe impl Send for SharedMemory {}
+// SAFETY: as above.
+unsafe impl Sync for SharedMemory {}
+
+impl SharedMemory {
+    /// Maps `words` words of `file`, growing it where it is shorter. Pages that
+    /// are never touched cost nothing.
+    ///
+    /// # Errors
+    /// What `ftruncate` or `mmap` says.
+    pub fn map(file: OwnedFd, words: usize) -> io::Result<Self> {
+        let bytes = words * size_of::<AtomicU64>();
+        let length = rustix::fs::fstat(&file)?.st_size;
+        if usize::try_from(length).unwrap_or(0) < bytes {
+            ftruncate(&file, bytes as u64)?;
+        }
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: a fresh mapping at an address of the kernel's choice aliases
+        // nothing, and lives until `drop`.
+        let start = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                bytes,
+                protection,
+                MapFlags::SHARED,
+                &file,
+                0,
+            )
+        }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { file, start, words })
+    }
+
+    /// Makes anonymous memory with a descriptor, for machines without a tmpfs to
+    /// put a file on. `name` is what /proc shows.
+    ///
+    /// # Errors
+    /// What `memfd_create` says.
+    pub fn anonymous(name: &str) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?)
+    }
+
+    /// The words.
+    #[must_use]
+    pub fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping is `words` long, aligned to a page, and lives as
+        // long as `self`; any bytes are a valid word.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
+    }
+}
+
+impl AsFd for SharedMemory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+impl Drop for SharedMemory {
+    fn drop(&mut self) {
+        let bytes = self.words * size_of::<AtomicU64>();
+        // SAFETY: the mapping was made with this length, and every reference into
+        // it borrowed `self`. A failure leaves a mapping behind, which is harmless.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), bytes) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering;
+
+    #[test]
+    fn what_one_mapping_stores_another_one_reads() {
+        let file = SharedMemory::anonymous("test").unwrap();
+        let one = SharedMemory::map(file.try_clone().unwrap(), 1024).unwrap();
+        one.words()[1023].store(42, Ordering::Relaxed);
+        drop(one);
+
+        let other = SharedMemory::map(file, 1024).unwrap();
+
+        assert_eq!(other.words()[1023].load(Ordering::Relaxed), 42);
+    }
+}
