@@ -5,6 +5,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr;
 
+/// Most descriptors that are handed to an executable.
+pub const FILES_MAX: usize = 64;
+
 /// An executable with its arguments and environment, laid out once.
 #[derive(Debug)]
 pub struct Launch {
@@ -58,7 +61,7 @@ impl Launch {
     /// when that failed.
     pub fn replace_with(&self, files: &[BorrowedFd<'_>]) -> io::Error {
         // First out of the way of the target numbers, then to them.
-        let mut high = [-1; 16];
+        let mut high = [-1; FILES_MAX];
         for (place, file) in high.iter_mut().zip(files) {
             // SAFETY: plain numbers.
             *place = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 64) };
@@ -121,4 +124,32 @@ pub fn inherited(number: RawFd) -> Option<OwnedFd> {
 pub fn c_string(bytes: &[u8]) -> CString {
     let whole = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     CString::new(whole).unwrap_or_else(|_| CStr::to_owned(c""))
+}
+
+/// Goes on in the background: as a child that leads a session of its own, with
+/// /dev/null as its 0, 1 and 2. Returns in the child; in the parent it returns `true`
+/// and nothing else has changed. To be called while there is one thread.
+///
+/// # Errors
+/// What `fork` says.
+pub fn go_to_background() -> io::Result<bool> {
+    // SAFETY: there is one thread, so the child is whole.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            // SAFETY: plain calls; a failure leaves things as they were.
+            unsafe {
+                libc::setsid();
+                let null = libc::open(c"/dev/null".as_ptr(), libc::O_RDWR);
+                for number in 0..3 {
+                    libc::dup2(null, number);
+                }
+                if null > 2 {
+                    libc::close(null);
+                }
+            }
+            Ok(false)
+        }
+        _ => Ok(true),
+    }
 }

@@ -4,9 +4,11 @@
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+pub mod accounts;
 pub mod channel;
 pub mod clock;
 pub mod launch;
+pub mod limits;
 pub mod memory;
 pub mod plan;
 pub mod poll;

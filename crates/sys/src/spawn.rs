@@ -108,8 +108,19 @@ pub struct Born {
     pub pidfd: OwnedFd,
 }
 
-/// A child that is on its way no more.
+/// Room for another child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// There is a slot whose child costs the same however many there are.
+    Fast,
+    /// There are only slots whose child copies the whole descriptor table.
+    Slow,
+    /// There is none.
+    None,
+}
+
+/// A child that is on its way no more.
+#[derive(Debug)]
 pub struct Settled {
     /// Who: the number that was given to [`Spawner::spawn`].
     pub identity: u64,
@@ -118,6 +129,8 @@ pub struct Settled {
     /// Why it has not become its program; `None` when it has, or when it was
     /// killed on the way.
     pub error: Option<ChildError>,
+    /// A way to write to its standard error, for words about a step that failed.
+    pub stderr: Option<OwnedFd>,
 }
 
 /// A birth that a predecessor left in the surviving memory.
@@ -147,6 +160,8 @@ struct Job {
     busy: bool,
     /// The descriptors to have as 0, 1 and 2.
     files: [RawFd; 3],
+    /// Our own name of its standard error, where the slot has no number for it.
+    stderr: Option<OwnedFd>,
     shares_table: bool,
     limit: Option<libc::rlimit>,
     cell: *const AtomicU64,
@@ -258,10 +273,14 @@ impl Spawner {
         }
     }
 
-    /// Whether another child can be started now.
+    /// What room there is for another child now.
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.busy < SLOTS
+    pub fn room(&self) -> Room {
+        match self.free_slot() {
+            Some(index) if index < SHARED_SLOTS => Room::Fast,
+            Some(_) => Room::Slow,
+            None => Room::None,
+        }
     }
 
     /// How many children are on their way.
@@ -300,6 +319,8 @@ impl Spawner {
                     put(file, number)?;
                 }
                 job.files = [first, first + 1, first + 2];
+            } else {
+                job.stderr = Some(files[2].try_clone_to_owned()?);
             }
             job.prepare(plan, identity, shares_table, limit);
         }
@@ -364,6 +385,7 @@ impl Spawner {
             // SAFETY: no child runs on this slot, so we are alone with its job.
             let job = unsafe { &mut *self.slots[index].job.get() };
             job.plan = None;
+            job.stderr = None;
             job.busy = false;
         }
         let cell = self.base + index * CELL_WORDS;
@@ -396,6 +418,7 @@ impl Slot {
             pid: 0,
             busy: false,
             files: [0; 3],
+            stderr: None,
             shares_table: false,
             limit: None,
             cell: &raw const births.words()[base + index * CELL_WORDS + 1],
@@ -459,6 +482,18 @@ impl Slot {
 }
 
 impl Job {
+    /// A new name of the child's standard error.
+    fn stderr(&self) -> Option<OwnedFd> {
+        match &self.stderr {
+            Some(stderr) => stderr.try_clone().ok(),
+            None => {
+                // SAFETY: the slot's numbers stay open until it is released.
+                let number = unsafe { BorrowedFd::borrow_raw(self.files[2]) };
+                number.try_clone_to_owned().ok()
+            }
+        }
+    }
+
     /// Lays out the pointers that the kernel wants.
     fn prepare(
         &mut self,
