@@ -22,12 +22,7 @@ impl Exits {
     pub(crate) fn new() -> Self {
         // Zeroed memory of this size is not there until it is touched.
         let (pids, statuses) = (vec![0; RECORDS_MAX].into(), vec![0; RECORDS_MAX].into());
-        Self {
-            pids,
-            statuses,
-            oldest: 1,
-            next: 1,
-        }
+        Self { pids, statuses, oldest: 1, next: 1 }
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -47,11 +42,7 @@ impl Exits {
         let sequence = sequence.max(self.oldest);
         (sequence < self.next).then(|| {
             let place = Self::place(sequence);
-            Exit {
-                sequence,
-                pid: self.pids[place],
-                status: self.statuses[place],
-            }
+            Exit { sequence, pid: self.pids[place], status: self.statuses[place] }
         })
     }
 
@@ -80,19 +71,13 @@ mod tests {
 
         exits.forget(2);
 
-        assert_eq!(
-            exits.from(0).map(|exit| (exit.sequence, exit.pid)),
-            Some((3, 3))
-        );
+        assert_eq!(exits.from(0).map(|exit| (exit.sequence, exit.pid)), Some((3, 3)));
         assert_eq!(exits.from(5).map(|exit| exit.pid), Some(5));
         assert_eq!(exits.from(6), None);
         exits.forget(100);
         assert!(exits.is_empty());
         exits.push(6, 0);
-        assert_eq!(
-            exits.from(0).map(|exit| (exit.sequence, exit.pid)),
-            Some((6, 6))
-        );
+        assert_eq!(exits.from(0).map(|exit| (exit.sequence, exit.pid)), Some((6, 6)));
     }
 
     #[test]

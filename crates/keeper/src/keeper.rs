@@ -142,9 +142,7 @@ impl Keeper {
         if self.supervisor.is_none() && self.start_at <= clock::monotonic() {
             self.start();
         }
-        let timeout = self
-            .deadline()
-            .map(|at| at.saturating_sub(clock::monotonic()));
+        let timeout = self.deadline().map(|at| at.saturating_sub(clock::monotonic()));
         let (channel, full) = match &self.supervisor {
             Some(supervisor) => (Some(supervisor.channel.as_fd()), supervisor.full),
             None => (None, false),
@@ -172,13 +170,12 @@ impl Keeper {
         match &self.supervisor {
             None => Some(self.start_at),
             Some(supervisor) if supervisor.killed => None,
-            Some(Supervisor {
-                phase: Phase::TakesOver { since, .. },
-                ..
-            }) => Some(since.saturating_add(TAKE_OVER_WITHIN)),
-            Some(supervisor) => supervisor
-                .owed_since
-                .map(|since| since.saturating_add(self.settings.hang_timeout)),
+            Some(Supervisor { phase: Phase::TakesOver { since, .. }, .. }) => {
+                Some(since.saturating_add(TAKE_OVER_WITHIN))
+            }
+            Some(supervisor) => {
+                supervisor.owed_since.map(|since| since.saturating_add(self.settings.hang_timeout))
+            }
         }
     }
 
@@ -186,20 +183,14 @@ impl Keeper {
         let now = clock::monotonic();
         let started = Channel::pair().and_then(|(ours, theirs)| {
             let files = [theirs.as_fd(), self.settings.journal.as_fd()];
-            self.settings
-                .supervisor
-                .start(&files)
-                .map(|pid| (pid, ours))
+            self.settings.supervisor.start(&files).map(|pid| (pid, ours))
         });
         match started {
             Ok((pid, channel)) => {
                 self.supervisor = Some(Supervisor {
                     pid,
                     channel,
-                    phase: Phase::TakesOver {
-                        since: now,
-                        from: Some(0),
-                    },
+                    phase: Phase::TakesOver { since: now, from: Some(0) },
                     next_exit: 0,
                     handed: 0,
                     owed_since: None,
@@ -232,13 +223,11 @@ impl Keeper {
             let mut descriptors = [const { None }; DESCRIPTORS_MAX];
             let mut places = descriptors.iter_mut();
             let received =
-                supervisor
-                    .channel
-                    .receive(self.message.room(), Wait::No, |descriptor| {
-                        if let Some(place) = places.next() {
-                            *place = Some(descriptor);
-                        }
-                    });
+                supervisor.channel.receive(self.message.room(), Wait::No, |descriptor| {
+                    if let Some(place) = places.next() {
+                        *place = Some(descriptor);
+                    }
+                });
             match received {
                 Ok(Received::Message(length)) => {
                     self.message.set_length(length);
@@ -298,11 +287,7 @@ impl Keeper {
         let Some(supervisor) = &mut self.supervisor else {
             return;
         };
-        let Phase::TakesOver {
-            since,
-            from: Some(mut number),
-        } = supervisor.phase
-        else {
+        let Phase::TakesOver { since, from: Some(mut number) } = supervisor.phase else {
             return;
         };
         let mut message = Message::to_supervisor(ToSupervisor::Held { count: 0 });
@@ -329,9 +314,7 @@ impl Keeper {
         }
         // One batch is in the channel at a time, so there is room; where there is
         // none, the supervisor does not take over in time and is started again.
-        let sent = supervisor
-            .channel
-            .send(message.bytes(), &descriptors[..count], Wait::No);
+        let sent = supervisor.channel.send(message.bytes(), &descriptors[..count], Wait::No);
         if sent.is_ok() {
             supervisor.phase = Phase::TakesOver { since, from };
         }
@@ -342,11 +325,7 @@ impl Keeper {
         while self.exits.has_room()
             && let Some(ended) = process::reap()
         {
-            if self
-                .supervisor
-                .as_ref()
-                .is_some_and(|supervisor| supervisor.pid == ended.pid)
-            {
+            if self.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid == ended.pid) {
                 // What it had said before its end still counts.
                 self.listen();
                 let code = self.bury(ended.status);
@@ -382,10 +361,7 @@ impl Keeper {
         let Some(supervisor) = &mut self.supervisor else {
             return;
         };
-        if !matches!(
-            supervisor.phase,
-            Phase::Works | Phase::TakesOver { from: None, .. }
-        ) {
+        if !matches!(supervisor.phase, Phase::Works | Phase::TakesOver { from: None, .. }) {
             return;
         }
         supervisor.full = false;
@@ -398,11 +374,7 @@ impl Keeper {
                 message.push_exit(exit);
                 next = exit.sequence + 1;
             }
-            if supervisor
-                .channel
-                .send(message.bytes(), &[], Wait::No)
-                .is_err()
-            {
+            if supervisor.channel.send(message.bytes(), &[], Wait::No).is_err() {
                 supervisor.full = true;
                 break;
             }
@@ -412,11 +384,7 @@ impl Keeper {
         let fresh = self.pending & !supervisor.handed;
         if fresh != 0 && !supervisor.full {
             let message = Message::to_supervisor(ToSupervisor::Signals(fresh));
-            if supervisor
-                .channel
-                .send(message.bytes(), &[], Wait::No)
-                .is_ok()
-            {
+            if supervisor.channel.send(message.bytes(), &[], Wait::No).is_ok() {
                 supervisor.handed |= fresh;
                 supervisor.owed_since.get_or_insert_with(clock::monotonic);
             } else {
@@ -427,9 +395,7 @@ impl Keeper {
 
     fn check_deadlines(&mut self) {
         if self.supervisor.is_some()
-            && self
-                .deadline()
-                .is_some_and(|deadline| deadline <= clock::monotonic())
+            && self.deadline().is_some_and(|deadline| deadline <= clock::monotonic())
         {
             self.kill();
         }

@@ -65,9 +65,7 @@ impl Roles {
 
     /// The roles one by one, in the order in which their descriptors travel.
     pub fn each(self) -> impl Iterator<Item = Self> {
-        (0..u32::BITS)
-            .map(|bit| Self(1 << bit))
-            .filter(move |role| self.meets(*role))
+        (0..u32::BITS).map(|bit| Self(1 << bit)).filter(move |role| self.meets(*role))
     }
 }
 
@@ -142,10 +140,7 @@ pub struct Message {
 
 impl Default for Message {
     fn default() -> Self {
-        Self {
-            bytes: [0; MESSAGE_BYTES_MAX],
-            length: HEADER_BYTES,
-        }
+        Self { bytes: [0; MESSAGE_BYTES_MAX], length: HEADER_BYTES }
     }
 }
 
@@ -215,8 +210,7 @@ impl Message {
 
     /// The names of held descriptors.
     pub fn held(&self) -> impl Iterator<Item = (Key, Roles)> {
-        self.entries()
-            .map(|(one, other)| (Key::from_word(one), Roles(low(other))))
+        self.entries().map(|(one, other)| (Key::from_word(one), Roles(low(other))))
     }
 
     /// The exit records.
@@ -305,10 +299,7 @@ impl Key {
     }
 
     fn from_word(word: u64) -> Self {
-        Self {
-            owner: low(word >> 32),
-            life: low(word),
-        }
+        Self { owner: low(word >> 32), life: low(word) }
     }
 }
 
@@ -323,10 +314,7 @@ mod tests {
 
     #[test]
     fn what_a_supervisor_says_comes_across() {
-        let key = Key {
-            owner: 7,
-            life: u32::MAX,
-        };
+        let key = Key { owner: 7, life: u32::MAX };
         for said in [
             ToKeeper::Next,
             ToKeeper::TookOver,
@@ -343,11 +331,7 @@ mod tests {
 
     #[test]
     fn what_the_keeper_says_comes_across() {
-        let predecessor = Predecessor {
-            count: 3,
-            status: 9,
-            hung: true,
-        };
+        let predecessor = Predecessor { count: 3, status: 9, hung: true };
         for said in [
             ToSupervisor::Held { count: 2 },
             ToSupervisor::Begin(predecessor),
@@ -362,16 +346,8 @@ mod tests {
     fn entries_come_across_whole() {
         let mut message = Message::to_supervisor(ToSupervisor::Exits { count: 2 });
         let exits = [
-            Exit {
-                sequence: 1,
-                pid: 4_000_000,
-                status: 256,
-            },
-            Exit {
-                sequence: 2,
-                pid: 1,
-                status: -1,
-            },
+            Exit { sequence: 1, pid: 4_000_000, status: 256 },
+            Exit { sequence: 2, pid: 1, status: -1 },
         ];
         exits.iter().for_each(|exit| message.push_exit(*exit));
 

@@ -85,10 +85,7 @@ impl Vault {
         use std::os::fd::AsFd;
         (number..self.end).find_map(|place| {
             let descriptor = self.held[place].as_ref()?;
-            let key = Key {
-                owner: self.owners[place],
-                life: self.lives[place],
-            };
+            let key = Key { owner: self.owners[place], life: self.lives[place] };
             Some((key, Roles(self.roles[place]), descriptor.as_fd(), place + 1))
         })
     }

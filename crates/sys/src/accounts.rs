@@ -56,11 +56,7 @@ fn look_up(
     // NULs and lie in `strings`.
     let (record, name, home) = unsafe {
         let record = record.assume_init();
-        (
-            record,
-            CStr::from_ptr(record.pw_name),
-            CStr::from_ptr(record.pw_dir),
-        )
+        (record, CStr::from_ptr(record.pw_name), CStr::from_ptr(record.pw_dir))
     };
     Some(Account {
         name: name.to_string_lossy().into_owned(),
@@ -81,12 +77,7 @@ pub fn groups_of(account: &Account) -> Vec<u32> {
         let mut count = i32::try_from(groups.len()).unwrap_or(i32::MAX);
         // SAFETY: `groups` has room for `count` numbers.
         let result = unsafe {
-            libc::getgrouplist(
-                name.as_ptr(),
-                account.gid,
-                groups.as_mut_ptr(),
-                &raw mut count,
-            )
+            libc::getgrouplist(name.as_ptr(), account.gid, groups.as_mut_ptr(), &raw mut count)
         };
         let needed = usize::try_from(count).unwrap_or(0);
         if result >= 0 {
@@ -125,11 +116,7 @@ pub fn has_group(gid: u32) -> bool {
 /// What `setgroups`, `setgid` or `setuid` says.
 pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     let check = |result: i32| {
-        if result == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
     // SAFETY: the list has the stated length.
     check(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) })?;

@@ -36,12 +36,8 @@ impl Channel {
     /// # Errors
     /// What `socketpair` says.
     pub fn pair() -> io::Result<(Self, Self)> {
-        let (one, other) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
+        let (one, other) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         Ok((Self { socket: one }, Self { socket: other }))
     }
 
@@ -115,11 +111,7 @@ impl Channel {
         if message.flags.contains(ReturnFlags::TRUNC) {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(if message.bytes == 0 {
-            Received::Closed
-        } else {
-            Received::Message(message.bytes)
-        })
+        Ok(if message.bytes == 0 { Received::Closed } else { Received::Message(message.bytes) })
     }
 }
 
@@ -148,13 +140,10 @@ mod tests {
         let (here, there) = Channel::pair().unwrap();
         let file = std::fs::File::open("/dev/null").unwrap();
 
-        here.send(b"hello", &[file.as_fd(), file.as_fd()], Wait::ForRoom)
-            .unwrap();
+        here.send(b"hello", &[file.as_fd(), file.as_fd()], Wait::ForRoom).unwrap();
         let mut buffer = [0; 16];
         let mut taken = Vec::new();
-        let received = there
-            .receive(&mut buffer, Wait::ForRoom, |file| taken.push(file))
-            .unwrap();
+        let received = there.receive(&mut buffer, Wait::ForRoom, |file| taken.push(file)).unwrap();
 
         assert_eq!(received, Received::Message(5));
         assert_eq!(&buffer[..5], b"hello");
@@ -167,14 +156,8 @@ mod tests {
         let (here, there) = Channel::pair().unwrap();
         let mut buffer = [0; 16];
 
-        assert_eq!(
-            there.receive(&mut buffer, Wait::No, drop).unwrap(),
-            Received::Nothing
-        );
+        assert_eq!(there.receive(&mut buffer, Wait::No, drop).unwrap(), Received::Nothing);
         drop(here);
-        assert_eq!(
-            there.receive(&mut buffer, Wait::No, drop).unwrap(),
-            Received::Closed
-        );
+        assert_eq!(there.receive(&mut buffer, Wait::No, drop).unwrap(), Received::Closed);
     }
 }

@@ -43,10 +43,7 @@ impl LocalTime {
     pub fn now() -> Self {
         let time = clock_gettime(ClockId::Realtime);
         let millisecond = u16::try_from(time.tv_nsec / 1_000_000).unwrap_or(0);
-        Self {
-            millisecond,
-            ..Self::at(time.tv_sec)
-        }
+        Self { millisecond, ..Self::at(time.tv_sec) }
     }
 
     /// A moment given in seconds since 1970.

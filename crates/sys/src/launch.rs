@@ -28,12 +28,7 @@ impl Launch {
         envp.push(ptr::null());
         let mut strings = arguments;
         strings.extend(environment);
-        Self {
-            executable,
-            argv,
-            envp,
-            _strings: strings,
-        }
+        Self { executable, argv, envp, _strings: strings }
     }
 
     /// Starts it as a child that has `files` as its descriptors 3, 4, ... and keeps
@@ -77,13 +72,7 @@ impl Launch {
         // SAFETY: both arrays are closed by a null pointer and their strings live in
         // `self`; the empty path stands for the descriptor itself.
         unsafe {
-            libc::execveat(
-                executable,
-                c"".as_ptr(),
-                argv.cast(),
-                envp.cast(),
-                libc::AT_EMPTY_PATH,
-            )
+            libc::execveat(executable, c"".as_ptr(), argv.cast(), envp.cast(), libc::AT_EMPTY_PATH)
         };
         io::Error::last_os_error()
     }
@@ -95,11 +84,7 @@ impl Launch {
 /// When /proc is not there.
 pub fn own_executable() -> io::Result<OwnedFd> {
     let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC;
-    Ok(rustix::fs::open(
-        "/proc/self/exe",
-        flags,
-        rustix::fs::Mode::empty(),
-    )?)
+    Ok(rustix::fs::open("/proc/self/exe", flags, rustix::fs::Mode::empty())?)
 }
 
 /// Takes over an inherited descriptor by its number, and marks it to be closed by

@@ -26,10 +26,7 @@ pub struct Limit {
 #[must_use]
 pub fn get(what: Limited) -> Limit {
     let limit = getrlimit(resource(what));
-    Limit {
-        soft: limit.current.unwrap_or(u64::MAX),
-        hard: limit.maximum.unwrap_or(u64::MAX),
-    }
+    Limit { soft: limit.current.unwrap_or(u64::MAX), hard: limit.maximum.unwrap_or(u64::MAX) }
 }
 
 /// Sets a limit.
@@ -38,10 +35,7 @@ pub fn get(what: Limited) -> Limit {
 /// What `setrlimit` says: EPERM for a hard limit that only root may raise.
 pub fn set(what: Limited, limit: Limit) -> io::Result<()> {
     let some = |value: u64| (value != u64::MAX).then_some(value);
-    let limit = Rlimit {
-        current: some(limit.soft),
-        maximum: some(limit.hard),
-    };
+    let limit = Rlimit { current: some(limit.soft), maximum: some(limit.hard) };
     Ok(setrlimit(resource(what), limit)?)
 }
 

@@ -32,9 +32,7 @@ impl Strings {
             block.extend_from_slice(string);
             block.push(0);
         }
-        Ok(Self {
-            block: block.into(),
-        })
+        Ok(Self { block: block.into() })
     }
 
     /// The strings, in order.
@@ -91,11 +89,7 @@ impl Plan {
     pub fn replaced_by(variables: &Strings, base: &Environment) -> Box<[u32]> {
         let name = |variable: &CStr| {
             let bytes = variable.to_bytes();
-            bytes
-                .split(|byte| *byte == b'=')
-                .next()
-                .unwrap_or(bytes)
-                .to_vec()
+            bytes.split(|byte| *byte == b'=').next().unwrap_or(bytes).to_vec()
         };
         let own: Vec<Vec<u8>> = variables.iter().map(name).collect();
         base.variables

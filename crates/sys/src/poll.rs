@@ -27,11 +27,7 @@ pub fn two(
     room: Room,
     timeout: Option<u64>,
 ) -> Ready {
-    let wanted = if room.0 {
-        PollFlags::IN | PollFlags::OUT
-    } else {
-        PollFlags::IN
-    };
+    let wanted = if room.0 { PollFlags::IN | PollFlags::OUT } else { PollFlags::IN };
     let mut both = [
         PollFd::from_borrowed_fd(first, PollFlags::IN),
         PollFd::from_borrowed_fd(second.unwrap_or(first), wanted),
@@ -42,14 +38,8 @@ pub fn two(
         tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or(0),
     });
     if poll(&mut both[..count], timeout.as_ref()).is_err() {
-        return Ready {
-            first: false,
-            second: false,
-        };
+        return Ready { first: false, second: false };
     }
     let [first, second] = both.map(|one| !one.revents().is_empty());
-    Ready {
-        first,
-        second: second && count == 2,
-    }
+    Ready { first, second: second && count == 2 }
 }

@@ -23,10 +23,7 @@ pub fn reap() -> Option<Reaped> {
     let mut status = 0;
     // SAFETY: `status` is valid for a write.
     let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
-    u32::try_from(pid)
-        .ok()
-        .filter(|pid| *pid > 0)
-        .map(|pid| Reaped { pid, status })
+    u32::try_from(pid).ok().filter(|pid| *pid > 0).map(|pid| Reaped { pid, status })
 }
 
 /// Makes orphans below this process its children.
@@ -34,9 +31,7 @@ pub fn reap() -> Option<Reaped> {
 /// # Errors
 /// What `prctl` says.
 pub fn become_subreaper() -> io::Result<()> {
-    Ok(rustix::process::set_child_subreaper(Some(
-        rustix::process::getpid(),
-    ))?)
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
 /// Sets the name that `ps -e` and `pidof` show; it is cut to 15 bytes.
@@ -75,9 +70,7 @@ fn start_time(pid: u32) -> io::Result<u64> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
     let field = fields.split_ascii_whitespace().nth(19);
-    field
-        .and_then(|field| field.parse().ok())
-        .ok_or_else(|| io::ErrorKind::InvalidData.into())
+    field.and_then(|field| field.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Sends a signal to a process. A process that is gone is no error: `false`.
@@ -127,11 +120,7 @@ fn sent(result: libc::c_long) -> io::Result<bool> {
         return Ok(true);
     }
     let error = io::Error::last_os_error();
-    if error.raw_os_error() == Some(libc::ESRCH) {
-        Ok(false)
-    } else {
-        Err(error)
-    }
+    if error.raw_os_error() == Some(libc::ESRCH) { Ok(false) } else { Err(error) }
 }
 
 #[cfg(test)]
@@ -143,10 +132,7 @@ mod tests {
         let own = std::process::id();
         let (one, other) = (open(own).unwrap(), open(own).unwrap());
 
-        assert_eq!(
-            identity(one.as_fd(), own).unwrap(),
-            identity(other.as_fd(), own).unwrap()
-        );
+        assert_eq!(identity(one.as_fd(), own).unwrap(), identity(other.as_fd(), own).unwrap());
         assert_ne!(start_time(own).unwrap(), 0);
         assert!(signal(one.as_fd(), 0).unwrap());
     }

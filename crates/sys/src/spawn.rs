@@ -188,9 +188,7 @@ unsafe impl Send for Spawner {}
 
 impl std::fmt::Debug for Spawner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Spawner")
-            .field("busy", &self.busy)
-            .finish_non_exhaustive()
+        f.debug_struct("Spawner").field("busy", &self.busy).finish_non_exhaustive()
     }
 }
 
@@ -206,10 +204,7 @@ impl Spawner {
         base: usize,
         limit: Option<(u64, u64)>,
     ) -> io::Result<Self> {
-        assert!(
-            base + BIRTH_WORDS <= births.words().len(),
-            "the births fit into the memory"
-        );
+        assert!(base + BIRTH_WORDS <= births.words().len(), "the births fit into the memory");
         let first = rustix::fs::open(
             "/dev/null",
             rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
@@ -226,10 +221,7 @@ impl Spawner {
         };
         spare.into_iter().for_each(std::mem::forget);
         std::mem::forget(first);
-        let limit = limit.map(|(soft, hard)| libc::rlimit {
-            rlim_cur: soft,
-            rlim_max: hard,
-        });
+        let limit = limit.map(|(soft, hard)| libc::rlimit { rlim_cur: soft, rlim_max: hard });
         // Zeroed memory of this size comes as pages that are not there until touched.
         let room: &'static mut [u8] = Box::leak(vec![0; SLOTS * ROOM_BYTES].into());
         let slots = room
@@ -237,14 +229,7 @@ impl Spawner {
             .enumerate()
             .map(|(index, room)| Slot::new(&births, base, index, room.as_mut_ptr()))
             .collect();
-        Ok(Self {
-            slots,
-            births,
-            base,
-            null,
-            limit,
-            busy: 0,
-        })
+        Ok(Self { slots, births, base, null, limit, busy: 0 })
     }
 
     /// What a predecessor left behind: births that were begun and not yet noted
@@ -258,10 +243,7 @@ impl Spawner {
             .filter_map(|cell| {
                 let identity = cell[0].load(Ordering::Acquire);
                 let pid = u32::try_from(cell[1].load(Ordering::Acquire)).ok();
-                (identity != 0).then_some(Birth {
-                    identity,
-                    pid: pid.filter(|pid| *pid != 0),
-                })
+                (identity != 0).then_some(Birth { identity, pid: pid.filter(|pid| *pid != 0) })
             })
             .collect()
     }
@@ -301,9 +283,7 @@ impl Spawner {
         plan: Arc<Plan>,
         files: [BorrowedFd<'_>; 3],
     ) -> io::Result<Born> {
-        let index = self
-            .free_slot()
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::EAGAIN))?;
+        let index = self.free_slot().ok_or_else(|| io::Error::from_raw_os_error(libc::EAGAIN))?;
         let shares_table = index < SHARED_SLOTS;
         let limit = self.limit;
         let cell = &self.births.words()[self.base + index * CELL_WORDS..][..CELL_WORDS];
@@ -350,16 +330,12 @@ impl Spawner {
             let job = unsafe { &*slot.job.get() };
             if job.busy && slot.tid.load(Ordering::Acquire) == 0 {
                 let error = ChildError::from_word(slot.error.load(Ordering::Acquire));
-                settled.push(Settled {
-                    identity: job.identity,
-                    pid: job.pid,
-                    error,
-                });
-                if job
-                    .plan
-                    .as_ref()
-                    .is_some_and(|plan| plan.identity.is_some())
-                {
+                let stderr = match error {
+                    Some(ChildError::Failed(..)) => job.stderr(),
+                    _ => None,
+                };
+                settled.push(Settled { identity: job.identity, pid: job.pid, error, stderr });
+                if job.plan.as_ref().is_some_and(|plan| plan.identity.is_some()) {
                     // A change of user in shared memory has taken from us too the
                     // right to be looked at and to leave a core file.
                     let _ = rustix::process::set_dumpable_behavior(
@@ -428,11 +404,7 @@ impl Slot {
             stack: room,
             path: room.wrapping_add(STACK_BYTES),
         };
-        Self {
-            tid: AtomicI32::new(0),
-            error: AtomicU32::new(0),
-            job: UnsafeCell::new(job),
-        }
+        Self { tid: AtomicI32::new(0), error: AtomicU32::new(0), job: UnsafeCell::new(job) }
     }
 
     fn clone_child(&self, shares_table: bool) -> io::Result<Born> {
@@ -514,11 +486,7 @@ impl Job {
             }
         }
         self.envp.push(ptr::null());
-        self.search = plan
-            .search_path
-            .iter()
-            .next()
-            .map_or(ptr::null(), CStr::as_ptr);
+        self.search = plan.search_path.iter().next().map_or(ptr::null(), CStr::as_ptr);
         self.identity = identity;
         self.shares_table = shares_table;
         self.limit = limit;
@@ -622,23 +590,11 @@ fn become_program(job: &Job) -> ChildError {
     if let Some(limit) = &job.limit {
         let limit: *const libc::rlimit = limit;
         let resource = libc::RLIMIT_NOFILE as usize;
-        step!(
-            Step::Limits,
-            libc::SYS_prlimit64,
-            0,
-            resource,
-            limit.addr(),
-            0
-        );
+        step!(Step::Limits, libc::SYS_prlimit64, 0, resource, limit.addr(), 0);
     }
     if let Some(identity) = &plan.identity {
         let groups = identity.groups.as_ptr().addr();
-        step!(
-            Step::Groups,
-            libc::SYS_setgroups,
-            identity.groups.len(),
-            groups
-        );
+        step!(Step::Groups, libc::SYS_setgroups, identity.groups.len(), groups);
         step!(Step::Gid, libc::SYS_setgid, identity.gid as usize);
         step!(Step::Uid, libc::SYS_setuid, identity.uid as usize);
     }
@@ -671,11 +627,7 @@ fn execute(job: &Job, plan: &Plan) -> ChildError {
     let search = unsafe { CStr::from_ptr(job.search) }.to_bytes();
     let mut found = ChildError::NotFound;
     for directory in search.split(|byte| *byte == b':') {
-        let directory = if directory.is_empty() {
-            b".".as_slice()
-        } else {
-            directory
-        };
+        let directory = if directory.is_empty() { b".".as_slice() } else { directory };
         let length = directory.len() + 1 + name_bytes.len() + 1;
         if length > PATH_BYTES {
             continue;
@@ -707,13 +659,7 @@ fn execute(job: &Job, plan: &Plan) -> ChildError {
 
 /// Executes one file, and says why it could not be.
 fn try_execute(job: &Job, plan: &Plan, path: *const c_char) -> ChildError {
-    let pointers = [
-        path.addr(),
-        job.argv.as_ptr().addr(),
-        job.envp.as_ptr().addr(),
-        0,
-        0,
-    ];
+    let pointers = [path.addr(), job.argv.as_ptr().addr(), job.envp.as_ptr().addr(), 0, 0];
     // SAFETY: the path is closed by a NUL, both arrays by a null pointer.
     let errno = -(unsafe { syscall(libc::SYS_execve, pointers) } as i32);
     let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
