@@ -5,4 +5,6 @@
 #![deny(clippy::undocumented_unsafe_blocks)]
 
 pub mod memory;
+pub mod pipe;
+pub mod poller;
 pub mod waker;
