@@ -139,6 +139,16 @@ pub fn open_target(path: &Path) -> io::Result<File> {
     Ok(file.into())
 }
 
+/// Whether an opening failed because this process, or the machine, has as many
+/// descriptors as it may.
+#[must_use]
+pub fn is_descriptor_limit(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
+}
+
 /// A way to write to an inherited descriptor without ever waiting, although
 /// other processes use the same open file and must not find it changed.
 #[derive(Debug)]
