@@ -1,0 +1,338 @@
+//! The log pump: a thread that carries what children write to where it belongs.
+//!
+//! It reads the pipes of the children's output, writes log files, rotates them,
+//! and writes the supervisor's own log. It decides nothing about programs, talks
+//! to no child, and nobody waits for it. Children's pipes and the staging pipe
+//! are held by the keeper as well, so the process may be killed at any instant:
+//! the next pump is handed the same pipes, and no byte is lost, doubled or torn.
+//!
+//! **Bytes that nobody must see** are moved from the pipe into the file by
+//! `splice`, at the offset where the file ends. A byte is in the pipe or in the
+//! file; the file's size says which. There is nothing to recover.
+//!
+//! **Bytes that are changed on their way** (`strip_ansi`) pass through memory
+//! that dies with us. What has become of them is seen in the *staging pipe*, of
+//! which the pump is the only reader and writer, and in the [record], a few words
+//! of shared memory. One chunk is in flight at a time:
+//!
+//! ```text
+//!    step                                      after a cut right behind it
+//!    0  tee pipe -> scratch, read, transform   nothing happened
+//!    1  record stream, file, offset,           the file ends before the output's
+//!       sizes, next state; phase = moving      end: cut it back to the offset;
+//!    2  write the output at the offset         else: the output is whole, go on at 3
+//!    3  splice the input, pipe -> staging      staging holds m > 0 bytes: move the rest
+//!    4  keep the transformer's next state      go on at 3 with nothing left: the same
+//!    5  phase = discarding                     go on at 6
+//!    6  splice staging -> /dev/null            go on at 6 with what is left
+//!    7  phase = none                           nothing is in flight
+//! ```
+//!
+//! The order makes it exact. The record names the stream before its bytes move.
+//! The output is whole before the first byte of input leaves the pipe, so any byte
+//! in staging proves the output; and the bytes to be moved are still at the head
+//! of the pipe, for only the pump reads it. Until then a refusal (a full disk)
+//! costs nothing: the bytes have never left the pipe, and no other stream waits.
+//!
+//! One thing surprises a newcomer: there is no queue of bytes anywhere. A pipe is
+//! the queue of its stream; when a file takes nothing, the pipe fills and its
+//! writer waits, as it does under Supervisor.
+//!
+//! `docs/design/log-pump.md` has the reasons and the limits.
+//!
+//! [record]: self::record
+
+mod file;
+mod main_log;
+mod record;
+mod rotation;
+mod staging;
+mod streams;
+mod strip;
+mod worker;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use bardo_core::{Generation, ServiceId};
+use bardo_sys::memory::SharedMemory;
+use bardo_sys::pipe;
+use bardo_sys::poller::{Interest, Poller};
+use bardo_sys::waker::Waker;
+
+pub use self::record::words_for;
+
+use self::file::Files;
+use self::main_log::MainLog;
+use self::record::{Known, Record};
+use self::staging::Staging;
+use self::streams::Streams;
+use self::worker::{Stage, WAKER_TOKEN, Worker};
+
+/// Most bytes that are carried of one stream before the next one's turn, and
+/// between two looks at a file's size. Supervisor reads as much at once, so logs
+/// exceed their limit by the same amount.
+pub const CHUNK_BYTES_MAX: usize = 128 * 1024;
+
+/// Which of a process's two outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Channel {
+    /// 0 or 1.
+    #[must_use]
+    pub fn index(self) -> usize {
+        match self {
+            Self::Stdout => 0,
+            Self::Stderr => 1,
+        }
+    }
+}
+
+/// The identity of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StreamKey {
+    /// Whose output.
+    pub service: ServiceId,
+    /// Of which life.
+    pub generation: Generation,
+    /// Which output.
+    pub channel: Channel,
+}
+
+/// Where a stream's bytes go, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sink {
+    /// The file; `None` drops them.
+    pub path: Option<Arc<str>>,
+    /// The file is rotated once it has reached this size; never where this is not
+    /// positive.
+    pub bytes_max: i64,
+    /// How many rotated files are kept; with none, the file is truncated.
+    pub backups: i64,
+    /// Whether terminal escape sequences are removed.
+    pub strip_ansi: bool,
+}
+
+/// A pipe to be read, and where it leads.
+#[derive(Debug)]
+pub struct Stream {
+    /// Its identity.
+    pub key: StreamKey,
+    /// Its read end. The keeper holds a duplicate.
+    pub pipe: OwnedFd,
+    /// Where its bytes go.
+    pub sink: Sink,
+}
+
+/// A stream has ended: all its bytes are where they belong, and nobody needs its
+/// pipe any more.
+pub type Drained = StreamKey;
+
+/// How important something is that the pump itself has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Good to know.
+    Information,
+    /// Something will be missing, or is late.
+    Warning,
+    /// Something is broken.
+    Critical,
+}
+
+/// Makes a line of the main log, newline included, out of a text.
+pub type Formatter = fn(Severity, &str) -> Vec<u8>;
+
+/// The supervisor's own log.
+#[derive(Debug)]
+pub struct MainLogSettings {
+    /// Its file; `None` is none.
+    pub path: Option<Arc<str>>,
+    /// As for a stream.
+    pub bytes_max: i64,
+    /// As for a stream.
+    pub backups: i64,
+    /// The standard output, where lines go there too. It is never waited for, and
+    /// its open file, which others may share, is not changed.
+    pub copy: Option<OwnedFd>,
+    /// How the pump words what it has to say itself.
+    pub format: Formatter,
+}
+
+/// What a pump is made of.
+#[derive(Debug)]
+pub struct PumpSettings {
+    /// Memory that outlives this process.
+    pub cells: Arc<SharedMemory>,
+    /// The first word that is the pump's.
+    pub base: usize,
+    /// How many words are; see [`words_for`].
+    pub length: usize,
+    /// The read end and the write end of the staging pipe. The keeper holds
+    /// duplicates; nobody else reads or writes it.
+    pub staging: (OwnedFd, OwnedFd),
+    /// Is told of each stream that has ended.
+    pub drained: Sender<Drained>,
+    /// Is woken then.
+    pub waker: Arc<Waker>,
+    /// The supervisor's own log.
+    pub main_log: MainLogSettings,
+}
+
+/// What the pump is asked to do.
+#[derive(Debug)]
+enum Command {
+    Attach(Stream),
+    Release(ServiceId, Generation),
+    Go,
+    Line(Vec<u8>),
+    Reopen,
+    Clear(Arc<str>),
+    Finish,
+}
+
+/// What the handles and the thread share.
+#[derive(Debug)]
+struct Shared {
+    waker: Waker,
+    /// Whether the thread has been woken and has not looked yet.
+    is_awake: AtomicBool,
+    /// Bytes of lines that the thread has not taken yet.
+    queued_bytes: AtomicUsize,
+    /// Lines that found no room.
+    lost: AtomicU64,
+}
+
+/// How others talk to the pump. No call waits.
+#[derive(Debug, Clone)]
+pub struct PumpHandle {
+    commands: Sender<Command>,
+    shared: Arc<Shared>,
+}
+
+impl PumpHandle {
+    /// Hands over a stream. Its file is opened, and created where there is none.
+    /// A stream of a process that is over already is attached and released.
+    pub fn attach(&self, stream: Stream) {
+        self.send(Command::Attach(stream));
+    }
+
+    /// A process has ended: what is in its pipes now is carried, and then each of
+    /// its streams is reported as drained. A surviving grandchild that writes on
+    /// is not waited for. A stream that had ended by itself has been reported
+    /// then, and is not again.
+    pub fn release(&self, service: ServiceId, generation: Generation) {
+        self.send(Command::Release(service, generation));
+    }
+
+    /// All streams of the last pump's time are attached: what it had in flight is
+    /// settled, and everything begins to flow.
+    pub fn go(&self) {
+        self.send(Command::Go);
+    }
+
+    /// Writes a finished line to the main log, or counts it as lost if too many
+    /// wait.
+    pub fn line(&self, line: Vec<u8>) {
+        let bytes = line.len() + main_log::LINE_OVERHEAD;
+        let before = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > main_log::QUEUE_BYTES_MAX {
+            self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.send(Command::Line(line));
+    }
+
+    /// Closes all files and opens them by name, as after SIGUSR2.
+    pub fn reopen(&self) {
+        self.send(Command::Reopen);
+    }
+
+    /// Removes the file of that path and creates it again. Nothing happens if no
+    /// stream and not the main log has it in use.
+    pub fn clear(&self, path: Arc<str>) {
+        self.send(Command::Clear(path));
+    }
+
+    /// Carries all that is there, writes the main log, and ends the thread. What
+    /// is asked for afterwards is ignored.
+    pub fn finish(&self) {
+        self.send(Command::Finish);
+    }
+
+    fn send(&self, command: Command) {
+        // A pump that has finished needs nothing any more.
+        if self.commands.send(command).is_ok() && !self.shared.is_awake.swap(true, Ordering::SeqCst)
+        {
+            self.shared.waker.wake();
+        }
+    }
+}
+
+/// Starts the thread. Lines are written at once, streams flow after
+/// [`PumpHandle::go`]. The thread ends after [`PumpHandle::finish`] only.
+///
+/// The process must ignore SIGPIPE and SIGXFSZ: a reader that goes away and a
+/// file that may not grow are errors here, not ends.
+///
+/// # Errors
+/// What making a poll, a pipe, a wake-up or a thread says.
+pub fn start(settings: PumpSettings) -> io::Result<(PumpHandle, JoinHandle<()>)> {
+    let (commands, receiver) = channel();
+    let shared = Arc::new(Shared {
+        waker: Waker::new()?,
+        is_awake: AtomicBool::new(false),
+        queued_bytes: AtomicUsize::new(0),
+        lost: AtomicU64::new(0),
+    });
+    let worker = worker(settings, Arc::clone(&shared), receiver)?;
+    let thread = thread::Builder::new()
+        .name("log-pump".into())
+        .spawn(move || worker.run())?;
+    Ok((PumpHandle { commands, shared }, thread))
+}
+
+fn worker(
+    settings: PumpSettings,
+    shared: Arc<Shared>,
+    commands: Receiver<Command>,
+) -> io::Result<Worker> {
+    let poller = Poller::new()?;
+    poller.add(&shared.waker, WAKER_TOKEN, Interest::Readable)?;
+    let (record, known) = Record::open(settings.cells, settings.base, settings.length);
+    let (read, write) = settings.staging;
+    let staging = Staging::new(read, write, record)?;
+    let mut files = Files::new();
+    let mut main_log = MainLog::new(settings.main_log, &mut files)?;
+    if known == Known::No {
+        let text = "another version had log bytes in flight; they cannot be taken over";
+        main_log.say(Severity::Warning, text);
+    }
+    Ok(Worker {
+        poller,
+        shared,
+        commands,
+        streams: Streams::default(),
+        files,
+        staging,
+        null: pipe::open_target(Path::new("/dev/null"))?,
+        main_log,
+        drained: settings.drained,
+        control: settings.waker,
+        stage: Stage::Gathering,
+        retry: None,
+        waiting: VecDeque::new(),
+    })
+}
