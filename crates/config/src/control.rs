@@ -6,6 +6,7 @@ use crate::load::Source;
 use crate::options::{
     self, CONTROL_FLAGS, CONTROL_OPTIONS, CONTROL_PLUGIN_OPTIONS, ControlDraft, apply_overrides,
 };
+use crate::path::resolved;
 
 /// The settings of the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +66,7 @@ pub fn check_flag(flag: &str, text: &str) -> Result<(), ConfigError> {
 }
 
 fn read(source: &Source<'_>) -> Result<ControlDraft, ConfigError> {
-    let section = source
-        .ini
-        .section("supervisorctl")
-        .ok_or(ConfigError::NoControlSection)?;
+    let section = source.ini.section("supervisorctl").ok_or(ConfigError::NoControlSection)?;
     let (plain, with_here) = (source.section(section), source.section_with_here(section));
     let mut draft = ControlDraft::default();
     for entry in CONTROL_OPTIONS {
@@ -76,10 +74,11 @@ fn read(source: &Source<'_>) -> Result<ControlDraft, ConfigError> {
         let reader = if names_files { &with_here } else { &plain };
         reader.read_one(entry, &mut draft)?;
     }
-    for section in source
-        .ini
-        .sections()
-        .filter(|section| section.name().starts_with("ctlplugin:"))
+    // A path on the command line stays as it is, in Supervisor and here.
+    if let Some(path) = draft.serverurl.strip_prefix("unix://") {
+        draft.serverurl = format!("unix://{}", resolved(source.host, path));
+    }
+    for section in source.ini.sections().filter(|section| section.name().starts_with("ctlplugin:"))
     {
         source.section(section).read(CONTROL_PLUGIN_OPTIONS)?;
     }
@@ -88,10 +87,7 @@ fn read(source: &Source<'_>) -> Result<ControlDraft, ConfigError> {
 
 fn defaults(host: &dyn Host) -> Result<ControlDraft, ConfigError> {
     let mut draft = ControlDraft::default();
-    let reading = options::Reading {
-        host,
-        section: "supervisorctl",
-    };
+    let reading = options::Reading { host, section: "supervisorctl" };
     for entry in CONTROL_OPTIONS {
         if let options::Fallback::Text(text) = entry.fallback {
             (entry.apply)(&mut draft, &reading, text)?;
@@ -106,11 +102,7 @@ mod tests {
     use crate::fake::FakeHost;
 
     fn loaded(text: &str) -> Result<ControlSettings, ConfigError> {
-        load(
-            &FakeHost::new().file("/etc/s.conf", text),
-            Some("/etc/s.conf"),
-            &[],
-        )
+        load(&FakeHost::new().file("/etc/s.conf", text), Some("/etc/s.conf"), &[])
     }
 
     #[test]

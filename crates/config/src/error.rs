@@ -201,16 +201,10 @@ mod tests {
 
     #[test]
     fn all_bad_lines_are_told() {
-        let line = |number, text: &str| BadLine {
-            number,
-            text: text.to_owned(),
-        };
+        let line = |number, text: &str| BadLine { number, text: text.to_owned() };
         let lines = vec![line(3, "garbage line\n"), line(124, "more 'bad'")];
 
-        let error = ConfigError::BadLines {
-            file: "FILE".to_owned(),
-            lines,
-        };
+        let error = ConfigError::BadLines { file: "FILE".to_owned(), lines };
 
         assert_eq!(
             error.to_string(),

@@ -54,10 +54,7 @@ impl<'a> Names<'a> {
     /// The names known everywhere, and no others.
     #[must_use]
     pub fn new(everywhere: &'a BTreeMap<String, Value>) -> Self {
-        Self {
-            everywhere,
-            here: BTreeMap::new(),
-        }
+        Self { everywhere, here: BTreeMap::new() }
     }
 
     /// The same with one more text known here.
@@ -74,8 +71,7 @@ impl<'a> Names<'a> {
 
     /// Makes every name known everywhere mean here what it means there.
     pub fn reset(&mut self) {
-        self.here
-            .retain(|name, _| !self.everywhere.contains_key(name));
+        self.here.retain(|name, _| !self.everywhere.contains_key(name));
     }
 
     /// Expands a text. The label says in messages whose text it is.
@@ -94,11 +90,9 @@ impl<'a> Names<'a> {
                 name,
                 available: self.available(),
             },
-            format::Failure::BadFormat(reason) => ExpandError::BadFormat {
-                text: text.to_owned(),
-                label: label.to_owned(),
-                reason,
-            },
+            format::Failure::BadFormat(reason) => {
+                ExpandError::BadFormat { text: text.to_owned(), label: label.to_owned(), reason }
+            }
         })
     }
 
@@ -107,12 +101,8 @@ impl<'a> Names<'a> {
     }
 
     fn available(&self) -> Vec<String> {
-        let mut names: Vec<String> = self
-            .here
-            .keys()
-            .chain(self.everywhere.keys())
-            .cloned()
-            .collect();
+        let mut names: Vec<String> =
+            self.here.keys().chain(self.everywhere.keys()).cloned().collect();
         names.sort_unstable();
         names.dedup();
         names
@@ -132,41 +122,27 @@ mod tests {
     #[test]
     fn names_of_the_place_win() {
         let everywhere = everywhere();
-        let names = Names::new(&everywhere)
-            .with("ENV_HOME", "/else")
-            .with("here", "/etc");
+        let names = Names::new(&everywhere).with("ENV_HOME", "/else").with("here", "/etc");
 
-        assert_eq!(
-            names.expand("%(here)s:%(ENV_HOME)s", "x").unwrap(),
-            "/etc:/else"
-        );
+        assert_eq!(names.expand("%(here)s:%(ENV_HOME)s", "x").unwrap(), "/etc:/else");
     }
 
     #[test]
     fn reset_gives_the_names_known_everywhere_back_their_meaning() {
         let everywhere = everywhere();
-        let mut names = Names::new(&everywhere)
-            .with("ENV_HOME", "/else")
-            .with("ENV_A", "a");
+        let mut names = Names::new(&everywhere).with("ENV_HOME", "/else").with("ENV_A", "a");
 
         names.reset();
 
-        assert_eq!(
-            names.expand("%(ENV_A)s:%(ENV_HOME)s", "x").unwrap(),
-            "a:/root"
-        );
+        assert_eq!(names.expand("%(ENV_A)s:%(ENV_HOME)s", "x").unwrap(), "a:/root");
     }
 
     #[test]
     fn an_unknown_name_is_told_with_all_that_are_known() {
         let everywhere = everywhere();
-        let names = Names::new(&everywhere)
-            .with("here", "/etc")
-            .with("ENV_HOME", "/else");
+        let names = Names::new(&everywhere).with("here", "/etc").with("ENV_HOME", "/else");
 
-        let error = names
-            .expand("/%(nothing)s", "program:p.directory")
-            .unwrap_err();
+        let error = names.expand("/%(nothing)s", "program:p.directory").unwrap_err();
 
         assert_eq!(
             error.to_string(),
@@ -180,9 +156,7 @@ mod tests {
         let everywhere = everywhere();
         let names = Names::new(&everywhere);
 
-        let error = names
-            .expand("/tmp/%(here", "program:p.directory")
-            .unwrap_err();
+        let error = names.expand("/tmp/%(here", "program:p.directory").unwrap_err();
 
         assert_eq!(
             error.to_string(),
@@ -195,9 +169,7 @@ mod tests {
     fn a_bare_conversion_does_not_leak_the_mapping() {
         let everywhere = everywhere();
 
-        let error = Names::new(&everywhere)
-            .expand("date +%s", "environment")
-            .unwrap_err();
+        let error = Names::new(&everywhere).expand("date +%s", "environment").unwrap_err();
 
         assert_eq!(
             error.to_string(),

@@ -56,12 +56,7 @@ impl FakeHost {
 
     /// With a user and a group of that name and number.
     pub(crate) fn user(mut self, name: &str, id: u32, home: &str) -> Self {
-        let account = Account {
-            uid: id,
-            gid: id,
-            groups: vec![id],
-            home: home.to_owned(),
-        };
+        let account = Account { uid: id, gid: id, groups: vec![id], home: home.to_owned() };
         self.users.push((name.to_owned(), account));
         self.groups.push((name.to_owned(), id));
         self
@@ -84,38 +79,25 @@ impl Host for FakeHost {
 
     fn is_directory(&self, path: &str) -> bool {
         let bare = path.trim_end_matches('/');
-        self.directories
-            .contains(if bare.is_empty() { "/" } else { bare })
+        self.directories.contains(if bare.is_empty() { "/" } else { bare })
     }
 
     /// Knows only `*`, and only within one part of a path.
     fn glob(&self, pattern: &str) -> Vec<String> {
         let paths = self.files.keys().chain(&self.unreadable);
-        paths
-            .filter(|path| matches(pattern, path))
-            .cloned()
-            .collect()
+        paths.filter(|path| matches(pattern, path)).cloned().collect()
     }
 
     fn user_by_name(&self, name: &str) -> Option<Account> {
-        self.users
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, account)| account.clone())
+        self.users.iter().find(|(known, _)| known == name).map(|(_, account)| account.clone())
     }
 
     fn user_by_id(&self, id: u32) -> Option<Account> {
-        self.users
-            .iter()
-            .find(|(_, account)| account.uid == id)
-            .map(|(_, account)| account.clone())
+        self.users.iter().find(|(_, account)| account.uid == id).map(|(_, account)| account.clone())
     }
 
     fn group_by_name(&self, name: &str) -> Option<u32> {
-        self.groups
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, id)| *id)
+        self.groups.iter().find(|(known, _)| known == name).map(|(_, id)| *id)
     }
 
     fn has_group(&self, id: u32) -> bool {
@@ -146,15 +128,13 @@ impl Host for FakeHost {
 fn matches(pattern: &str, path: &str) -> bool {
     let (patterns, parts) = (pattern.split('/'), path.split('/'));
     patterns.clone().count() == parts.clone().count()
-        && patterns
-            .zip(parts)
-            .all(|(pattern, part)| match pattern.split_once('*') {
-                None => pattern == part,
-                Some((start, end)) => {
-                    part.len() >= start.len() + end.len()
-                        && part.starts_with(start)
-                        && part.ends_with(end)
-                        && !(start.is_empty() && part.starts_with('.'))
-                }
-            })
+        && patterns.zip(parts).all(|(pattern, part)| match pattern.split_once('*') {
+            None => pattern == part,
+            Some((start, end)) => {
+                part.len() >= start.len() + end.len()
+                    && part.starts_with(start)
+                    && part.ends_with(end)
+                    && !(start.is_empty() && part.starts_with('.'))
+            }
+        })
 }

@@ -41,38 +41,22 @@ pub fn config_info(
         Readiness::StaysUp(seconds) => seconds.0,
         Readiness::Notifies(span) => i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
     };
-    let codes = program
-        .exit_codes
-        .iter()
-        .map(|code| i64::from(*code))
-        .collect();
+    let codes = program.exit_codes.iter().map(|code| i64::from(*code)).collect();
     let (stdout, stderr) = (&service.stdout, &service.stderr);
     vec![
         ("autostart", Boolean(program.autostart)),
         ("directory", text(service.directory.as_deref())),
-        (
-            "uid",
-            program
-                .user
-                .as_ref()
-                .map_or_else(|| text(None), |user| Integer(user.uid.into())),
-        ),
+        ("uid", program.user.as_ref().map_or_else(|| text(None), |user| Integer(user.uid.into()))),
         ("command", text(Some(&service.command))),
         ("exitcodes", Integers(codes)),
         ("group", text(Some(&group.name))),
         ("group_prio", Integer(group.priority)),
         ("inuse", Boolean(presence.in_use)),
-        (
-            "killasgroup",
-            Boolean(program.stop.kill_reach == Reach::Group),
-        ),
+        ("killasgroup", Boolean(program.stop.kill_reach == Reach::Group)),
         ("name", text(Some(&service.name))),
         ("process_prio", Integer(program.priority)),
         ("redirect_stderr", Boolean(program.redirect_stderr)),
-        (
-            "startretries",
-            Integer(program.restart.start_retries.unwrap_or(i64::MAX)),
-        ),
+        ("startretries", Integer(program.restart.start_retries.unwrap_or(i64::MAX))),
         ("startsecs", Integer(startsecs)),
         ("stdout_capture_maxbytes", Integer(stdout.capture_bytes_max)),
         ("stdout_events_enabled", Boolean(stdout.events)),
@@ -113,20 +97,14 @@ mod tests {
     fn info(options: &str, presence: Presence<'_>) -> Vec<(&'static str, InfoValue)> {
         let text = format!("[supervisord]\n[program:p]\ncommand=/bin/cat\n{options}\n");
         let host = FakeHost::new().file("s.conf", text);
-        let request = Request {
-            file: "s.conf".to_owned(),
-            overrides: Vec::new(),
-        };
+        let request = Request { file: "s.conf".to_owned(), overrides: Vec::new() };
         let loaded = load(&host, &request).unwrap();
         let group = &loaded.configuration.groups[0];
         config_info(group, &group.services[0], presence)
     }
 
     fn value(info: &[(&str, InfoValue)], key: &str) -> InfoValue {
-        info.iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value.clone())
-            .unwrap()
+        info.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone()).unwrap()
     }
 
     #[test]
@@ -149,40 +127,24 @@ mod tests {
         let info = info("stderr_logfile=NONE", Presence::default());
 
         for key in ["directory", "uid", "serverurl", "stderr_logfile"] {
-            assert_eq!(
-                value(&info, key),
-                InfoValue::Text("none".to_owned()),
-                "{key}"
-            );
+            assert_eq!(value(&info, key), InfoValue::Text("none".to_owned()), "{key}");
         }
     }
 
     #[test]
     fn an_automatic_log_says_so_until_it_has_a_name() {
-        let named = Presence {
-            in_use: true,
-            stdout_logfile: Some("/tmp/o"),
-            stderr_logfile: None,
-        };
+        let named = Presence { in_use: true, stdout_logfile: Some("/tmp/o"), stderr_logfile: None };
         let info = info("", named);
 
-        assert_eq!(
-            value(&info, "stdout_logfile"),
-            InfoValue::Text("/tmp/o".to_owned())
-        );
-        assert_eq!(
-            value(&info, "stderr_logfile"),
-            InfoValue::Text("auto".to_owned())
-        );
+        assert_eq!(value(&info, "stdout_logfile"), InfoValue::Text("/tmp/o".to_owned()));
+        assert_eq!(value(&info, "stderr_logfile"), InfoValue::Text("auto".to_owned()));
         assert_eq!(value(&info, "inuse"), InfoValue::Boolean(true));
     }
 
     #[test]
     fn numbers_are_numbers() {
-        let info = info(
-            "user=root\nexitcodes=0,2\nstopsignal=USR1\npriority=-5",
-            Presence::default(),
-        );
+        let info =
+            info("user=root\nexitcodes=0,2\nstopsignal=USR1\npriority=-5", Presence::default());
 
         assert_eq!(value(&info, "uid"), InfoValue::Integer(0));
         assert_eq!(value(&info, "exitcodes"), InfoValue::Integers(vec![0, 2]));

@@ -53,9 +53,8 @@ impl Ini {
     /// Bytes that are not UTF-8, a line before the first section, or all lines
     /// that are neither a section nor a key.
     pub fn read(&mut self, file: &str, bytes: &[u8]) -> Result<(), ConfigError> {
-        let text = std::str::from_utf8(bytes).map_err(|error| ConfigError::NotUtf8 {
-            reason: describe(bytes, error),
-        })?;
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| ConfigError::NotUtf8 { reason: describe(bytes, error) })?;
         // Python opens files with universal newlines.
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let mut reader = Reader::new(self, file);
@@ -85,10 +84,8 @@ impl Ini {
     /// All keys of a section with their values: its own, then those of `[DEFAULT]`
     /// that it does not have.
     pub fn entries<'a>(&'a self, section: &'a Section) -> impl Iterator<Item = &'a Entry> {
-        let inherited = self
-            .defaults
-            .iter()
-            .filter(|entry| find(&section.entries, &entry.key).is_none());
+        let inherited =
+            self.defaults.iter().filter(|entry| find(&section.entries, &entry.key).is_none());
         section.entries.iter().chain(inherited)
     }
 
@@ -179,10 +176,7 @@ impl<'a> Reader<'a> {
             }
             return Ok(());
         }
-        let indent = line
-            .chars()
-            .take_while(|character| is_blank(*character))
-            .count();
+        let indent = line.chars().take_while(|character| is_blank(*character)).count();
         if self.open.is_some() && indent > self.indent {
             self.continue_value(value);
             return Ok(());
@@ -193,11 +187,7 @@ impl<'a> Reader<'a> {
             Ok(())
         } else if matches!(self.place, Place::Nowhere) {
             let file = self.file.to_string();
-            Err(ConfigError::NoSectionHeaders {
-                file,
-                line: number,
-                text: line.to_owned(),
-            })
+            Err(ConfigError::NoSectionHeaders { file, line: number, text: line.to_owned() })
         } else {
             self.key(number, line, value);
             Ok(())
@@ -217,10 +207,7 @@ impl<'a> Reader<'a> {
         if self.bad.is_empty() {
             return Ok(());
         }
-        Err(ConfigError::BadLines {
-            file: self.file.to_string(),
-            lines: self.bad,
-        })
+        Err(ConfigError::BadLines { file: self.file.to_string(), lines: self.bad })
     }
 
     fn entries(&mut self) -> Option<&mut Vec<Entry>> {
@@ -242,11 +229,7 @@ impl<'a> Reader<'a> {
 
     fn enter(&mut self, name: &str) {
         self.open = None;
-        let known = self
-            .ini
-            .sections
-            .iter()
-            .position(|section| section.name == name);
+        let known = self.ini.sections.iter().position(|section| section.name == name);
         self.place = match known {
             Some(index) => Place::Section(index),
             None if name == DEFAULT_SECTION => Place::Defaults,
@@ -263,28 +246,17 @@ impl<'a> Reader<'a> {
 
     fn key(&mut self, number: usize, line: &str, text: &str) {
         let Some(delimiter) = text.find(['=', ':']) else {
-            self.bad.push(BadLine {
-                number,
-                text: line.to_owned(),
-            });
+            self.bad.push(BadLine { number, text: line.to_owned() });
             return;
         };
         let key = trim_end(&text[..delimiter]).to_lowercase();
         if key.is_empty() {
             self.open = None;
-            self.bad.push(BadLine {
-                number,
-                text: line.to_owned(),
-            });
+            self.bad.push(BadLine { number, text: line.to_owned() });
             return;
         }
         let value = trim(&text[delimiter + 1..]).to_owned();
-        let entry = Entry {
-            key,
-            value,
-            file: Arc::clone(&self.file),
-            line: number,
-        };
+        let entry = Entry { key, value, file: Arc::clone(&self.file), line: number };
         let Some(entries) = self.entries() else {
             return;
         };
@@ -327,20 +299,21 @@ fn comment_start(line: &str) -> Option<usize> {
     }
 }
 
-/// Python's words for bytes that are not UTF-8.
+/// Python's words for bytes that are not UTF-8. It notices a character that the
+/// end of the file cuts off only then, and counts its bytes from there.
 fn describe(bytes: &[u8], error: std::str::Utf8Error) -> String {
     let start = error.valid_up_to();
-    let (length, reason) = match error.error_len() {
-        None => (bytes.len() - start, "unexpected end of data"),
-        Some(1) if !matches!(bytes[start], 0xc2..=0xf4) => (1, "invalid start byte"),
-        Some(length) => (length, "invalid continuation byte"),
-    };
     let byte = bytes[start];
+    let (first, length, reason) = match error.error_len() {
+        None => (0, bytes.len() - start, "unexpected end of data"),
+        Some(1) if !matches!(byte, 0xc2..=0xf4) => (start, 1, "invalid start byte"),
+        Some(length) => (start, length, "invalid continuation byte"),
+    };
     if length == 1 {
-        format!("'utf-8' codec can't decode byte {byte:#04x} in position {start}: {reason}")
+        format!("'utf-8' codec can't decode byte {byte:#04x} in position {first}: {reason}")
     } else {
-        let last = start + length - 1;
-        format!("'utf-8' codec can't decode bytes in position {start}-{last}: {reason}")
+        let last = first + length - 1;
+        format!("'utf-8' codec can't decode bytes in position {first}-{last}: {reason}")
     }
 }
 
@@ -352,16 +325,12 @@ mod tests {
 
     fn read(text: &str) -> Ini {
         let mut ini = Ini::default();
-        ini.read("FILE", text.as_bytes())
-            .unwrap_or_else(|error| panic!("{text:?}: {error}"));
+        ini.read("FILE", text.as_bytes()).unwrap_or_else(|error| panic!("{text:?}: {error}"));
         ini
     }
 
     fn refused(text: impl AsRef<[u8]>) -> String {
-        Ini::default()
-            .read("FILE", text.as_ref())
-            .unwrap_err()
-            .to_string()
+        Ini::default().read("FILE", text.as_ref()).unwrap_err().to_string()
     }
 
     fn value(text: &str, key: &str) -> Option<String> {
@@ -395,10 +364,7 @@ mod tests {
             .map(|entry| (entry.key.as_str(), entry.value.as_str(), entry.line))
             .collect();
 
-        assert_eq!(
-            ini.sections().map(Section::name).collect::<Vec<_>>(),
-            ["b", "a"]
-        );
+        assert_eq!(ini.sections().map(Section::name).collect::<Vec<_>>(), ["b", "a"]);
         assert_eq!(pairs, [("k", "3", 6), ("j", "2", 5)]);
     }
 
@@ -414,11 +380,7 @@ mod tests {
 
     #[test]
     fn a_value_is_trimmed_and_keeps_its_quotes() {
-        values(&[
-            ("k =  \"a b\"  ", "k", "\"a b\""),
-            ("k=", "k", ""),
-            ("k= ", "k", ""),
-        ]);
+        values(&[("k =  \"a b\"  ", "k", "\"a b\""), ("k=", "k", ""), ("k= ", "k", "")]);
     }
 
     #[test]
@@ -511,26 +473,14 @@ mod tests {
     fn bytes_must_be_utf_8() {
         let cases: [(&[u8], &str); 5] = [
             (b"[a]\n\xff", "byte 0xff in position 4: invalid start byte"),
-            (
-                b"\xc3(",
-                "byte 0xc3 in position 0: invalid continuation byte",
-            ),
-            (
-                b"\xe2\x82(",
-                "bytes in position 0-1: invalid continuation byte",
-            ),
+            (b"\xc3(", "byte 0xc3 in position 0: invalid continuation byte"),
+            (b"\xe2\x82(", "bytes in position 0-1: invalid continuation byte"),
             (b"\xc3", "byte 0xc3 in position 0: unexpected end of data"),
-            (
-                b"a\xe2\x82",
-                "bytes in position 1-2: unexpected end of data",
-            ),
+            (b"a\xe2\x82", "bytes in position 0-1: unexpected end of data"),
         ];
 
         for (bytes, wanted) in cases {
-            assert_eq!(
-                refused(bytes),
-                format!("'utf-8' codec can't decode {wanted}")
-            );
+            assert_eq!(refused(bytes), format!("'utf-8' codec can't decode {wanted}"));
         }
     }
 
@@ -544,10 +494,7 @@ mod tests {
 
         let get = |section: &str, key: &str| {
             let section = ini.section(section).unwrap();
-            (
-                ini.get(section, key).unwrap().value.clone(),
-                section.file().to_owned(),
-            )
+            (ini.get(section, key).unwrap().value.clone(), section.file().to_owned())
         };
         assert_eq!(get("a", "k"), ("/one/x".to_owned(), "FILE".to_owned()));
         assert_eq!(get("a", "d"), ("/one".to_owned(), "FILE".to_owned()));

@@ -27,10 +27,7 @@ pub(crate) enum LexError {
 
 /// Splits a text into its words.
 pub(crate) fn split(text: &str, grammar: Grammar) -> Result<Vec<String>, LexError> {
-    let mut lexer = Lexer {
-        words: Vec::new(),
-        word: None,
-    };
+    let mut lexer = Lexer { words: Vec::new(), word: None };
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
         match character {

@@ -88,10 +88,7 @@ pub fn load(host: &dyn Host, request: &Request) -> Result<Loaded, ConfigError> {
     let mut messages = Messages::default();
     let mut source = Source::open(host, &request.file)?;
     include::include(&mut source, &mut messages)?;
-    let section = source
-        .ini
-        .section("supervisord")
-        .ok_or(ConfigError::NoServerSection)?;
+    let section = source.ini.section("supervisord").ok_or(ConfigError::NoServerSection)?;
 
     let mut draft = source.read_server(section)?;
     let environment = std::mem::take(&mut draft.environment);
@@ -106,14 +103,7 @@ pub fn load(host: &dyn Host, request: &Request) -> Result<Loaded, ConfigError> {
     draft.environment = environment;
     let settings = ServerSettings::new(host, draft)?;
     let server_url = default_server_url(&servers);
-    Ok(Loaded {
-        configuration,
-        settings,
-        servers,
-        interfaces,
-        messages,
-        server_url,
-    })
+    Ok(Loaded { configuration, settings, servers, interfaces, messages, server_url })
 }
 
 /// Checks the value of a flag of the daemon's command line, `-m` or `--umask`.
@@ -152,21 +142,14 @@ impl<'a> Source<'a> {
             here: absolute(host, parent(file)),
             node: host.name(),
             ini,
-            variables: variables
-                .map(|(name, text)| variable(&name, text))
-                .collect(),
+            variables: variables.map(|(name, text)| variable(&name, text)).collect(),
         })
     }
 
     /// A section in which the environment may be named.
     pub(crate) fn section<'s>(&'s self, section: &'s Section) -> SectionReader<'s> {
         let names = Names::new(&self.variables);
-        SectionReader {
-            host: self.host,
-            ini: &self.ini,
-            section,
-            names,
-        }
+        SectionReader { host: self.host, ini: &self.ini, section, names }
     }
 
     /// A section in which the directory of the file may be named too.
@@ -179,16 +162,10 @@ impl<'a> Source<'a> {
     fn read_server(&self, section: &Section) -> Result<ServerDraft, ConfigError> {
         let reader = self.section_with_here(section);
         let mut wider = self.section_with_here(section);
-        wider
-            .names
-            .set("host_node_name", Value::Text(self.node.clone()));
+        wider.names.set("host_node_name", Value::Text(self.node.clone()));
         let mut draft = ServerDraft::default();
         for entry in SERVER_OPTIONS {
-            let reader = if entry.name == "environment" {
-                &wider
-            } else {
-                &reader
-            };
+            let reader = if entry.name == "environment" { &wider } else { &reader };
             reader.read_one(entry, &mut draft)?;
         }
         Ok(draft)
@@ -196,27 +173,20 @@ impl<'a> Source<'a> {
 
     /// Lets `ENV_X` name what `[supervisord]` sets.
     fn add_environment(&mut self, environment: &[(String, String)]) {
-        let variables = environment
-            .iter()
-            .map(|(name, text)| variable(name, text.clone()));
+        let variables = environment.iter().map(|(name, text)| variable(name, text.clone()));
         self.variables.extend(variables);
     }
 
     fn interfaces(&self) -> Result<Vec<RpcInterface>, ConfigError> {
-        let sections = self
-            .ini
-            .sections()
-            .filter(|section| section.name().starts_with("rpcinterface:"));
+        let sections =
+            self.ini.sections().filter(|section| section.name().starts_with("rpcinterface:"));
         sections.map(|section| self.interface(section)).collect()
     }
 
     fn interface(&self, section: &Section) -> Result<RpcInterface, ConfigError> {
         let reader = self.section(section);
         let factory = reader.read(INTERFACE_OPTIONS)?.factory;
-        let others = self
-            .ini
-            .entries(section)
-            .filter(|entry| entry.key != FACTORY_KEY);
+        let others = self.ini.entries(section).filter(|entry| entry.key != FACTORY_KEY);
         let arguments = others.map(|entry| {
             let text = reader.expand(&entry.key, crate::options::Expansion::Once, &entry.value)?;
             Ok((entry.key.clone(), text))
@@ -230,19 +200,12 @@ impl<'a> Source<'a> {
 
     fn servers(&self) -> Result<Vec<HttpServer>, ConfigError> {
         let mut servers = Vec::new();
-        for (prefix, table) in [
-            ("inet_http_server", INET_SERVER_OPTIONS),
-            ("unix_http_server", UNIX_SERVER_OPTIONS),
-        ] {
-            for section in self
-                .ini
-                .sections()
-                .filter(|section| section.name().starts_with(prefix))
+        for (prefix, table) in
+            [("inet_http_server", INET_SERVER_OPTIONS), ("unix_http_server", UNIX_SERVER_OPTIONS)]
+        {
+            for section in self.ini.sections().filter(|section| section.name().starts_with(prefix))
             {
-                servers.push(HttpServer::new(
-                    section.name(),
-                    self.server(section, table)?,
-                ));
+                servers.push(HttpServer::new(section.name(), self.server(section, table)?));
             }
         }
         Ok(servers)
@@ -257,11 +220,7 @@ impl<'a> Source<'a> {
         let (plain, with_here) = (self.section(section), self.section_with_here(section));
         let mut draft = HttpDraft::default();
         for entry in table {
-            let reader = if entry.name == "file" {
-                &with_here
-            } else {
-                &plain
-            };
+            let reader = if entry.name == "file" { &with_here } else { &plain };
             reader.read_one(entry, &mut draft)?;
         }
         Ok(draft)

@@ -54,10 +54,7 @@ pub enum Fallback<D: 'static> {
     Nothing,
     /// What the function makes of it, or the error that it is missing; the text
     /// says so in the manual.
-    Missing(
-        &'static str,
-        fn(&mut D, &Reading<'_>) -> Result<(), ConfigError>,
-    ),
+    Missing(&'static str, fn(&mut D, &Reading<'_>) -> Result<(), ConfigError>),
 }
 
 /// What becomes of `%(name)s` in a value. The label is what a message calls it.
@@ -173,10 +170,7 @@ pub(crate) fn check_flag<D: Default>(
     flag: &str,
     text: &str,
 ) -> Result<(), ConfigError> {
-    let option = flags
-        .iter()
-        .find(|known| known.is_written(flag))
-        .map(|known| known.option);
+    let option = flags.iter().find(|known| known.is_written(flag)).map(|known| known.option);
     let Some(entry) = table.iter().find(|entry| Some(entry.name) == option) else {
         return Ok(());
     };
@@ -221,28 +215,16 @@ mod tests {
     #[test]
     fn every_flag_has_its_option() {
         for flag in SERVER_FLAGS {
-            assert!(
-                SERVER_OPTIONS.iter().any(|entry| entry.name == flag.option),
-                "{flag:?}"
-            );
+            assert!(SERVER_OPTIONS.iter().any(|entry| entry.name == flag.option), "{flag:?}");
         }
         for flag in CONTROL_FLAGS {
-            assert!(
-                CONTROL_OPTIONS
-                    .iter()
-                    .any(|entry| entry.name == flag.option),
-                "{flag:?}"
-            );
+            assert!(CONTROL_OPTIONS.iter().any(|entry| entry.name == flag.option), "{flag:?}");
         }
     }
 
     #[test]
     fn a_flag_is_its_letter_or_its_whole_name() {
-        let flag = Flag {
-            option: "umask",
-            short: Some('m'),
-            takes: Takes::Value,
-        };
+        let flag = Flag { option: "umask", short: Some('m'), takes: Takes::Value };
 
         assert!(flag.is_written("-m"));
         assert!(flag.is_written("--umask"));

@@ -95,14 +95,8 @@ mod tests {
 
     #[test]
     fn the_parent_ends_before_the_last_slash() {
-        let cases = [
-            ("a", ""),
-            ("a/b", "a"),
-            ("/a", "/"),
-            ("/a/b/", "/a/b"),
-            ("a//b", "a"),
-            ("//a", "//"),
-        ];
+        let cases =
+            [("a", ""), ("a/b", "a"), ("/a", "/"), ("/a/b/", "/a/b"), ("a//b", "a"), ("//a", "//")];
 
         for (path, head) in cases {
             assert_eq!(parent(path), head, "{path}");

@@ -33,11 +33,7 @@ pub(crate) struct Repr<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Repr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quote = if self.0.contains('\'') && !self.0.contains('"') {
-            '"'
-        } else {
-            '\''
-        };
+        let quote = if self.0.contains('\'') && !self.0.contains('"') { '"' } else { '\'' };
         write!(f, "{quote}")?;
         for character in self.0.chars() {
             match character {
@@ -172,9 +168,8 @@ mod tests {
             ("\u{a0}5", 5),
             ("99999999999999999999", i64::MAX),
         ];
-        let bad = [
-            "", " ", "+", "+ 1", "--1", "1__0", "_1", "1_", "1.5", "0x1", "12a", "0o7", "\u{1c}5",
-        ];
+        let bad =
+            ["", " ", "+", "+ 1", "--1", "1__0", "_1", "1_", "1.5", "0x1", "12a", "0o7", "\u{1c}5"];
 
         for (text, number) in good {
             assert_eq!(integer(text, 10), Some(number), "{text:?}");

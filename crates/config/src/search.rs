@@ -57,10 +57,7 @@ mod tests {
 
     #[test]
     fn a_program_without_a_slash_has_no_directory() {
-        assert_eq!(
-            candidates("supervisord")[..2],
-            ["etc/supervisord.conf", "supervisord.conf"]
-        );
+        assert_eq!(candidates("supervisord")[..2], ["etc/supervisord.conf", "supervisord.conf"]);
         assert_eq!(candidates("./supervisord")[..1], ["etc/supervisord.conf"]);
         assert_eq!(candidates("/supervisord")[..1], ["/etc/supervisord.conf"]);
     }

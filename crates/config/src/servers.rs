@@ -38,22 +38,11 @@ pub enum Listen {
 impl HttpServer {
     pub(crate) fn new(section: &str, draft: HttpDraft) -> Self {
         let listen = match draft.address {
-            Some(address) => Listen::Inet {
-                host: address.host,
-                port: address.port,
-            },
-            None => Listen::Unix {
-                path: draft.file,
-                mode: draft.chmod,
-                owner: draft.chown,
-            },
+            Some(address) => Listen::Inet { host: address.host, port: address.port },
+            None => Listen::Unix { path: draft.file, mode: draft.chmod, owner: draft.chown },
         };
         let credentials = draft.username.zip(draft.password);
-        Self {
-            section: section.to_owned(),
-            listen,
-            credentials,
-        }
+        Self { section: section.to_owned(), listen, credentials }
     }
 }
 
@@ -82,28 +71,14 @@ mod tests {
     use super::*;
 
     fn server(listen: Listen) -> HttpServer {
-        HttpServer {
-            section: String::new(),
-            listen,
-            credentials: None,
-        }
+        HttpServer { section: String::new(), listen, credentials: None }
     }
 
     #[test]
     fn a_socket_file_is_preferred_to_a_port() {
-        let any = server(Listen::Inet {
-            host: String::new(),
-            port: 9001,
-        });
-        let named = server(Listen::Inet {
-            host: "h".to_owned(),
-            port: 9002,
-        });
-        let unix = server(Listen::Unix {
-            path: "/s".to_owned(),
-            mode: 0o700,
-            owner: None,
-        });
+        let any = server(Listen::Inet { host: String::new(), port: 9001 });
+        let named = server(Listen::Inet { host: "h".to_owned(), port: 9002 });
+        let unix = server(Listen::Unix { path: "/s".to_owned(), mode: 0o700, owner: None });
 
         assert_eq!(default_server_url(&[]), None);
         assert_eq!(
@@ -114,9 +89,6 @@ mod tests {
             default_server_url(std::slice::from_ref(&named)).as_deref(),
             Some("http://h:9002")
         );
-        assert_eq!(
-            default_server_url(&[any, named, unix]).as_deref(),
-            Some("unix:///s")
-        );
+        assert_eq!(default_server_url(&[any, named, unix]).as_deref(), Some("unix:///s"));
     }
 }

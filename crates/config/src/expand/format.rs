@@ -33,10 +33,7 @@ pub(super) fn format<'a>(
     value: impl Fn(&str) -> Option<&'a Value>,
 ) -> Result<String, Failure> {
     let characters: Vec<char> = text.chars().collect();
-    let mut walk = Walk {
-        characters: &characters,
-        position: 0,
-    };
+    let mut walk = Walk { characters: &characters, position: 0 };
     let mut output = String::with_capacity(text.len());
     let mut argument = Argument::Mapping;
     while let Some(character) = walk.next() {
@@ -159,10 +156,7 @@ impl Walk<'_> {
         if field.width > FIELD_WIDTH_MAX {
             return Err(bad("width too big"));
         }
-        if field
-            .precision
-            .is_some_and(|precision| precision > FIELD_WIDTH_MAX)
-        {
+        if field.precision.is_some_and(|precision| precision > FIELD_WIDTH_MAX) {
             return Err(bad("precision too big"));
         }
         field.conversion = character;
@@ -231,11 +225,7 @@ impl Field {
             'd' | 'i' | 'u' | 'x' | 'X' | 'o' => self.integer(value, output),
             'e' | 'E' | 'f' | 'F' | 'g' | 'G' => self.float(value, output),
             other => {
-                let shown = if matches!(other, '\u{1f}'..='~') {
-                    other
-                } else {
-                    '?'
-                };
+                let shown = if matches!(other, '\u{1f}'..='~') { other } else { '?' };
                 Err(bad(format!(
                     "unsupported format character '{shown}' ({:#x}) at index {}",
                     u32::from(other),
@@ -254,10 +244,7 @@ impl Field {
             // Python writes the whole mapping here.
             (Argument::Mapping | Argument::Taken, _) => return Err(not_enough()),
         };
-        let kept: String = text
-            .chars()
-            .take(self.precision.unwrap_or(usize::MAX))
-            .collect();
+        let kept: String = text.chars().take(self.precision.unwrap_or(usize::MAX)).collect();
         self.pad("", &kept, ' ', output);
         Ok(())
     }
@@ -302,21 +289,13 @@ impl Field {
         };
         let digits = format!("{digits:0>width$}", width = self.precision.unwrap_or(0));
         let prefix = if self.alternate { prefix } else { "" };
-        self.pad(
-            &format!("{}{prefix}", self.sign(number)),
-            &digits,
-            self.fill(),
-            output,
-        );
+        self.pad(&format!("{}{prefix}", self.sign(number)), &digits, self.fill(), output);
         Ok(())
     }
 
     fn float(&self, value: Argument<'_>, output: &mut String) -> Result<(), Failure> {
         let Argument::Value(Value::Integer(number)) = value else {
-            return Err(bad(format!(
-                "must be real number, not {}",
-                type_name(value)
-            )));
+            return Err(bad(format!("must be real number, not {}", type_name(value))));
         };
         let precision = self.precision.unwrap_or(6);
         // A number of more than 53 bits loses its last digits, as in Python.
@@ -335,21 +314,13 @@ impl Field {
     }
 
     fn fixed(&self, number: f64, precision: usize) -> String {
-        let point = if self.alternate && precision == 0 {
-            "."
-        } else {
-            ""
-        };
+        let point = if self.alternate && precision == 0 { "." } else { "" };
         format!("{number:.precision$}{point}")
     }
 
     fn scientific(&self, number: f64, precision: usize) -> String {
         let (mantissa, exponent) = scientific_parts(number, precision);
-        let point = if self.alternate && precision == 0 {
-            "."
-        } else {
-            ""
-        };
+        let point = if self.alternate && precision == 0 { "." } else { "" };
         format!("{mantissa}{point}e+{exponent:02}")
     }
 
@@ -441,11 +412,7 @@ mod tests {
         ];
 
         for (text, number, wanted) in cases {
-            assert_eq!(
-                formatted(text, &Value::Integer(number)).as_deref(),
-                Ok(wanted),
-                "{text}"
-            );
+            assert_eq!(formatted(text, &Value::Integer(number)).as_deref(), Ok(wanted), "{text}");
         }
     }
 
@@ -463,11 +430,7 @@ mod tests {
         ];
 
         for (text, number, wanted) in cases {
-            assert_eq!(
-                formatted(text, &Value::Integer(number)).as_deref(),
-                Ok(wanted),
-                "{text}"
-            );
+            assert_eq!(formatted(text, &Value::Integer(number)).as_deref(), Ok(wanted), "{text}");
         }
     }
 
@@ -495,14 +458,8 @@ mod tests {
             ("%Y", "unsupported format character 'Y' (0x59) at index 1"),
             ("%é", "unsupported format character '?' (0xe9) at index 1"),
             ("%5%", "unsupported format character '%' (0x25) at index 2"),
-            (
-                "%(a)%",
-                "unsupported format character '%' (0x25) at index 4",
-            ),
-            (
-                "%(a)lld",
-                "unsupported format character 'l' (0x6c) at index 5",
-            ),
+            ("%(a)%", "unsupported format character '%' (0x25) at index 4"),
+            ("%(a)lld", "unsupported format character 'l' (0x6c) at index 5"),
             ("%", "incomplete format"),
             ("%(a).", "incomplete format"),
             ("%(a", "incomplete format key"),

@@ -12,7 +12,9 @@ use super::{Messages, Source};
 use crate::error::ConfigError;
 use crate::expand::Value;
 use crate::ini::Section;
-use crate::options::{FASTCGI_OPTIONS, GROUP_OPTIONS, LISTENER_OPTIONS, PROGRAM_GROUP_OPTIONS};
+use crate::options::{
+    FASTCGI_OPTIONS, FastCgiDraft, GROUP_OPTIONS, LISTENER_OPTIONS, PROGRAM_GROUP_OPTIONS,
+};
 use crate::value;
 
 /// Collects the groups of a configuration.
@@ -81,9 +83,7 @@ impl<'a> Groups<'a> {
 
     fn sections(&self, prefix: &str) -> Vec<&'a Section> {
         let sections = self.source.ini.sections();
-        sections
-            .filter(|section| section.name().starts_with(prefix))
-            .collect()
+        sections.filter(|section| section.name().starts_with(prefix)).collect()
     }
 
     fn group(&mut self, section: &'a Section) -> Result<(), ConfigError> {
@@ -121,10 +121,7 @@ impl<'a> Groups<'a> {
             return Ok(());
         }
         let name = value::name(section.suffix().unwrap_or_default())?;
-        let draft = self
-            .source
-            .section_with_here(section)
-            .read(PROGRAM_GROUP_OPTIONS)?;
+        let draft = self.source.section_with_here(section).read(PROGRAM_GROUP_OPTIONS)?;
         let members = self.services(section, name)?;
         self.add(name, draft.priority, GroupKind::Programs, members);
         Ok(())
@@ -132,22 +129,14 @@ impl<'a> Groups<'a> {
 
     fn listener(&mut self, section: &'a Section) -> Result<(), ConfigError> {
         let name = section.suffix().unwrap_or_default();
-        let draft = self
-            .source
-            .section_with_here(section)
-            .read(LISTENER_OPTIONS)?;
+        let draft = self.source.section_with_here(section).read(LISTENER_OPTIONS)?;
         let members = self.services(section, name)?;
         let listener = ListenerSpec {
             events: draft.events.into_iter().map(Into::into).collect(),
             buffer_size: draft.buffer_size,
             result_handler: draft.result_handler.into(),
         };
-        self.add(
-            name,
-            draft.priority,
-            GroupKind::Listeners(listener),
-            members,
-        );
+        self.add(name, draft.priority, GroupKind::Listeners(listener), members);
         Ok(())
     }
 
@@ -158,16 +147,10 @@ impl<'a> Groups<'a> {
         let name = value::name(section.suffix().unwrap_or_default())?;
         let reader = self.source.section_with_here(section);
         let mut with_name = self.source.section_with_here(section);
-        with_name
-            .names
-            .set("program_name", Value::Text(name.to_owned()));
-        let mut draft = Default::default();
+        with_name.names.set("program_name", Value::Text(name.to_owned()));
+        let mut draft = FastCgiDraft::default();
         for entry in FASTCGI_OPTIONS {
-            let reader = if entry.name == "socket" {
-                &with_name
-            } else {
-                &reader
-            };
+            let reader = if entry.name == "socket" { &with_name } else { &reader };
             reader.read_one(entry, &mut draft)?;
         }
         let socket = draft.socket(&reader.reading())?;
@@ -181,22 +164,11 @@ impl<'a> Groups<'a> {
         section: &Section,
         group: &str,
     ) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
-        services(
-            self.source,
-            section,
-            group,
-            &self.environment,
-            self.messages,
-        )
+        services(self.source, section, group, &self.environment, self.messages)
     }
 
     fn add(&mut self, name: &str, priority: i64, kind: GroupKind, members: Vec<Arc<ServiceSpec>>) {
         let services = without_doubles(name, members, self.messages);
-        self.groups.push(Arc::new(GroupSpec {
-            name: name.into(),
-            priority,
-            kind,
-            services,
-        }));
+        self.groups.push(Arc::new(GroupSpec { name: name.into(), priority, kind, services }));
     }
 }

@@ -18,22 +18,16 @@ pub(super) fn include(source: &mut Source<'_>, messages: &mut Messages) -> Resul
         let pattern = join(&source.here, &pattern);
         let mut files = source.host.glob(&pattern);
         if files.is_empty() {
-            messages
-                .warnings
-                .push(format!("No file matches via include \"{pattern}\""));
+            messages.warnings.push(format!("No file matches via include \"{pattern}\""));
         }
         files.sort_unstable();
         for file in files {
-            messages
-                .infos
-                .push(format!("Included extra file \"{file}\" during parsing"));
+            messages.infos.push(format!("Included extra file \"{file}\" during parsing"));
             match source.host.read(&file) {
                 Ok(bytes) => source.ini.read(&file, &bytes)?,
                 Err(ReadError::Missing | ReadError::Unreadable) => {}
             }
-            source
-                .ini
-                .replace_here(&absolute(source.host, parent(&file)));
+            source.ini.replace_here(&absolute(source.host, parent(&file)));
         }
     }
     Ok(())
@@ -44,9 +38,6 @@ fn patterns(source: &Source<'_>) -> Result<Vec<String>, ConfigError> {
         return Ok(Vec::new());
     };
     let mut reader = source.section_with_here(section);
-    reader.names.set(
-        "host_node_name",
-        crate::expand::Value::Text(source.node.clone()),
-    );
+    reader.names.set("host_node_name", crate::expand::Value::Text(source.node.clone()));
     Ok(reader.read(INCLUDE_OPTIONS)?.patterns)
 }

@@ -51,11 +51,9 @@ fn read(
 ) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
     let program_name = value::name(section.suffix().unwrap_or_default())?;
     let mut reader = source.section_with_here(section);
-    for (name, text) in [
-        ("program_name", program_name),
-        ("host_node_name", &source.node),
-        ("group_name", group),
-    ] {
+    for (name, text) in
+        [("program_name", program_name), ("host_node_name", &source.node), ("group_name", group)]
+    {
         reader.names.set(name, Value::Text(text.to_owned()));
     }
     let draft = reader.read(PROGRAM_OPTIONS)?;
@@ -88,9 +86,7 @@ fn read_process(reader: &mut SectionReader<'_>) -> Result<ProcessDraft, ConfigEr
         reader.read_one(entry, &mut process)?;
         if entry.name == "environment" {
             for (key, text) in &process.environment {
-                reader
-                    .names
-                    .set(&format!("ENV_{key}"), Value::Text(text.clone()));
+                reader.names.set(&format!("ENV_{key}"), Value::Text(text.clone()));
             }
         }
     }
@@ -131,11 +127,7 @@ fn service_spec(
     base: &[(Arc<str>, Arc<str>)],
     sibling: Option<&ServiceSpec>,
 ) -> ServiceSpec {
-    let mut stderr = log_spec(
-        &process.stderr,
-        stderr,
-        sibling.map(|sibling| &sibling.stderr),
-    );
+    let mut stderr = log_spec(&process.stderr, stderr, sibling.map(|sibling| &sibling.stderr));
     if program.redirect_stderr {
         stderr.target = LogTarget::None;
     }
@@ -144,16 +136,9 @@ fn service_spec(
         program: Arc::clone(program),
         name: shared(name, sibling.map(|sibling| &sibling.name)),
         command: shared(&process.command, sibling.map(|sibling| &sibling.command)),
-        directory: process
-            .directory
-            .as_deref()
-            .map(|path| shared(path, same_directory)),
+        directory: process.directory.as_deref().map(|path| shared(path, same_directory)),
         environment: environment(base, &process.environment, sibling),
-        stdout: log_spec(
-            &process.stdout,
-            stdout,
-            sibling.map(|sibling| &sibling.stdout),
-        ),
+        stdout: log_spec(&process.stdout, stdout, sibling.map(|sibling| &sibling.stdout)),
         stderr,
     }
 }

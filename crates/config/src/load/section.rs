@@ -44,10 +44,7 @@ impl SectionReader<'_> {
 
     /// Where the values stand.
     pub(crate) fn reading(&self) -> Reading<'_> {
-        Reading {
-            host: self.host,
-            section: self.section.name(),
-        }
+        Reading { host: self.host, section: self.section.name() }
     }
 
     /// Expands a value as its option wants it.

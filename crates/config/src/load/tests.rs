@@ -3,7 +3,9 @@
 mod meaning;
 mod refusals;
 
-use bardo_core::spec::{GroupKind, LogTarget, Reach, SocketAddress};
+use bardo_core::spec::{
+    GroupKind, LogSpec, LogTarget, Reach, Readiness, RestartOn, Seconds, SocketAddress,
+};
 use bardo_core::{GroupSpec, ServiceSpec};
 use proptest::prelude::*;
 
@@ -17,10 +19,7 @@ use crate::value::LogLevel;
 const FILE: &str = "/etc/s.conf";
 
 fn request() -> Request {
-    Request {
-        file: FILE.to_owned(),
-        overrides: Vec::new(),
-    }
+    Request { file: FILE.to_owned(), overrides: Vec::new() }
 }
 
 fn host(text: &str) -> FakeHost {
@@ -37,9 +36,7 @@ fn loaded(text: &str) -> Loaded {
 }
 
 fn refused(text: &str) -> String {
-    load(&host(&format!("[supervisord]\n{text}")), &request())
-        .unwrap_err()
-        .to_string()
+    load(&host(&format!("[supervisord]\n{text}")), &request()).unwrap_err().to_string()
 }
 
 /// The group of `[program:p]` with the options.
@@ -53,17 +50,9 @@ fn process(options: &str) -> Arc<ServiceSpec> {
 }
 
 fn names(group: &GroupSpec) -> Vec<&str> {
-    group
-        .services
-        .iter()
-        .map(|service| &*service.name)
-        .collect()
+    group.services.iter().map(|service| &*service.name).collect()
 }
 
 fn pairs(service: &ServiceSpec) -> Vec<(&str, &str)> {
-    service
-        .environment
-        .iter()
-        .map(|(key, value)| (&**key, &**value))
-        .collect()
+    service.environment.iter().map(|(key, value)| (&**key, &**value)).collect()
 }

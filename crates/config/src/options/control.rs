@@ -20,13 +20,7 @@ pub const CONTROL_OPTIONS: &[OptionEntry<ControlDraft>] = &[
         name: "serverurl",
         fallback: Fallback::Text("http://localhost:9001"),
         expansion: Expansion::Once,
-        apply: |draft, reading, text| {
-            draft.serverurl = match text.strip_prefix("unix://") {
-                Some(path) => format!("unix://{}", resolved(reading.host, path)),
-                None => text.to_owned(),
-            };
-            Ok(())
-        },
+        apply: |draft, _, text| set(&mut draft.serverurl, text.to_owned()),
         help: "URL of the server: http://host:port or unix:///path.",
     },
     OptionEntry {
@@ -56,10 +50,7 @@ pub const CONTROL_OPTIONS: &[OptionEntry<ControlDraft>] = &[
         expansion: Expansion::Once,
         apply: |draft, reading, text| {
             let given = !text.is_empty();
-            set(
-                &mut draft.history_file,
-                given.then(|| resolved(reading.host, text)),
-            )
+            set(&mut draft.history_file, given.then(|| resolved(reading.host, text)))
         },
         help: "File that keeps the lines typed in the shell.",
     },
@@ -67,26 +58,10 @@ pub const CONTROL_OPTIONS: &[OptionEntry<ControlDraft>] = &[
 
 /// The flags of `supervisorctl` that stand for an option.
 pub const CONTROL_FLAGS: &[Flag] = &[
-    Flag {
-        option: "serverurl",
-        short: Some('s'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "username",
-        short: Some('u'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "password",
-        short: Some('p'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "history_file",
-        short: Some('r'),
-        takes: Takes::Value,
-    },
+    Flag { option: "serverurl", short: Some('s'), takes: Takes::Value },
+    Flag { option: "username", short: Some('u'), takes: Takes::Value },
+    Flag { option: "password", short: Some('p'), takes: Takes::Value },
+    Flag { option: "history_file", short: Some('r'), takes: Takes::Value },
 ];
 
 /// Checks the value of a flag; only a URL can be wrong.

@@ -35,19 +35,10 @@ impl FastCgiDraft {
         } else {
             value::fastcgi_address(host, &self.socket)
         };
-        let address = address.map_err(|error| ConfigError::Socket {
-            error,
-            section: section.to_owned(),
-        })?;
-        let owner = self
-            .owner
-            .or_else(|| self.user_as_owner(host).filter(|_| is_file));
-        Ok(SocketSpec {
-            address,
-            backlog: self.backlog,
-            owner,
-            mode: self.mode,
-        })
+        let address =
+            address.map_err(|error| ConfigError::Socket { error, section: section.to_owned() })?;
+        let owner = self.owner.or_else(|| self.user_as_owner(host).filter(|_| is_file));
+        Ok(SocketSpec { address, backlog: self.backlog, owner, mode: self.mode })
     }
 
     fn user_as_owner(&self, host: &dyn Host) -> Option<Owner> {
@@ -86,10 +77,7 @@ pub const FASTCGI_OPTIONS: &[OptionEntry<FastCgiDraft>] = &[
     },
     OptionEntry {
         name: "socket_owner",
-        fallback: Fallback::Missing(
-            "user, where that is not the supervisor's own",
-            |_, _| Ok(()),
-        ),
+        fallback: Fallback::Missing("user, where that is not the supervisor's own", |_, _| Ok(())),
         expansion: Expansion::Once,
         apply: |draft, reading, text| {
             let owner = value::owner(reading.host, text);

@@ -18,10 +18,7 @@ pub const GROUP_OPTIONS: &[OptionEntry<GroupDraft>] = &[
         expansion: Expansion::Once,
         apply: |draft, _, text| {
             let names = value::list(text);
-            set(
-                &mut draft.programs,
-                names.into_iter().map(str::to_owned).collect(),
-            )
+            set(&mut draft.programs, names.into_iter().map(str::to_owned).collect())
         },
         help: "Programs of the group, between commas, in start order.",
     },

@@ -22,9 +22,7 @@ impl ServerDraft {
         if self.username.is_some() == self.password.is_some() {
             Ok(())
         } else {
-            Err(ConfigError::IncompleteAuthentication(
-                reading.section.to_owned(),
-            ))
+            Err(ConfigError::IncompleteAuthentication(reading.section.to_owned()))
         }
     }
 }
@@ -63,10 +61,7 @@ pub const UNIX_SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
         expansion: Expansion::Once,
         apply: |draft, reading, text| {
             let refused = |_| ValueError::SocketChown(text.to_owned());
-            set(
-                &mut draft.chown,
-                Some(value::owner(reading.host, text).map_err(refused)?),
-            )
+            set(&mut draft.chown, Some(value::owner(reading.host, text).map_err(refused)?))
         },
         help: "Owner of the socket file, as user or user:group.",
     },

@@ -15,11 +15,6 @@ pub const INCLUDE_OPTIONS: &[OptionEntry<IncludeDraft>] = &[OptionEntry {
     name: "files",
     fallback: Fallback::Missing("required", |_, _| Err(ConfigError::IncludesNothing)),
     expansion: Expansion::Once,
-    apply: |draft, _, text| {
-        set(
-            &mut draft.patterns,
-            words(text).map(str::to_owned).collect(),
-        )
-    },
+    apply: |draft, _, text| set(&mut draft.patterns, words(text).map(str::to_owned).collect()),
     help: "Files to read too: shell patterns between blanks, seen from this file's directory.",
 }];

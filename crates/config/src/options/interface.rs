@@ -2,7 +2,7 @@
 
 use super::{Expansion, Fallback, OptionEntry, Reading, set};
 use crate::error::ConfigError;
-use crate::python::trim;
+use crate::python::{trim, trim_end};
 
 /// The key that names the factory of an XML-RPC interface.
 pub const FACTORY_KEY: &str = "supervisor.rpcinterface_factory";
@@ -25,8 +25,11 @@ pub const INTERFACE_OPTIONS: &[OptionEntry<InterfaceDraft>] = &[OptionEntry {
     fallback: Fallback::Missing("required", |_, reading| missing(reading, FACTORY_KEY)),
     expansion: Expansion::Once,
     apply: |draft, reading, text| {
-        let (module, function) = text.split_once(':').unwrap_or((text, ""));
-        if (module.trim_end(), trim(function)) != BUILT_IN {
+        // An import path may end in a list of extras, which mean nothing here.
+        let path = text.strip_suffix(']').and_then(|rest| rest.split_once('['));
+        let path = path.map_or(text, |(path, _)| path);
+        let (module, function) = path.split_once(':').unwrap_or((path, ""));
+        if (trim_end(module), trim(function)) != BUILT_IN {
             return unresolved(reading, text);
         }
         set(&mut draft.factory, text.to_owned())
@@ -38,25 +41,17 @@ pub const INTERFACE_OPTIONS: &[OptionEntry<InterfaceDraft>] = &[OptionEntry {
 /// The options of `[ctlplugin:x]`.
 pub const CONTROL_PLUGIN_OPTIONS: &[OptionEntry<InterfaceDraft>] = &[OptionEntry {
     name: PLUGIN_FACTORY_KEY,
-    fallback: Fallback::Missing("required", |_, reading| {
-        missing(reading, PLUGIN_FACTORY_KEY)
-    }),
+    fallback: Fallback::Missing("required", |_, reading| missing(reading, PLUGIN_FACTORY_KEY)),
     expansion: Expansion::Once,
     apply: |_, reading, text| unresolved(reading, text),
     help: "What makes the plugin, which is a Python object: there is none that we could load.",
 }];
 
 fn missing(reading: &Reading<'_>, key: &'static str) -> Result<(), ConfigError> {
-    Err(ConfigError::NoFactory {
-        section: reading.section.to_owned(),
-        key,
-    })
+    Err(ConfigError::NoFactory { section: reading.section.to_owned(), key })
 }
 
 fn unresolved(reading: &Reading<'_>, object: &str) -> Result<(), ConfigError> {
     let section = reading.section.to_owned();
-    Err(ConfigError::Unresolved {
-        object: object.to_owned(),
-        section,
-    })
+    Err(ConfigError::Unresolved { object: object.to_owned(), section })
 }

@@ -65,15 +65,9 @@ pub const LISTENER_OPTIONS: &[OptionEntry<ListenerDraft>] = &[
         apply: |draft, reading, text| {
             let size = value::integer(text)?;
             if size < 1 {
-                return Err(ConfigError::BufferSize {
-                    section: reading.section.to_owned(),
-                    size,
-                });
+                return Err(ConfigError::BufferSize { section: reading.section.to_owned(), size });
             }
-            set(
-                &mut draft.buffer_size,
-                u32::try_from(size).unwrap_or(u32::MAX),
-            )
+            set(&mut draft.buffer_size, u32::try_from(size).unwrap_or(u32::MAX))
         },
         help: "Most events that wait for the pool; the oldest is dropped for a new one.",
     },
@@ -113,21 +107,12 @@ pub const LISTENER_OPTIONS: &[OptionEntry<ListenerDraft>] = &[
 
 fn events(reading: &Reading<'_>, text: &str) -> Result<Vec<&'static str>, ConfigError> {
     let section = || reading.section.to_owned();
-    let wanted: Vec<String> = value::list(text)
-        .iter()
-        .map(|name| name.to_uppercase())
-        .collect();
+    let wanted: Vec<String> = value::list(text).iter().map(|name| name.to_uppercase()).collect();
     if wanted.is_empty() {
         return Err(ConfigError::NoEvents(section()));
     }
-    if let Some(unknown) = wanted
-        .iter()
-        .find(|name| !EVENT_TYPES.contains(&name.as_str()))
-    {
-        return Err(ConfigError::UnknownEvent {
-            section: section(),
-            event: unknown.clone(),
-        });
+    if let Some(unknown) = wanted.iter().find(|name| !EVENT_TYPES.contains(&name.as_str())) {
+        return Err(ConfigError::UnknownEvent { section: section(), event: unknown.clone() });
     }
     let is_wanted = |name: &&&str| wanted.iter().any(|wanted| wanted == **name);
     Ok(EVENT_TYPES.iter().filter(is_wanted).copied().collect())

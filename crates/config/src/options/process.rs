@@ -28,12 +28,7 @@ pub struct LogDraft {
 
 impl Default for LogDraft {
     fn default() -> Self {
-        Self {
-            file: LogFile::Target(LogTarget::Auto),
-            bytes_max: 0,
-            backups: 0,
-            syslog: false,
-        }
+        Self { file: LogFile::Target(LogTarget::Auto), bytes_max: 0, backups: 0, syslog: false }
     }
 }
 

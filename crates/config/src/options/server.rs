@@ -47,10 +47,7 @@ pub const SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
         fallback: Fallback::Nothing,
         expansion: Expansion::Once,
         apply: |draft, reading, text| {
-            set(
-                &mut draft.directory,
-                Some(value::directory(reading.host, text)?),
-            )
+            set(&mut draft.directory, Some(value::directory(reading.host, text)?))
         },
         help: "Directory to change to when the supervisor goes into the background.",
     },
@@ -73,10 +70,7 @@ pub const SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
         fallback: Fallback::Text("supervisord.log"),
         expansion: Expansion::Once,
         apply: |draft, reading, text| {
-            set(
-                &mut draft.logfile,
-                value::file_in_directory(reading.host, text)?,
-            )
+            set(&mut draft.logfile, value::file_in_directory(reading.host, text)?)
         },
         help: "The main log; `syslog` sends it there.",
     },
@@ -106,10 +100,7 @@ pub const SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
         fallback: Fallback::Text("supervisord.pid"),
         expansion: Expansion::Once,
         apply: |draft, reading, text| {
-            set(
-                &mut draft.pidfile,
-                value::file_in_directory(reading.host, text)?,
-            )
+            set(&mut draft.pidfile, value::file_in_directory(reading.host, text)?)
         },
         help: "File that holds the process number of the supervisor.",
     },
@@ -138,17 +129,11 @@ pub const SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
         name: "childlogdir",
         fallback: Fallback::Missing("directory for temporary files", |draft, reading| {
             let directory = reading.host.temporary_directory();
-            set(
-                &mut draft.childlogdir,
-                value::directory(reading.host, &directory)?,
-            )
+            set(&mut draft.childlogdir, value::directory(reading.host, &directory)?)
         }),
         expansion: Expansion::Once,
         apply: |draft, reading, text| {
-            set(
-                &mut draft.childlogdir,
-                value::directory(reading.host, text)?,
-            )
+            set(&mut draft.childlogdir, value::directory(reading.host, text)?)
         },
         help: "Directory of automatic log files.",
     },
@@ -191,84 +176,20 @@ pub const SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
 
 /// The flags of `supervisord` that stand for an option.
 pub const SERVER_FLAGS: &[Flag] = &[
-    Flag {
-        option: "nodaemon",
-        short: Some('n'),
-        takes: Takes::Nothing,
-    },
-    Flag {
-        option: "silent",
-        short: Some('s'),
-        takes: Takes::Nothing,
-    },
-    Flag {
-        option: "user",
-        short: Some('u'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "umask",
-        short: Some('m'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "directory",
-        short: Some('d'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "logfile",
-        short: Some('l'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "logfile_maxbytes",
-        short: Some('y'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "logfile_backups",
-        short: Some('z'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "loglevel",
-        short: Some('e'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "pidfile",
-        short: Some('j'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "identifier",
-        short: Some('i'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "childlogdir",
-        short: Some('q'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "nocleanup",
-        short: Some('k'),
-        takes: Takes::Nothing,
-    },
-    Flag {
-        option: "minfds",
-        short: Some('a'),
-        takes: Takes::Value,
-    },
-    Flag {
-        option: "strip_ansi",
-        short: Some('t'),
-        takes: Takes::Nothing,
-    },
-    Flag {
-        option: "minprocs",
-        short: None,
-        takes: Takes::Value,
-    },
+    Flag { option: "nodaemon", short: Some('n'), takes: Takes::Nothing },
+    Flag { option: "silent", short: Some('s'), takes: Takes::Nothing },
+    Flag { option: "user", short: Some('u'), takes: Takes::Value },
+    Flag { option: "umask", short: Some('m'), takes: Takes::Value },
+    Flag { option: "directory", short: Some('d'), takes: Takes::Value },
+    Flag { option: "logfile", short: Some('l'), takes: Takes::Value },
+    Flag { option: "logfile_maxbytes", short: Some('y'), takes: Takes::Value },
+    Flag { option: "logfile_backups", short: Some('z'), takes: Takes::Value },
+    Flag { option: "loglevel", short: Some('e'), takes: Takes::Value },
+    Flag { option: "pidfile", short: Some('j'), takes: Takes::Value },
+    Flag { option: "identifier", short: Some('i'), takes: Takes::Value },
+    Flag { option: "childlogdir", short: Some('q'), takes: Takes::Value },
+    Flag { option: "nocleanup", short: Some('k'), takes: Takes::Nothing },
+    Flag { option: "minfds", short: Some('a'), takes: Takes::Value },
+    Flag { option: "strip_ansi", short: Some('t'), takes: Takes::Nothing },
+    Flag { option: "minprocs", short: None, takes: Takes::Value },
 ];

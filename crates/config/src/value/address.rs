@@ -26,20 +26,13 @@ pub struct InetAddress {
 pub fn inet_address(text: &str) -> Result<InetAddress, ValueError> {
     let Some((host, digits)) = text.rsplit_once(':') else {
         let port = port(text).map_err(|_| ValueError::Port(text.to_owned()))?;
-        return Ok(InetAddress {
-            host: String::new(),
-            port,
-        });
+        return Ok(InetAddress { host: String::new(), port });
     };
     if digits.is_empty() {
         return Err(ValueError::NoPort(digits.to_owned()));
     }
     let port = port(digits)?;
-    let host = if host == "*" {
-        String::new()
-    } else {
-        host.to_lowercase()
-    };
+    let host = if host == "*" { String::new() } else { host.to_lowercase() };
     Ok(InetAddress { host, port })
 }
 
@@ -65,10 +58,7 @@ pub fn fastcgi_address(host: &dyn Host, text: &str) -> Result<SocketAddress, Val
     if !named || !numbered {
         return Err(bad_format());
     }
-    Ok(SocketAddress::Tcp {
-        host: name.to_lowercase().into(),
-        port: port(digits)?,
-    })
+    Ok(SocketAddress::Tcp { host: name.to_lowercase().into(), port: port(digits)? })
 }
 
 fn port(text: &str) -> Result<u16, ValueError> {
@@ -76,10 +66,7 @@ fn port(text: &str) -> Result<u16, ValueError> {
     if value < 1 {
         return Err(ValueError::BelowBound { value, bound: 1 });
     }
-    u16::try_from(value).map_err(|_| ValueError::AboveBound {
-        value,
-        bound: PORT_MAX,
-    })
+    u16::try_from(value).map_err(|_| ValueError::AboveBound { value, bound: PORT_MAX })
 }
 
 #[cfg(test)]
@@ -98,10 +85,7 @@ mod tests {
         ];
 
         for (text, host, port) in cases {
-            let wanted = InetAddress {
-                host: host.to_owned(),
-                port,
-            };
+            let wanted = InetAddress { host: host.to_owned(), port };
             assert_eq!(inet_address(text), Ok(wanted), "{text}");
         }
     }
@@ -140,19 +124,13 @@ mod tests {
             ("foo", "('Bad socket format %s', 'foo')"),
             ("tcp://h:1x", "('Bad socket format %s', 'tcp://h:1x')"),
             ("tcp://:1", "('Bad socket format %s', 'tcp://:1')"),
-            (
-                "unix://foo",
-                "('Unix socket path %s is not an absolute path', 'foo')",
-            ),
+            ("unix://foo", "('Unix socket path %s is not an absolute path', 'foo')"),
             ("tcp://h:0", "0 is below lower bound (1)"),
             ("tcp://h:65536", "65536 is above upper bound (65535)"),
         ];
 
         for (text, wanted) in cases {
-            assert_eq!(
-                fastcgi_address(&host, text).unwrap_err().to_string(),
-                wanted
-            );
+            assert_eq!(fastcgi_address(&host, text).unwrap_err().to_string(), wanted);
         }
     }
 }

@@ -51,10 +51,7 @@ mod tests {
     }
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs
-            .iter()
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect()
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
@@ -63,10 +60,7 @@ mod tests {
             ("A=1,B=two", &[("A", "1"), ("B", "two")]),
             ("A=\"1,2\",B='x y'", &[("A", "1,2"), ("B", "x y")]),
             ("A = 1 , B = 2", &[("A", "1"), ("B", "2")]),
-            (
-                "A=/usr/bin:/x,B=a.b+c-d(e)",
-                &[("A", "/usr/bin:/x"), ("B", "a.b+c-d(e)")],
-            ),
+            ("A=/usr/bin:/x,B=a.b+c-d(e)", &[("A", "/usr/bin:/x"), ("B", "a.b+c-d(e)")]),
             ("A=1,\nB=2", &[("A", "1"), ("B", "2")]),
             ("A=1;B=2", &[("A", "1"), ("B", "2")]),
             ("A=1,", &[("A", "1")]),
@@ -101,28 +95,17 @@ mod tests {
         assert_eq!(read("A=~/x"), pairs(&[("A", "~")]));
         assert_eq!(read("A=$X"), pairs(&[("A", "$")]));
         assert_eq!(read("A=a#b"), pairs(&[("A", "a")]));
-        assert_eq!(
-            read("A=http://h:1/y?z=1"),
-            pairs(&[("A", "http://h:1/y"), ("z", "1")])
-        );
+        assert_eq!(read("A=http://h:1/y?z=1"), pairs(&[("A", "http://h:1/y"), ("z", "1")]));
     }
 
     #[test]
     fn what_is_no_list_of_variables_is_refused() {
-        for text in [
-            "FOO", "FOO=", "A=1 B=2", "A=1,,B=2", "A=x@y", "A=a=b", "A=1,B",
-        ] {
+        for text in ["FOO", "FOO=", "A=1 B=2", "A=1,,B=2", "A=x@y", "A=a=b", "A=1,B"] {
             let wanted = format!("Unexpected end of key/value pairs in value '{text}'");
             assert_eq!(environment(text).unwrap_err().to_string(), wanted);
         }
-        assert_eq!(
-            environment("A='x").unwrap_err().to_string(),
-            "No closing quotation"
-        );
-        assert_eq!(
-            environment("A=x\\").unwrap_err().to_string(),
-            "No escaped character"
-        );
+        assert_eq!(environment("A='x").unwrap_err().to_string(), "No closing quotation");
+        assert_eq!(environment("A=x\\").unwrap_err().to_string(), "No escaped character");
     }
 
     proptest! {

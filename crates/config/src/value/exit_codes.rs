@@ -11,11 +11,7 @@ pub fn exit_codes(text: &str) -> Result<Vec<u8>, ValueError> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let code = |item| {
-        integer(item)
-            .ok()
-            .and_then(|number| u8::try_from(number).ok())
-    };
+    let code = |item| integer(item).ok().and_then(|number| u8::try_from(number).ok());
     let codes: Option<Vec<u8>> = text.split(',').map(code).collect();
     codes.ok_or_else(|| ValueError::ExitCodes(text.to_owned()))
 }

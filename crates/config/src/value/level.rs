@@ -41,9 +41,7 @@ const NAMES: [(&str, LogLevel); 7] = [
 pub fn log_level(text: &str) -> Result<LogLevel, ValueError> {
     let lower = text.to_lowercase();
     let found = NAMES.iter().find(|(name, _)| *name == lower);
-    found
-        .map(|(_, level)| *level)
-        .ok_or_else(|| ValueError::LogLevel(text.to_owned()))
+    found.map(|(_, level)| *level).ok_or_else(|| ValueError::LogLevel(text.to_owned()))
 }
 
 #[cfg(test)]

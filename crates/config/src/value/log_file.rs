@@ -43,10 +43,7 @@ mod tests {
         assert_eq!(log_file(&host, "NONE").as_ref(), Ok(&none));
         assert_eq!(log_file(&host, "off").as_ref(), Ok(&none));
         assert_eq!(log_file(&host, "").as_ref(), Ok(&none));
-        assert_eq!(
-            log_file(&host, "Auto"),
-            Ok(LogFile::Target(LogTarget::Auto))
-        );
+        assert_eq!(log_file(&host, "Auto"), Ok(LogFile::Target(LogTarget::Auto)));
         assert_eq!(log_file(&host, "SYSLOG"), Ok(LogFile::Syslog));
         let file = LogTarget::File("/tmp/x".into());
         assert_eq!(log_file(&host, "/tmp/x"), Ok(LogFile::Target(file)));

@@ -14,15 +14,11 @@ const FORBIDDEN: [char; 3] = [' ', ':', '/'];
 /// When it holds a blank, a colon or a slash.
 pub fn name(text: &str) -> Result<&str, ValueError> {
     let trimmed = trim(text);
-    match FORBIDDEN
-        .iter()
-        .find(|character| trimmed.contains(**character))
-    {
+    match FORBIDDEN.iter().find(|character| trimmed.contains(**character)) {
         None => Ok(trimmed),
-        Some(character) => Err(ValueError::Name {
-            name: text.to_owned(),
-            character: character.to_string(),
-        }),
+        Some(character) => {
+            Err(ValueError::Name { name: text.to_owned(), character: character.to_string() })
+        }
     }
 }
 
@@ -30,11 +26,7 @@ pub fn name(text: &str) -> Result<&str, ValueError> {
 /// list; a stray comma makes an empty item.
 #[must_use]
 pub fn list(text: &str) -> Vec<&str> {
-    if text.is_empty() {
-        Vec::new()
-    } else {
-        text.split(',').map(trim).collect()
-    }
+    if text.is_empty() { Vec::new() } else { text.split(',').map(trim).collect() }
 }
 
 #[cfg(test)]

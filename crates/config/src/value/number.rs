@@ -23,9 +23,8 @@ pub fn integer(text: &str) -> Result<i64, ValueError> {
 /// in lower case.
 pub fn byte_size(text: &str) -> Result<i64, ValueError> {
     let lower = text.to_lowercase();
-    let suffixed = SUFFIXES
-        .iter()
-        .find_map(|(suffix, factor)| Some((lower.strip_suffix(suffix)?, *factor)));
+    let suffixed =
+        SUFFIXES.iter().find_map(|(suffix, factor)| Some((lower.strip_suffix(suffix)?, *factor)));
     let (number, factor) = suffixed.unwrap_or((&lower, 1));
     Ok(integer(number)?.saturating_mul(factor))
 }
@@ -49,10 +48,7 @@ mod tests {
     fn an_integer_may_have_a_sign() {
         assert_eq!(integer("-5"), Ok(-5));
         let error = integer("abc").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "invalid literal for int() with base 10: 'abc'"
-        );
+        assert_eq!(error.to_string(), "invalid literal for int() with base 10: 'abc'");
     }
 
     #[test]
@@ -66,12 +62,7 @@ mod tests {
 
     #[test]
     fn a_bad_byte_size_is_shown_without_a_suffix_that_matched() {
-        let cases = [
-            ("5XB", "'5xb'"),
-            ("1MBB", "'1mbb'"),
-            ("1.5MB", "'1.5'"),
-            ("KB", "''"),
-        ];
+        let cases = [("5XB", "'5xb'"), ("1MBB", "'1mbb'"), ("1.5MB", "'1.5'"), ("KB", "''")];
 
         for (text, shown) in cases {
             let wanted = format!("invalid literal for int() with base 10: {shown}");
@@ -85,9 +76,6 @@ mod tests {
         assert_eq!(octal("0o700"), Ok(0o700));
         assert_eq!(octal("-1"), Ok(0o7777));
         let error = octal("999").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "999 can not be converted to an octal type"
-        );
+        assert_eq!(error.to_string(), "999 can not be converted to an octal type");
     }
 }

@@ -17,9 +17,7 @@ pub fn account(host: &dyn Host, text: &str) -> Result<Account, ValueError> {
             .ok()
             .and_then(|id| host.user_by_id(id))
             .ok_or_else(|| ValueError::UserId(text.to_owned())),
-        Err(_) => host
-            .user_by_name(text)
-            .ok_or_else(|| ValueError::UserName(text.to_owned())),
+        Err(_) => host.user_by_name(text).ok_or_else(|| ValueError::UserName(text.to_owned())),
     }
 }
 
@@ -71,10 +69,7 @@ mod tests {
 
         assert_eq!(by_name.to_string(), "Invalid user name no-such-user-here");
         assert_eq!(by_number.to_string(), "Invalid user id 54321987");
-        assert_eq!(
-            account(&host, "-1").unwrap_err().to_string(),
-            "Invalid user id -1"
-        );
+        assert_eq!(account(&host, "-1").unwrap_err().to_string(), "Invalid user id -1");
     }
 
     #[test]
@@ -84,13 +79,7 @@ mod tests {
         assert_eq!(owner(&host, "root"), Ok((0, None)));
         assert_eq!(owner(&host, "root:root"), Ok((0, Some(0))));
         assert_eq!(owner(&host, "0:0"), Ok((0, Some(0))));
-        for text in [
-            "nobody-here",
-            "root:no-such-group",
-            "root:",
-            "root:99999",
-            "",
-        ] {
+        for text in ["nobody-here", "root:no-such-group", "root:", "root:99999", ""] {
             let wanted = format!("Invalid user:group definition {text}");
             assert_eq!(owner(&host, text).unwrap_err().to_string(), wanted);
         }

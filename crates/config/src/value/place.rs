@@ -11,11 +11,7 @@ use crate::path::{parent, with_home};
 /// When it is not there.
 pub fn directory(host: &dyn Host, text: &str) -> Result<String, ValueError> {
     let path = with_home(host, text);
-    if host.is_directory(&path) {
-        Ok(path)
-    } else {
-        Err(ValueError::Directory(text.to_owned()))
-    }
+    if host.is_directory(&path) { Ok(path) } else { Err(ValueError::Directory(text.to_owned())) }
 }
 
 /// A file whose directory is there, its home replaced. A bare file name needs none.
@@ -52,10 +48,7 @@ mod tests {
         let host = FakeHost::new();
 
         assert_eq!(file_in_directory(&host, "x.log"), Ok("x.log".to_owned()));
-        assert_eq!(
-            file_in_directory(&host, "~/x.log"),
-            Ok("/home/me/x.log".to_owned())
-        );
+        assert_eq!(file_in_directory(&host, "~/x.log"), Ok("/home/me/x.log".to_owned()));
         let error = file_in_directory(&host, "/no/such/dir/x.log").unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -7,10 +7,7 @@ fn a_program_of_few_words_has_supervisors_defaults() {
     let group = program("");
     let service = &group.services[0];
 
-    assert_eq!(
-        (&*group.name, group.priority, names(&group)),
-        ("p", 999, vec!["p"])
-    );
+    assert_eq!((&*group.name, group.priority, names(&group)), ("p", 999, vec!["p"]));
     assert_eq!(&*service.command, "/bin/cat");
     assert_eq!(service.program.priority, 999);
     assert!(service.program.autostart);
@@ -19,14 +16,8 @@ fn a_program_of_few_words_has_supervisors_defaults() {
     assert_eq!(service.program.stop.signal.number(), 15);
     assert_eq!(service.program.stop.wait.0, 10);
     assert_eq!(service.stdout.target, LogTarget::Auto);
-    assert_eq!(
-        (service.stdout.bytes_max, service.stdout.backups),
-        (50 << 20, 10)
-    );
-    assert_eq!(
-        (&service.directory, &service.program.server_url),
-        (&None, &None)
-    );
+    assert_eq!((service.stdout.bytes_max, service.stdout.backups), (50 << 20, 10));
+    assert_eq!((&service.directory, &service.program.server_url), (&None, &None));
 }
 
 #[test]
@@ -34,30 +25,12 @@ fn a_listener_pool_starts_before_all_programs() {
     let loaded =
         loaded("[program:a]\ncommand=x\n[eventlistener:z]\ncommand=x\nevents=tick_5, EVENT");
 
-    let [pool, program] = &loaded.configuration.groups[..] else {
-        panic!("two groups")
-    };
-    assert_eq!(
-        (
-            &*pool.name,
-            pool.priority,
-            pool.services[0].program.priority
-        ),
-        ("z", -1, 999)
-    );
+    let [pool, program] = &loaded.configuration.groups[..] else { panic!("two groups") };
+    assert_eq!((&*pool.name, pool.priority, pool.services[0].program.priority), ("z", -1, 999));
     assert_eq!(&*program.name, "a");
-    let GroupKind::Listeners(listener) = &pool.kind else {
-        panic!("a pool")
-    };
+    let GroupKind::Listeners(listener) = &pool.kind else { panic!("a pool") };
     assert_eq!(listener.buffer_size, 10);
-    assert_eq!(
-        listener
-            .events
-            .iter()
-            .map(|name| &**name)
-            .collect::<Vec<_>>(),
-        ["EVENT", "TICK_5"]
-    );
+    assert_eq!(listener.events.iter().map(|name| &**name).collect::<Vec<_>>(), ["EVENT", "TICK_5"]);
 }
 
 #[test]
@@ -73,17 +46,12 @@ fn a_fastcgi_socket_belongs_to_the_user_of_its_programs() {
 
     let root = socket(&format!("{text}root"));
     let own = socket(&format!("{text}me"));
-    let named = socket(&format!(
-        "{text}root\nsocket_owner=me:root\nsocket_mode=0660"
-    ));
+    let named = socket(&format!("{text}root\nsocket_owner=me:root\nsocket_mode=0660"));
 
     assert_eq!(root.address, SocketAddress::Unix("/tmp/f.sock".into()));
     assert_eq!((root.owner, root.mode), (Some((0, Some(0))), None));
     assert_eq!(own.owner, None);
-    assert_eq!(
-        (named.owner, named.mode),
-        (Some((1000, Some(0))), Some(0o660))
-    );
+    assert_eq!((named.owner, named.mode), (Some((1000, Some(0))), Some(0o660)));
 }
 
 #[test]
@@ -98,15 +66,9 @@ fn a_fastcgi_program_in_a_group_is_an_ordinary_one() {
 fn the_settings_have_supervisors_defaults() {
     let settings = loaded("").settings;
 
-    assert_eq!(
-        settings.logfile,
-        MainLog::File("/work/supervisord.log".to_owned())
-    );
+    assert_eq!(settings.logfile, MainLog::File("/work/supervisord.log".to_owned()));
     assert_eq!(settings.pidfile, "/work/supervisord.pid");
-    assert_eq!(
-        (settings.logfile_bytes_max, settings.logfile_backups),
-        (50 << 20, 10)
-    );
+    assert_eq!((settings.logfile_bytes_max, settings.logfile_backups), (50 << 20, 10));
     assert_eq!((settings.loglevel, settings.umask), (LogLevel::Info, 0o22));
     assert_eq!((settings.minfds, settings.minprocs), (1024, 200));
     assert_eq!(
@@ -128,14 +90,7 @@ fn the_command_line_counts_more_than_the_file() {
         option("identifier", "100%"),
     ];
 
-    let loaded = load(
-        &host,
-        &Request {
-            file: FILE.to_owned(),
-            overrides,
-        },
-    )
-    .unwrap();
+    let loaded = load(&host, &Request { file: FILE.to_owned(), overrides }).unwrap();
 
     let settings = loaded.settings;
     assert_eq!(settings.logfile, MainLog::File("/work/sub.log".to_owned()));
@@ -155,22 +110,12 @@ fn ports_come_before_socket_files() {
          [inet_http_server]\nport=LOCALHOST:9001\n",
     );
 
-    let listens: Vec<_> = loaded
-        .servers
-        .iter()
-        .map(|server| server.listen.clone())
-        .collect();
+    let listens: Vec<_> = loaded.servers.iter().map(|server| server.listen.clone()).collect();
     assert_eq!(
         listens,
         [
-            Listen::Inet {
-                host: String::new(),
-                port: 9002
-            },
-            Listen::Inet {
-                host: "localhost".to_owned(),
-                port: 9001
-            },
+            Listen::Inet { host: String::new(), port: 9002 },
+            Listen::Inet { host: "localhost".to_owned(), port: 9001 },
             Listen::Unix {
                 path: "/etc/s.sock".to_owned(),
                 mode: 0o770,
@@ -178,10 +123,7 @@ fn ports_come_before_socket_files() {
             },
         ]
     );
-    assert_eq!(
-        loaded.servers[0].credentials,
-        Some(("u".to_owned(), "{SHA}x".to_owned()))
-    );
+    assert_eq!(loaded.servers[0].credentials, Some(("u".to_owned(), "{SHA}x".to_owned())));
     assert_eq!(loaded.server_url.as_deref(), Some("unix:///etc/s.sock"));
 }
 
@@ -206,17 +148,12 @@ fn processes_of_one_program_share_what_is_equal() {
         "numprocs=3\nprocess_name=%(process_num)d\nenvironment=A=x,B=y\ndirectory=/d\n\
          stderr_logfile=/tmp/e",
     );
-    let [one, two, _] = &group.services[..] else {
-        panic!("three services")
-    };
+    let [one, two, _] = &group.services[..] else { panic!("three services") };
 
     assert!(Arc::ptr_eq(&one.program, &two.program));
     assert!(Arc::ptr_eq(&one.command, &two.command));
     assert!(Arc::ptr_eq(&one.environment, &two.environment));
-    assert!(Arc::ptr_eq(
-        one.directory.as_ref().unwrap(),
-        two.directory.as_ref().unwrap()
-    ));
+    assert!(Arc::ptr_eq(one.directory.as_ref().unwrap(), two.directory.as_ref().unwrap()));
     let (LogTarget::File(one), LogTarget::File(two)) = (&one.stderr.target, &two.stderr.target)
     else {
         panic!("two files")
@@ -225,13 +162,82 @@ fn processes_of_one_program_share_what_is_equal() {
 }
 
 #[test]
+fn ten_thousand_processes_hold_one_program_and_one_environment() {
+    let group = program(
+        "numprocs=10000\nprocess_name=%(process_num)05d\nenvironment=A=x,B=y\nuser=root\n\
+         directory=/d\nstdout_logfile=/tmp/o",
+    );
+
+    let first = &group.services[0];
+    assert_eq!(group.services.len(), 10_000);
+    assert_eq!(Arc::strong_count(&first.program), 10_000);
+    assert_eq!(Arc::strong_count(&first.environment), 10_000);
+    assert_eq!(Arc::strong_count(&first.command), 10_000);
+}
+
+#[test]
+fn every_option_of_a_program_is_taken_in() {
+    let service = process(
+        "process_name=%(group_name)s-x\npriority=-5\nautostart=off\nautorestart=1\nstartsecs=7\n\
+         startretries=9\nexitcodes=0, 2 ,255\nstopsignal=sigusr1\nstopwaitsecs=33\n\
+         stopasgroup=On\nuser=me\numask=077\ndirectory=%(here)s\nenvironment=A=1\n\
+         serverurl=http://h:1\nstdout_logfile=/tmp/o\nstdout_logfile_maxbytes=12KB\n\
+         stdout_logfile_backups=3\nstdout_capture_maxbytes=1GB\nstdout_events_enabled=yes\n\
+         stdout_syslog=true\nstderr_logfile=/tmp/e\nstderr_logfile_maxbytes=3mb\n\
+         stderr_logfile_backups=0\nstderr_capture_maxbytes=5\nstderr_events_enabled=1\n\
+         stderr_syslog=true",
+    );
+
+    let program = &service.program;
+    assert_eq!((&*service.name, program.priority, program.autostart), ("p-x", -5, false));
+    assert_eq!(program.restart.on, RestartOn::Always);
+    assert_eq!(program.readiness, Readiness::StaysUp(Seconds(7)));
+    assert_eq!(program.restart.start_retries, Some(9));
+    assert_eq!(program.exit_codes, [0, 2, 255]);
+    assert_eq!((program.stop.signal.number(), program.stop.wait), (10, Seconds(33)));
+    assert_eq!(program.user.as_ref().map(|user| user.uid), Some(1000));
+    assert_eq!((program.umask, program.server_url.as_deref()), (Some(0o77), Some("http://h:1")));
+    assert_eq!(service.directory.as_deref(), Some("/etc"));
+    assert_eq!(pairs(&service), [("A", "1")]);
+    let log = |file: &str, bytes_max, backups, capture_bytes_max| LogSpec {
+        target: LogTarget::File(file.into()),
+        bytes_max,
+        backups,
+        capture_bytes_max,
+        events: true,
+        syslog: true,
+    };
+    assert_eq!(service.stdout, log("/tmp/o", 12 << 10, 3, 1 << 30));
+    assert_eq!(service.stderr, log("/tmp/e", 3 << 20, 0, 5));
+}
+
+#[test]
+fn every_option_of_the_server_is_taken_in() {
+    let settings = loaded(
+        "logfile=syslog\nlogfile_maxbytes=0\nlogfile_backups=1\nloglevel=Trace\n\
+         pidfile=~/p.pid\numask=0\nnodaemon=1\nsilent=1\nminfds=1\nminprocs=2\nnocleanup=1\n\
+         childlogdir=~\nuser=me\ndirectory=/tmp\nstrip_ansi=1\nenvironment=A=1\n\
+         identifier=%(ENV_HOME)s\nhang_timeout=3\n",
+    )
+    .settings;
+
+    assert_eq!((settings.logfile, settings.loglevel), (MainLog::Syslog, LogLevel::Trace));
+    assert_eq!((settings.logfile_bytes_max, settings.logfile_backups), (0, 1));
+    assert_eq!((settings.pidfile.as_str(), settings.umask), ("/home/me/p.pid", 0));
+    assert!(settings.nodaemon && settings.silent && settings.nocleanup && settings.strip_ansi);
+    assert_eq!((settings.minfds, settings.minprocs), (1, 2));
+    assert_eq!(settings.childlogdir, "/home/me");
+    assert_eq!(settings.directory.as_deref(), Some("/tmp"));
+    assert_eq!(settings.user.map(|user| user.account.uid), Some(1000));
+    assert_eq!(settings.environment, [("A".into(), "1".into())]);
+    assert_eq!((settings.identifier.as_str(), settings.hang_timeout.as_secs()), ("/home/me", 3));
+}
+
+#[test]
 fn variables_that_differ_share_the_rest() {
     let group =
         program("numprocs=2\nprocess_name=%(process_num)d\nenvironment=A=x,N=%(process_num)d");
-    let (one, two) = (
-        &group.services[0].environment,
-        &group.services[1].environment,
-    );
+    let (one, two) = (&group.services[0].environment, &group.services[1].environment);
 
     assert!(Arc::ptr_eq(&one[0].0, &two[0].0) && Arc::ptr_eq(&one[0].1, &two[0].1));
     assert!(Arc::ptr_eq(&one[1].0, &two[1].0));
@@ -245,10 +251,7 @@ fn variables_are_layered() {
     let loaded = loaded(text);
     let service = &loaded.configuration.groups[0].services[0];
 
-    assert_eq!(
-        pairs(service),
-        [("ONE", "super"), ("TWO", "prog"), ("FOUR", "super")]
-    );
+    assert_eq!(pairs(service), [("ONE", "super"), ("TWO", "prog"), ("FOUR", "super")]);
     assert_eq!(&*service.command, "x super prog /home/me");
 }
 
@@ -256,12 +259,8 @@ fn variables_are_layered() {
 fn the_global_environment_is_expanded_once() {
     let loaded = loaded("environment=A=\"50%%\",B=%(host_node_name)s");
 
-    let variables: Vec<_> = loaded
-        .settings
-        .environment
-        .iter()
-        .map(|(key, value)| (&**key, &**value))
-        .collect();
+    let variables: Vec<_> =
+        loaded.settings.environment.iter().map(|(key, value)| (&**key, &**value)).collect();
     assert_eq!(variables, [("A", "50%"), ("B", "node")]);
 }
 
@@ -272,12 +271,8 @@ fn groups_collect_programs_in_their_order() {
          [program:c]\ncommand=x\n[group:g]\nprograms=a,b\npriority=3\n",
     );
 
-    let order: Vec<_> = loaded
-        .configuration
-        .groups
-        .iter()
-        .map(|group| (&*group.name, names(group)))
-        .collect();
+    let order: Vec<_> =
+        loaded.configuration.groups.iter().map(|group| (&*group.name, names(group))).collect();
     assert_eq!(order, [("g", vec!["a", "b"]), ("c", vec!["c"])]);
 }
 
@@ -287,12 +282,8 @@ fn a_program_may_stand_in_two_groups() {
         "[program:a]\ncommand=%(group_name)s\n[group:g]\nprograms=a\n[group:h]\nprograms=a\n",
     );
 
-    let commands: Vec<_> = loaded
-        .configuration
-        .groups
-        .iter()
-        .map(|group| &*group.services[0].command)
-        .collect();
+    let commands: Vec<_> =
+        loaded.configuration.groups.iter().map(|group| &*group.services[0].command).collect();
     assert_eq!(commands, ["g", "h"]);
 }
 
@@ -303,9 +294,7 @@ fn doubled_names_leave_one_and_a_warning() {
          [group:g]\nprograms=a,b\n[program:g]\ncommand=3\n",
     );
 
-    let [group] = &loaded.configuration.groups[..] else {
-        panic!("one group")
-    };
+    let [group] = &loaded.configuration.groups[..] else { panic!("one group") };
     assert_eq!(names(group), ["x"]);
     assert_eq!(&*group.services[0].command, "2");
     assert_eq!(loaded.messages.warnings.len(), 2);
@@ -322,25 +311,16 @@ fn logs_of_a_program_may_be_words() {
 #[test]
 fn stopasgroup_is_the_default_of_killasgroup() {
     let stop = &process("stopasgroup=true").program.stop;
-    assert_eq!(
-        (stop.stop_reach, stop.kill_reach),
-        (Reach::Group, Reach::Group)
-    );
+    assert_eq!((stop.stop_reach, stop.kill_reach), (Reach::Group, Reach::Group));
     let kill = &process("killasgroup=true").program.stop;
-    assert_eq!(
-        (kill.stop_reach, kill.kill_reach),
-        (Reach::Process, Reach::Group)
-    );
+    assert_eq!((kill.stop_reach, kill.kill_reach), (Reach::Process, Reach::Group));
 }
 
 #[test]
 fn an_automatic_url_is_none() {
     assert_eq!(process("serverurl=Auto").program.server_url, None);
     assert_eq!(
-        process("serverurl=http://x/;y#z")
-            .program
-            .server_url
-            .as_deref(),
+        process("serverurl=http://x/;y#z").program.server_url.as_deref(),
         Some("http://x/;y#z")
     );
 }
@@ -367,11 +347,7 @@ fn warnings_are_queued_in_order() {
              stopwaitsecs and ends in SIGKILL",
         ]
     );
-    assert!(
-        loaded.configuration.group("r").unwrap().services[0]
-            .stdout
-            .syslog
-    );
+    assert!(loaded.configuration.group("r").unwrap().services[0].stdout.syslog);
 }
 
 #[test]
@@ -379,28 +355,14 @@ fn included_files_are_read_in_sorted_order() {
     let text = "[supervisord]\n[include]\nfiles = conf.d/*.conf conf.d/*.ini\n  %(here)s/more/*.conf absent/*.conf\n";
     let host = host(text)
         .file("/etc/conf.d/20.conf", "[program:two]\ncommand=%(here)s\n")
-        .file(
-            "/etc/conf.d/10.conf",
-            "[program:zero]\ncommand=x\n[include]\nfiles=nothing\n",
-        )
-        .file(
-            "/etc/conf.d/10.ini",
-            "[program:one]\ncommand=x\n[program:two]\npriority=7\n",
-        )
-        .file(
-            "/etc/more/30.conf",
-            "[program:three]\ncommand=x\ndirectory=%(here)s\n",
-        )
+        .file("/etc/conf.d/10.conf", "[program:zero]\ncommand=x\n[include]\nfiles=nothing\n")
+        .file("/etc/conf.d/10.ini", "[program:one]\ncommand=x\n[program:two]\npriority=7\n")
+        .file("/etc/more/30.conf", "[program:three]\ncommand=x\ndirectory=%(here)s\n")
         .unreadable("/etc/more/40.conf");
 
     let loaded = loaded_on(&host);
 
-    let order: Vec<_> = loaded
-        .configuration
-        .groups
-        .iter()
-        .map(|group| &*group.name)
-        .collect();
+    let order: Vec<_> = loaded.configuration.groups.iter().map(|group| &*group.name).collect();
     assert_eq!(order, ["two", "one", "three", "zero"]);
     let two = loaded.configuration.group("two").unwrap();
     assert_eq!(&*two.services[0].command, "/etc/conf.d");
@@ -408,19 +370,10 @@ fn included_files_are_read_in_sorted_order() {
     assert_eq!(three.services[0].directory.as_deref(), Some("/etc/more"));
     assert_eq!(
         loaded.messages.infos,
-        [
-            "conf.d/10.conf",
-            "conf.d/20.conf",
-            "conf.d/10.ini",
-            "more/30.conf",
-            "more/40.conf"
-        ]
-        .map(|file| format!("Included extra file \"/etc/{file}\" during parsing"))
+        ["conf.d/10.conf", "conf.d/20.conf", "conf.d/10.ini", "more/30.conf", "more/40.conf"]
+            .map(|file| format!("Included extra file \"/etc/{file}\" during parsing"))
     );
-    assert_eq!(
-        loaded.messages.warnings,
-        ["No file matches via include \"/etc/absent/*.conf\""]
-    );
+    assert_eq!(loaded.messages.warnings, ["No file matches via include \"/etc/absent/*.conf\""]);
 }
 
 #[test]
@@ -436,13 +389,7 @@ fn unknown_sections_and_options_are_ignored() {
 fn a_relative_file_has_an_absolute_here() {
     let host = FakeHost::new().file("conf/s.conf", "[supervisord]\nidentifier=%(here)s\n");
 
-    let loaded = load(
-        &host,
-        &Request {
-            file: "conf/s.conf".to_owned(),
-            overrides: Vec::new(),
-        },
-    );
+    let loaded = load(&host, &Request { file: "conf/s.conf".to_owned(), overrides: Vec::new() });
 
     assert_eq!(loaded.unwrap().settings.identifier, "/work/conf");
 }
@@ -459,25 +406,12 @@ fn a_real_gateway_means_what_supervisor_makes_of_it() {
 
     let loaded = loaded_on(&host);
 
-    let [group] = &loaded.configuration.groups[..] else {
-        panic!("one group")
-    };
-    assert_eq!(
-        (&*group.name, names(group)),
-        ("server", vec!["network", "api"])
-    );
-    let [network, api] = &group.services[..] else {
-        panic!("two services")
-    };
+    let [group] = &loaded.configuration.groups[..] else { panic!("one group") };
+    assert_eq!((&*group.name, names(group)), ("server", vec!["network", "api"]));
+    let [network, api] = &group.services[..] else { panic!("two services") };
     assert_eq!(&*network.command, "\"/home/debian/izot-sdk/bin/LonBridge\"");
-    assert_eq!(
-        network.directory.as_deref(),
-        Some("/home/debian/izot-sdk/etc/lonbridge")
-    );
-    assert_eq!(
-        pairs(network),
-        [("LD_LIBRARY_PATH", "/home/debian/izot-sdk/lib")]
-    );
+    assert_eq!(network.directory.as_deref(), Some("/home/debian/izot-sdk/etc/lonbridge"));
+    assert_eq!(pairs(network), [("LD_LIBRARY_PATH", "/home/debian/izot-sdk/lib")]);
     assert_eq!((network.program.priority, api.program.priority), (100, 200));
     assert_eq!(
         &*api.command,
@@ -487,20 +421,14 @@ fn a_real_gateway_means_what_supervisor_makes_of_it() {
     assert_eq!(api.directory, None);
     assert_eq!(
         pairs(api),
-        [
-            ("IZOT", "/home/debian/izot-sdk"),
-            ("PYTHONPATH", "/home/debian/izot-sdk")
-        ]
+        [("IZOT", "/home/debian/izot-sdk"), ("PYTHONPATH", "/home/debian/izot-sdk")]
     );
     let file = "/home/debian/izot-sdk/etc/supervisor/server-api.log";
     assert_eq!(api.stdout.target, LogTarget::File(file.into()));
     assert_eq!(api.stderr.target, LogTarget::None);
     let program = &api.program;
     assert_eq!(program.user.as_ref().map(|user| user.uid), Some(1001));
-    assert_eq!(
-        (program.autostart, program.restart.start_retries),
-        (false, Some(30))
-    );
+    assert_eq!((program.autostart, program.restart.start_retries), (false, Some(30)));
     assert_eq!(program.readiness.span().as_secs(), 30);
     assert!(loaded.messages.warnings.is_empty());
 }
@@ -510,10 +438,7 @@ fn the_groups_of_a_user_are_those_of_the_host() {
     let user = process("user=root").program.user.clone().unwrap();
     let account: Account = FakeHost::new().user_by_name("root").unwrap();
 
-    assert_eq!(
-        (user.uid, user.gid, user.groups),
-        (account.uid, account.gid, account.groups)
-    );
+    assert_eq!((user.uid, user.gid, user.groups), (account.uid, account.gid, account.groups));
 }
 
 proptest! {
