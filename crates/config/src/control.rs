@@ -67,13 +67,7 @@ pub fn check_flag(flag: &str, text: &str) -> Result<(), ConfigError> {
 
 fn read(source: &Source<'_>) -> Result<ControlDraft, ConfigError> {
     let section = source.ini.section("supervisorctl").ok_or(ConfigError::NoControlSection)?;
-    let (plain, with_here) = (source.section(section), source.section_with_here(section));
-    let mut draft = ControlDraft::default();
-    for entry in CONTROL_OPTIONS {
-        let names_files = matches!(entry.name, "serverurl" | "history_file");
-        let reader = if names_files { &with_here } else { &plain };
-        reader.read_one(entry, &mut draft)?;
-    }
+    let mut draft: ControlDraft = source.section(section).read(CONTROL_OPTIONS)?;
     // A path on the command line stays as it is, in Supervisor and here.
     if let Some(path) = draft.serverurl.strip_prefix("unix://") {
         draft.serverurl = format!("unix://{}", resolved(source.host, path));

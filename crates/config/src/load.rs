@@ -19,8 +19,8 @@ use crate::expand::{Names, Value};
 use crate::host::{Host, ReadError};
 use crate::ini::{Ini, Section};
 use crate::options::{
-    FACTORY_KEY, HttpDraft, INET_SERVER_OPTIONS, INTERFACE_OPTIONS, OptionEntry, SERVER_FLAGS,
-    SERVER_OPTIONS, ServerDraft, UNIX_SERVER_OPTIONS, apply_overrides,
+    Expansion, FACTORY_KEY, INET_SERVER_OPTIONS, INTERFACE_OPTIONS, SERVER_FLAGS, SERVER_OPTIONS,
+    UNIX_SERVER_OPTIONS, apply_overrides,
 };
 use crate::path::{absolute, parent};
 use crate::servers::{HttpServer, default_server_url};
@@ -90,7 +90,7 @@ pub fn load(host: &dyn Host, request: &Request) -> Result<Loaded, ConfigError> {
     include::include(&mut source, &mut messages)?;
     let section = source.ini.section("supervisord").ok_or(ConfigError::NoServerSection)?;
 
-    let mut draft = source.read_server(section)?;
+    let mut draft = source.section_with_here(section).read(SERVER_OPTIONS)?;
     let environment = std::mem::take(&mut draft.environment);
     source.add_environment(&environment);
     let interfaces = source.interfaces()?;
@@ -149,7 +149,7 @@ impl<'a> Source<'a> {
     /// A section in which the environment may be named.
     pub(crate) fn section<'s>(&'s self, section: &'s Section) -> SectionReader<'s> {
         let names = Names::new(&self.variables);
-        SectionReader { host: self.host, ini: &self.ini, section, names }
+        SectionReader { source: self, section, names }
     }
 
     /// A section in which the directory of the file may be named too.
@@ -157,18 +157,6 @@ impl<'a> Source<'a> {
         let mut reader = self.section(section);
         reader.names.set("here", Value::Text(self.here.clone()));
         reader
-    }
-
-    fn read_server(&self, section: &Section) -> Result<ServerDraft, ConfigError> {
-        let reader = self.section_with_here(section);
-        let mut wider = self.section_with_here(section);
-        wider.names.set("host_node_name", Value::Text(self.node.clone()));
-        let mut draft = ServerDraft::default();
-        for entry in SERVER_OPTIONS {
-            let reader = if entry.name == "environment" { &wider } else { &reader };
-            reader.read_one(entry, &mut draft)?;
-        }
-        Ok(draft)
     }
 
     /// Lets `ENV_X` name what `[supervisord]` sets.
@@ -188,7 +176,7 @@ impl<'a> Source<'a> {
         let factory = reader.read(INTERFACE_OPTIONS)?.factory;
         let others = self.ini.entries(section).filter(|entry| entry.key != FACTORY_KEY);
         let arguments = others.map(|entry| {
-            let text = reader.expand(&entry.key, crate::options::Expansion::Once, &entry.value)?;
+            let text = reader.expand(&entry.key, Expansion::Once, &entry.value)?;
             Ok((entry.key.clone(), text))
         });
         Ok(RpcInterface {
@@ -205,25 +193,11 @@ impl<'a> Source<'a> {
         {
             for section in self.ini.sections().filter(|section| section.name().starts_with(prefix))
             {
-                servers.push(HttpServer::new(section.name(), self.server(section, table)?));
+                let draft = self.section(section).read(table)?;
+                servers.push(HttpServer::new(section.name(), draft));
             }
         }
         Ok(servers)
-    }
-
-    /// Only the path of a socket file may name the directory of the configuration.
-    fn server(
-        &self,
-        section: &Section,
-        table: &[OptionEntry<HttpDraft>],
-    ) -> Result<HttpDraft, ConfigError> {
-        let (plain, with_here) = (self.section(section), self.section_with_here(section));
-        let mut draft = HttpDraft::default();
-        for entry in table {
-            let reader = if entry.name == "file" { &with_here } else { &plain };
-            reader.read_one(entry, &mut draft)?;
-        }
-        Ok(draft)
     }
 }
 

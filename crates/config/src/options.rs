@@ -62,6 +62,8 @@ pub enum Fallback<D: 'static> {
 pub enum Expansion {
     /// It is expanded, labelled `section.option`.
     Once,
+    /// The same, and one more name is known than elsewhere in the section.
+    OnceWith(Known),
     /// It is expanded and the result is expanded again, the second time labelled
     /// with the option alone. So Supervisor does with log files.
     Twice,
@@ -69,6 +71,17 @@ pub enum Expansion {
     Unlabelled,
     /// It is taken in as it is.
     Later,
+}
+
+/// What a single option may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// `here`: the directory of the file.
+    Here,
+    /// `host_node_name`: the name of the machine.
+    Node,
+    /// `program_name`: what follows the colon of the section's name.
+    Program,
 }
 
 /// Where a value stands.

@@ -10,11 +10,8 @@ use bardo_core::{Configuration, GroupSpec, ServiceSpec};
 use super::programs::{services, without_doubles};
 use super::{Messages, Source};
 use crate::error::ConfigError;
-use crate::expand::Value;
 use crate::ini::Section;
-use crate::options::{
-    FASTCGI_OPTIONS, FastCgiDraft, GROUP_OPTIONS, LISTENER_OPTIONS, PROGRAM_GROUP_OPTIONS,
-};
+use crate::options::{FASTCGI_OPTIONS, GROUP_OPTIONS, LISTENER_OPTIONS, PROGRAM_GROUP_OPTIONS};
 use crate::value;
 
 /// Collects the groups of a configuration.
@@ -146,13 +143,7 @@ impl<'a> Groups<'a> {
         }
         let name = value::name(section.suffix().unwrap_or_default())?;
         let reader = self.source.section_with_here(section);
-        let mut with_name = self.source.section_with_here(section);
-        with_name.names.set("program_name", Value::Text(name.to_owned()));
-        let mut draft = FastCgiDraft::default();
-        for entry in FASTCGI_OPTIONS {
-            let reader = if entry.name == "socket" { &with_name } else { &reader };
-            reader.read_one(entry, &mut draft)?;
-        }
+        let draft = reader.read(FASTCGI_OPTIONS)?;
         let socket = draft.socket(&reader.reading())?;
         let members = self.services(section, name)?;
         self.add(name, draft.priority, GroupKind::FastCgi(socket), members);

@@ -37,7 +37,5 @@ fn patterns(source: &Source<'_>) -> Result<Vec<String>, ConfigError> {
     let Some(section) = source.ini.section("include") else {
         return Ok(Vec::new());
     };
-    let mut reader = source.section_with_here(section);
-    reader.names.set("host_node_name", crate::expand::Value::Text(source.node.clone()));
-    Ok(reader.read(INCLUDE_OPTIONS)?.patterns)
+    Ok(source.section_with_here(section).read(INCLUDE_OPTIONS)?.patterns)
 }

@@ -1,15 +1,15 @@
 //! One section, read through an option table.
 
+use super::Source;
 use crate::error::ConfigError;
 use crate::expand::Names;
-use crate::host::Host;
-use crate::ini::{Ini, Section};
-use crate::options::{Expansion, Fallback, OptionEntry, Reading};
+use crate::ini::Section;
+use crate::options::{Expansion, Fallback, Known, OptionEntry, Reading};
+use crate::value;
 
 /// A section with the names that may stand in its values.
 pub(crate) struct SectionReader<'a> {
-    pub(crate) host: &'a dyn Host,
-    pub(crate) ini: &'a Ini,
+    pub(crate) source: &'a Source<'a>,
     pub(crate) section: &'a Section,
     pub(crate) names: Names<'a>,
 }
@@ -31,7 +31,7 @@ impl SectionReader<'_> {
         draft: &mut D,
     ) -> Result<(), ConfigError> {
         let reading = self.reading();
-        match (self.ini.get(self.section, entry.name), &entry.fallback) {
+        match (self.source.ini.get(self.section, entry.name), &entry.fallback) {
             (Some(found), _) => {
                 let text = self.expand(entry.name, entry.expansion, &found.value)?;
                 (entry.apply)(draft, &reading, &text)
@@ -42,9 +42,14 @@ impl SectionReader<'_> {
         }
     }
 
+    /// What follows the colon of the section's name.
+    pub(crate) fn program_name(&self) -> Result<&str, ConfigError> {
+        Ok(value::name(self.section.suffix().unwrap_or_default())?)
+    }
+
     /// Where the values stand.
     pub(crate) fn reading(&self) -> Reading<'_> {
-        Reading { host: self.host, section: self.section.name() }
+        Reading { host: self.source.host, section: self.section.name() }
     }
 
     /// Expands a value as its option wants it.
@@ -57,6 +62,14 @@ impl SectionReader<'_> {
         let label = || format!("{}.{option}", self.section.name());
         Ok(match expansion {
             Expansion::Once => self.names.expand(text, &label())?,
+            Expansion::OnceWith(known) => {
+                let (name, meaning) = match known {
+                    Known::Here => ("here", self.source.here.as_str()),
+                    Known::Node => ("host_node_name", self.source.node.as_str()),
+                    Known::Program => ("program_name", self.program_name()?),
+                };
+                self.names.clone().with(name, meaning).expand(text, &label())?
+            }
             Expansion::Twice => {
                 let once = self.names.expand(text, &label())?;
                 self.names.expand(&once, option)?

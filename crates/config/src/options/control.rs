@@ -1,6 +1,6 @@
 //! `[supervisorctl]`, and the flags that stand for its options.
 
-use super::{Expansion, Fallback, Flag, OptionEntry, Takes, set};
+use super::{Expansion, Fallback, Flag, Known, OptionEntry, Takes, set};
 use crate::path::resolved;
 use crate::value;
 
@@ -19,7 +19,7 @@ pub const CONTROL_OPTIONS: &[OptionEntry<ControlDraft>] = &[
     OptionEntry {
         name: "serverurl",
         fallback: Fallback::Text("http://localhost:9001"),
-        expansion: Expansion::Once,
+        expansion: Expansion::OnceWith(Known::Here),
         apply: |draft, _, text| set(&mut draft.serverurl, text.to_owned()),
         help: "URL of the server: http://host:port or unix:///path.",
     },
@@ -47,7 +47,7 @@ pub const CONTROL_OPTIONS: &[OptionEntry<ControlDraft>] = &[
     OptionEntry {
         name: "history_file",
         fallback: Fallback::Nothing,
-        expansion: Expansion::Once,
+        expansion: Expansion::OnceWith(Known::Here),
         apply: |draft, reading, text| {
             let given = !text.is_empty();
             set(&mut draft.history_file, given.then(|| resolved(reading.host, text)))

@@ -2,7 +2,7 @@
 
 use bardo_core::spec::SocketSpec;
 
-use super::{Expansion, Fallback, OptionEntry, Reading, set};
+use super::{Expansion, Fallback, Known, OptionEntry, Reading, set};
 use crate::error::ConfigError;
 use crate::host::{Account, Host};
 use crate::value::{self, Owner, ValueError};
@@ -101,7 +101,7 @@ pub const FASTCGI_OPTIONS: &[OptionEntry<FastCgiDraft>] = &[
         fallback: Fallback::Missing("required", |_, reading| {
             Err(ConfigError::NoSocket(reading.section.to_owned()))
         }),
-        expansion: Expansion::Once,
+        expansion: Expansion::OnceWith(Known::Program),
         apply: |draft, _, text| set(&mut draft.socket, text.to_owned()),
         help: "Socket that the programs share: unix:///path or tcp://host:port.",
     },

@@ -1,6 +1,6 @@
 //! `[inet_http_server]` and `[unix_http_server]`.
 
-use super::{Expansion, Fallback, OptionEntry, Reading, set};
+use super::{Expansion, Fallback, Known, OptionEntry, Reading, set};
 use crate::error::ConfigError;
 use crate::path::resolved;
 use crate::python::trim;
@@ -49,7 +49,7 @@ pub const UNIX_SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
         fallback: Fallback::Missing("required", |_, reading| {
             Err(ConfigError::NoFile(reading.section.to_owned()))
         }),
-        expansion: Expansion::Once,
+        expansion: Expansion::OnceWith(Known::Here),
         apply: |draft, reading, text| set(&mut draft.file, resolved(reading.host, trim(text))),
         help: "Socket file to listen on.",
     },

@@ -1,6 +1,6 @@
 //! `[supervisord]`, and the flags that stand for its options.
 
-use super::{Expansion, Fallback, Flag, OptionEntry, Takes, set};
+use super::{Expansion, Fallback, Flag, Known, OptionEntry, Takes, set};
 use crate::value::{self, LogLevel, ValueError};
 
 /// What `[supervisord]` and the command line say.
@@ -154,7 +154,7 @@ pub const SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
     OptionEntry {
         name: "environment",
         fallback: Fallback::Text(""),
-        expansion: Expansion::Once,
+        expansion: Expansion::OnceWith(Known::Node),
         apply: |draft, _, text| set(&mut draft.environment, value::environment(text)?),
         help: "Variables for every program, as KEY=\"value\" between commas.",
     },
