@@ -87,6 +87,8 @@ struct Supervisor {
     /// Whether the channel was full.
     full: bool,
     killed: bool,
+    /// Whether that was because it took nothing any more.
+    hung: bool,
     finish: Option<i32>,
 }
 
@@ -196,6 +198,7 @@ impl Keeper {
                     owed_since: None,
                     full: false,
                     killed: false,
+                    hung: false,
                     finish: None,
                 });
             }
@@ -269,7 +272,7 @@ impl Keeper {
                 supervisor.handed &= !signals;
                 self.paid();
             }
-            ToKeeper::Hung => self.kill(),
+            ToKeeper::Hung => self.end_hung(),
             ToKeeper::Finish(code) => supervisor.finish = Some(code),
         }
     }
@@ -347,7 +350,7 @@ impl Keeper {
         }
         self.predecessor.count = self.predecessor.count.saturating_add(1);
         self.predecessor.status = status;
-        self.predecessor.hung = supervisor.killed;
+        self.predecessor.hung = supervisor.hung;
         let now = clock::monotonic();
         match supervisor.phase {
             Phase::Works => self.start_at = now,
@@ -397,8 +400,15 @@ impl Keeper {
         if self.supervisor.is_some()
             && self.deadline().is_some_and(|deadline| deadline <= clock::monotonic())
         {
-            self.kill();
+            self.end_hung();
         }
+    }
+
+    fn end_hung(&mut self) {
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.hung = true;
+        }
+        self.kill();
     }
 
     /// Ends a supervisor that does not answer. It is our child and not reaped yet,

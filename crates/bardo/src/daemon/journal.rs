@@ -92,18 +92,9 @@ impl Journal {
         loaded: Configuration,
         settings: Arc<str>,
     ) -> io::Result<Self> {
-        let mut journal = Self {
-            regions: Regions::create(memory),
-            encoder: Encoder::default(),
-        };
-        let table = Snapshot {
-            loaded,
-            ..Snapshot::default()
-        };
-        let surroundings = Surroundings {
-            settings,
-            ..Surroundings::default()
-        };
+        let mut journal = Self { regions: Regions::create(memory), encoder: Encoder::default() };
+        let table = Snapshot { loaded, ..Snapshot::default() };
+        let surroundings = Surroundings { settings, ..Surroundings::default() };
         journal.replace(&table, &surroundings)?;
         Ok(journal)
     }
@@ -119,13 +110,7 @@ impl Journal {
                 known.unreadable += 1;
             }
         })?;
-        Ok((
-            Self {
-                regions,
-                encoder: Encoder::default(),
-            },
-            known,
-        ))
+        Ok((Self { regions, encoder: Encoder::default() }, known))
     }
 
     /// Writes something down: when this returns true it survives. False means that
@@ -173,8 +158,7 @@ impl Surroundings {
             Entry::Table(_) => {}
             Entry::Settings(text) => self.settings = Arc::clone(text),
             Entry::AutoLog(service, channel, Some(path)) => {
-                self.auto_logs
-                    .insert((*service, *channel), Arc::clone(path));
+                self.auto_logs.insert((*service, *channel), Arc::clone(path));
             }
             Entry::AutoLog(service, channel, None) => {
                 self.auto_logs.remove(&(*service, *channel));
@@ -201,11 +185,7 @@ impl Memory {
                 self.surroundings.apply(&entry);
             }
         }
-        if from.is_at_end() {
-            Ok(())
-        } else {
-            Err(Malformed)
-        }
+        if from.is_at_end() { Ok(()) } else { Err(Malformed) }
     }
 }
 
@@ -291,12 +271,5 @@ fn write_process(to: &mut Encoder, service: ServiceId, process: &Process) {
 fn read_process(from: &mut Decoder<'_>) -> Result<(ServiceId, Process), Malformed> {
     let service = ServiceId(from.u32()?);
     let (generation, pid) = (Generation(from.u32()?), Pid(from.u32()?));
-    Ok((
-        service,
-        Process {
-            generation,
-            pid,
-            identity: from.u64()?,
-        },
-    ))
+    Ok((service, Process { generation, pid, identity: from.u64()? }))
 }

@@ -111,10 +111,7 @@ impl<'a> Decoder<'a> {
     /// Reads one entry.
     #[must_use]
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            shared: Vec::new(),
-        }
+        Self { bytes, shared: Vec::new() }
     }
 
     /// Whether all was read.
@@ -247,11 +244,7 @@ mod tests {
         }
 
         let mut decoder = Decoder::new(encoder.bytes());
-        let mut next = || {
-            decoder
-                .shared(|decoder| decoder.text().map(Arc::<str>::from))
-                .unwrap()
-        };
+        let mut next = || decoder.shared(|decoder| decoder.text().map(Arc::<str>::from)).unwrap();
         let (one, other, third) = (next(), next(), next());
 
         assert!(Arc::ptr_eq(&one, &other));
@@ -265,10 +258,7 @@ mod tests {
         encoder.text("hello");
 
         for length in 0..encoder.bytes().len() {
-            assert_eq!(
-                Decoder::new(&encoder.bytes()[..length]).text(),
-                Err(Malformed)
-            );
+            assert_eq!(Decoder::new(&encoder.bytes()[..length]).text(), Err(Malformed));
         }
     }
 }

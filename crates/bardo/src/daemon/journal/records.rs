@@ -73,10 +73,7 @@ pub(super) fn read_snapshot(from: &mut Decoder<'_>) -> Read<Snapshot> {
         groups: from.list(read_member_group)?,
         places: from.list(|from| {
             let generation = Generation(from.u32()?);
-            Ok(Place {
-                generation,
-                service: from.option(read_service)?,
-            })
+            Ok(Place { generation, service: from.option(read_service)? })
         })?,
         mood: from.option(read_mood)?,
         replacement: from.option(read_configuration)?,
@@ -143,11 +140,7 @@ fn read_service(from: &mut Decoder<'_>) -> Read<ServiceRecord> {
             2 => Role::Candidate,
             _ => return Err(Malformed),
         },
-        goal: if from.byte()? == 1 {
-            Goal::Up
-        } else {
-            Goal::Down
-        },
+        goal: if from.byte()? == 1 { Goal::Up } else { Goal::Down },
         state: read_state(from)?,
         generation: Generation(from.u32()?),
         pid: from.option(|from| from.u32().map(Pid))?,
@@ -204,17 +197,13 @@ fn read_state(from: &mut Decoder<'_>) -> Read<State> {
             since: Instant(from.u64()?),
             launch: match from.byte()? {
                 0 => Launch::Requested,
-                1 => Launch::Cloned {
-                    report_at: from.option(|from| from.u64().map(Instant))?,
-                },
+                1 => Launch::Cloned { report_at: from.option(|from| from.u64().map(Instant))? },
                 2 => Launch::Executed,
                 _ => return Err(Malformed),
             },
         },
         2 => State::Running,
-        3 => State::Backoff {
-            until: Instant(from.u64()?),
-        },
+        3 => State::Backoff { until: Instant(from.u64()?) },
         4 => State::Stopping {
             kill_at: Instant(from.u64()?),
             order: match from.byte()? {

@@ -60,12 +60,7 @@ impl Regions {
         let words = memory.words();
         words[LIVE].store(0, Ordering::Relaxed);
         words[0].store(MAGIC, Ordering::Release);
-        Self {
-            memory,
-            live: 0,
-            end: 0,
-            snapshot_end: 0,
-        }
+        Self { memory, live: 0, end: 0, snapshot_end: 0 }
     }
 
     /// Opens a journal and hands out its entries in order.
@@ -89,18 +84,10 @@ impl Regions {
         // What is behind the last whole entry was cut off in the making. It is
         // cleared, so that it can never be taken for an entry.
         let snapshot_end = entry(region, 0, &mut bytes).unwrap_or(0);
-        for word in region[end..]
-            .iter()
-            .take_while(|word| word.load(Ordering::Relaxed) != 0)
-        {
+        for word in region[end..].iter().take_while(|word| word.load(Ordering::Relaxed) != 0) {
             word.store(0, Ordering::Relaxed);
         }
-        Ok(Self {
-            memory,
-            live,
-            end,
-            snapshot_end,
-        })
+        Ok(Self { memory, live, end, snapshot_end })
     }
 
     /// Adds an entry: from this call's return on it survives the process.

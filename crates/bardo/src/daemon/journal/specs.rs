@@ -19,9 +19,7 @@ pub(super) fn write_configuration(to: &mut Encoder, value: &Configuration) {
 }
 
 pub(super) fn read_configuration(from: &mut Decoder<'_>) -> Read<Configuration> {
-    Ok(Configuration {
-        groups: from.list(read_group)?,
-    })
+    Ok(Configuration { groups: from.list(read_group)? })
 }
 
 pub(super) fn write_group(to: &mut Encoder, value: &Arc<GroupSpec>) {
@@ -60,12 +58,7 @@ pub(super) fn read_group(from: &mut Decoder<'_>) -> Read<Arc<GroupSpec>> {
             _ => return Err(Malformed),
         };
         let services = from.list(read_service)?;
-        Ok(Arc::new(GroupSpec {
-            name,
-            priority,
-            kind,
-            services,
-        }))
+        Ok(Arc::new(GroupSpec { name, priority, kind, services }))
     })
 }
 
@@ -132,9 +125,7 @@ fn read_service(from: &mut Decoder<'_>) -> Read<Arc<ServiceSpec>> {
             command: read_text(from)?,
             directory: from.option(read_text)?,
             environment: from.shared(|from| {
-                Ok(from
-                    .list(|from| Ok((read_text(from)?, read_text(from)?)))?
-                    .into())
+                Ok(from.list(|from| Ok((read_text(from)?, read_text(from)?)))?.into())
             })?,
             stdout: read_log(from)?,
             stderr: read_log(from)?,
@@ -217,27 +208,14 @@ fn read_program(from: &mut Decoder<'_>) -> Read<Arc<ProgramSpec>> {
         1 => Readiness::Notifies(read_duration(from)?),
         _ => return Err(Malformed),
     };
-    let heartbeat = from.option(|from| {
-        Ok(Heartbeat {
-            period: read_duration(from)?,
-        })
-    })?;
+    let heartbeat = from.option(|from| Ok(Heartbeat { period: read_duration(from)? }))?;
     let signal = Signal::from_number(from.i64()?).ok_or(Malformed)?;
     let wait = Seconds(from.i64()?);
     let reaches = from.byte()?;
     let reach = |bit: u8| {
-        if reaches & bit != 0 {
-            Reach::Group
-        } else {
-            Reach::Process
-        }
+        if reaches & bit != 0 { Reach::Group } else { Reach::Process }
     };
-    let stop = StopPolicy {
-        signal,
-        wait,
-        stop_reach: reach(1),
-        kill_reach: reach(2),
-    };
+    let stop = StopPolicy { signal, wait, stop_reach: reach(1), kill_reach: reach(2) };
     Ok(Arc::new(ProgramSpec {
         priority,
         autostart: flags & 1 != 0,
@@ -248,11 +226,7 @@ fn read_program(from: &mut Decoder<'_>) -> Read<Arc<ProgramSpec>> {
         stop,
         user: from.option(|from| {
             let (uid, gid) = (from.u32()?, from.u32()?);
-            Ok(User {
-                uid,
-                gid,
-                groups: from.list(Decoder::u32)?,
-            })
+            Ok(User { uid, gid, groups: from.list(Decoder::u32)? })
         })?,
         umask: from.option(Decoder::u32)?,
         redirect_stderr: flags & 2 != 0,
@@ -293,21 +267,12 @@ fn read_restart(from: &mut Decoder<'_>) -> Read<RestartPolicy> {
     };
     let start_retries = from.option(Decoder::i64)?;
     let backoff = match from.byte()? {
-        0 => Backoff::Linear {
-            step: read_duration(from)?,
-        },
-        1 => Backoff::Exponential {
-            first: read_duration(from)?,
-            max: read_duration(from)?,
-        },
+        0 => Backoff::Linear { step: read_duration(from)? },
+        1 => Backoff::Exponential { first: read_duration(from)?, max: read_duration(from)? },
         2 => Backoff::Constant(read_duration(from)?),
         _ => return Err(Malformed),
     };
-    Ok(RestartPolicy {
-        on,
-        start_retries,
-        backoff,
-    })
+    Ok(RestartPolicy { on, start_retries, backoff })
 }
 
 fn write_duration(to: &mut Encoder, value: Duration) {

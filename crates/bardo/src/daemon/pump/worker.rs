@@ -10,9 +10,10 @@
 //! when the pipe is full, and nobody else notices.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
@@ -145,6 +146,8 @@ impl Worker {
                 }
                 Command::Reopen => self.reopen(),
                 Command::Clear(path) => self.clear(&path),
+                Command::Create(path) => self.create(&path),
+                Command::Remove(path) => self.remove(&path),
                 Command::Finish => self.finish(),
             }
         }
@@ -183,11 +186,7 @@ impl Worker {
 
     fn release(&mut self, service: ServiceId, generation: Generation) {
         for channel in [Channel::Stdout, Channel::Stderr] {
-            let key = StreamKey {
-                service,
-                generation,
-                channel,
-            };
+            let key = StreamKey { service, generation, channel };
             let Some(slot) = self.streams.find(key) else {
                 continue;
             };
@@ -214,23 +213,15 @@ impl Worker {
     }
 
     fn settle(&mut self) {
-        let slot = self
-            .staging
-            .unsettled()
-            .and_then(|key| self.streams.find(key));
+        let slot = self.staging.unsettled().and_then(|key| self.streams.find(key));
         let entry = slot.and_then(|slot| self.streams.get(slot));
         let file = entry.and_then(|entry| entry.file);
         let place = file.map(|file| self.files.prepare(file));
         let target = match (file, place) {
-            (Some(file), Some(Ok(place))) => Some(Target {
-                file: self.files.opened(file),
-                place,
-            }),
+            (Some(file), Some(Ok(place))) => Some(Target { file: self.files.opened(file), place }),
             _ => None,
         };
-        let settled = self
-            .staging
-            .settle(entry.map(|entry| entry.pipe.as_fd()), target);
+        let settled = self.staging.settle(entry.map(|entry| entry.pipe.as_fd()), target);
         match settled {
             Ok(Some(state)) => {
                 let entry = slot.and_then(|slot| self.streams.get_mut(slot));
@@ -263,6 +254,22 @@ impl Worker {
         self.resume_parked();
     }
 
+    /// A file that cannot be created now is created when there is something to log.
+    fn create(&mut self, path: &str) {
+        let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        if let Err(error) = made {
+            self.main_log.say(Severity::Warning, &format!("could not create {path}: {error}"));
+        }
+    }
+
+    fn remove(&mut self, path: &str) {
+        if let Err(error) = fs::remove_file(path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            self.main_log.say(Severity::Warning, &format!("could not remove {path}: {error}"));
+        }
+    }
+
     /// Carries all that is there, writes the main log, and ends.
     fn finish(&mut self) {
         for file in self.files.ids() {
@@ -270,10 +277,7 @@ impl Worker {
         }
         if self.stage == Stage::Flowing {
             for slot in self.streams.which(|_| true) {
-                let waiting = self
-                    .streams
-                    .get(slot)
-                    .map(|entry| pipe::waiting(&entry.pipe));
+                let waiting = self.streams.get(slot).map(|entry| pipe::waiting(&entry.pipe));
                 let left = waiting.and_then(Result::ok).unwrap_or(0);
                 self.end(slot, u32::try_from(left).unwrap_or(u32::MAX));
             }
@@ -342,16 +346,9 @@ impl Worker {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
-        let target = Target {
-            file: self.files.opened(file),
-            place,
-        };
+        let target = Target { file: self.files.opened(file), place };
         if entry.filter.is_some() || !self.files.splices(file) {
-            let source = Source {
-                key: entry.key,
-                pipe: entry.pipe.as_fd(),
-                filter: entry.filter,
-            };
+            let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
             let carried = self.staging.carry(source, target, limit);
             return self.carried(slot, file, target_end(place), carried);
         }
@@ -362,11 +359,7 @@ impl Worker {
         let filter = None;
         let carried = match spliced {
             Ok(0) => Ok(Carried::End),
-            Ok(bytes) => Ok(Carried::Chunk {
-                input: bytes,
-                output: bytes,
-                filter,
-            }),
+            Ok(bytes) => Ok(Carried::Chunk { input: bytes, output: bytes, filter }),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 self.files.cannot_splice(file);
                 return self.carry(slot, limit);
@@ -401,15 +394,8 @@ impl Worker {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
-        let target = Target {
-            file: self.files.opened(file),
-            place,
-        };
-        let source = Source {
-            key: entry.key,
-            pipe: entry.pipe.as_fd(),
-            filter: entry.filter,
-        };
+        let target = Target { file: self.files.opened(file), place };
+        let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
         let carried = self.staging.flush(source, target);
         self.carried(slot, file, target_end(place), carried)
     }
@@ -423,11 +409,7 @@ impl Worker {
         carried: io::Result<Carried>,
     ) -> Moved {
         let (input, output, filter) = match carried {
-            Ok(Carried::Chunk {
-                input,
-                output,
-                filter,
-            }) => (input, output, filter),
+            Ok(Carried::Chunk { input, output, filter }) => (input, output, filter),
             Ok(Carried::Empty) => return Moved::Empty,
             Ok(Carried::End) => return Moved::End,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -478,10 +460,7 @@ impl Worker {
     /// The target of a stream is full: the poll says when it is not.
     fn wait_for_room(&mut self, file: FileId) -> Moved {
         let token = FILE_TOKENS + u64::from(file.0);
-        match self
-            .poller
-            .add(self.files.opened(file), token, Interest::Writable)
-        {
+        match self.poller.add(self.files.opened(file), token, Interest::Writable) {
             Ok(()) => {
                 self.files.full(file);
                 Moved::Blocked
@@ -503,10 +482,7 @@ impl Worker {
 
     /// Tries what had refused, once its time has come.
     fn try_again(&mut self) {
-        if self
-            .retry
-            .is_none_or(|retry| !self.files.until(retry).is_zero())
-        {
+        if self.retry.is_none_or(|retry| !self.files.until(retry).is_zero()) {
             return;
         }
         self.retry = None;
@@ -544,10 +520,7 @@ impl Worker {
         if entry.flow == Flow::Watched {
             return;
         }
-        match self
-            .poller
-            .add(&entry.pipe, slot.0.into(), Interest::Readable)
-        {
+        match self.poller.add(&entry.pipe, slot.0.into(), Interest::Readable) {
             Ok(()) => entry.flow = Flow::Watched,
             // The kernel has no memory or no room for another watch.
             Err(_) => self.retry = earliest(self.retry, Some(self.files.soon())),
