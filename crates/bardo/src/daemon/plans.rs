@@ -19,6 +19,8 @@ const SET_BY_US: [&[u8]; 2] = [b"SUPERVISOR_ENABLED=", b"SUPERVISOR_SERVER_URL="
 pub struct Planner {
     base: Arc<Environment>,
     search_path: String,
+    /// Where among the shared variables the server's URL stands.
+    url_at: u32,
     /// The identity made last: programs of one user share it.
     identity: Option<Arc<Identity>>,
 }
@@ -36,12 +38,13 @@ impl Planner {
         let ours = |variable: &&Vec<u8>| !SET_BY_US.iter().any(|name| variable.starts_with(name));
         let mut variables: Vec<Vec<u8>> = inherited.iter().filter(ours).cloned().collect();
         variables.push(b"SUPERVISOR_ENABLED=1".to_vec());
+        variables.retain(|variable| !variable.contains(&0));
+        let url_at = u32::try_from(variables.len()).unwrap_or(u32::MAX);
         if let Some(url) = &settings.server_url {
             variables.push(format!("SUPERVISOR_SERVER_URL={url}").into_bytes());
         }
-        variables.retain(|variable| !variable.contains(&0));
         let variables = Strings::new(variables.iter().map(Vec::as_slice)).unwrap_or_default();
-        Self { base: Arc::new(Environment { variables }), search_path, identity: None }
+        Self { base: Arc::new(Environment { variables }), search_path, url_at, identity: None }
     }
 
     /// The plan of a service.
@@ -62,10 +65,15 @@ impl Planner {
             Strings::new(texts.map(str::as_bytes)).map_err(unusable)
         };
         let variables = strings(&mut variables.iter().map(String::as_str))?;
-        let replaced = Plan::replaced_by(&variables, &self.base);
+        let mut replaced = Plan::replaced_by(&variables, &self.base).into_vec();
+        // An empty `serverurl=` means that the program is told none at all.
+        if spec.program.server_url.as_deref() == Some("") && !replaced.contains(&self.url_at) {
+            replaced.push(self.url_at);
+            replaced.sort_unstable();
+        }
         Ok(Arc::new(Plan {
             words: strings(&mut words.iter().map(String::as_str))?,
-            replaced,
+            replaced: replaced.into(),
             variables,
             base: Arc::clone(&self.base),
             search_path: strings(&mut needs_search.then_some(path.as_str()).into_iter())?,
@@ -78,7 +86,7 @@ impl Planner {
     /// The variables of its own: Supervisor's, then the configured ones, which may
     /// override them. Of two of a name the last one counts.
     fn variables(group: &str, spec: &ServiceSpec) -> Vec<String> {
-        let url = spec.program.server_url.as_deref();
+        let url = spec.program.server_url.as_deref().filter(|url| !url.is_empty());
         let mut pairs: Vec<(&str, &str)> = Vec::new();
         pairs.extend(url.map(|url| ("SUPERVISOR_SERVER_URL", url)));
         pairs.push(("SUPERVISOR_PROCESS_NAME", &spec.name));

@@ -131,7 +131,9 @@ mod tests {
         Flag { short: None, long: Some("minprocs"), takes_argument: true },
     ];
 
-    fn read(words: &[&str]) -> Result<(Vec<(String, String)>, Vec<String>), GetoptError> {
+    type Read = (Vec<(String, String)>, Vec<String>);
+
+    fn read(words: &[&str]) -> Result<Read, GetoptError> {
         let words: Vec<OsString> = words.iter().map(Into::into).collect();
         let (given, rest) = parse(FLAGS, &words)?;
         Ok((given.into_iter().map(|one| (one.name, one.argument)).collect(), rest))
