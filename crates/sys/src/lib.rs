@@ -4,5 +4,14 @@
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+pub mod channel;
+pub mod clock;
+pub mod launch;
 pub mod memory;
+pub mod plan;
+pub mod poll;
+pub mod process;
+mod raw;
+pub mod signals;
+pub mod spawn;
 pub mod waker;

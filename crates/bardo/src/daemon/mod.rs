@@ -1,3 +1,4 @@
 //! The supervisor process: three threads around one core.
 
 pub mod clients;
+pub mod journal;
