@@ -131,13 +131,7 @@ impl Job {
     /// The answer, once nothing is waited for.
     pub(crate) fn answer(&mut self) -> Answer {
         match (self.single, self.outcomes.first()) {
-            (
-                true,
-                Some(Outcome {
-                    result: Err(refusal),
-                    ..
-                }),
-            ) => Answer::Refused(refusal.clone()),
+            (true, Some(Outcome { result: Err(refusal), .. })) => Answer::Refused(refusal.clone()),
             (true, _) => Answer::Done,
             (false, _) => Answer::Outcomes(std::mem::take(&mut self.outcomes)),
         }
@@ -159,13 +153,7 @@ pub(crate) fn outcome(service: &Service, verb: Verb, wait: Wait) -> Option<Resul
 
 fn started(service: &Service, wait: Wait) -> Option<Result<(), Refusal>> {
     match (service.state, wait) {
-        (
-            State::Starting {
-                launch: Launch::Requested,
-                ..
-            },
-            _,
-        ) => None,
+        (State::Starting { launch: Launch::Requested, .. }, _) => None,
         (State::Starting { .. }, Wait::Begun) | (State::Running, _) => Some(Ok(())),
         (State::Starting { .. }, Wait::Done) => None,
         (State::Stopping { .. }, _) if service.goal == crate::service::Goal::Up => None,

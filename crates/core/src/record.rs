@@ -148,10 +148,7 @@ impl Snapshot {
                     self.places.resize(index + 1, Place::default());
                 }
                 let generation = service.generation;
-                self.places[index] = Place {
-                    generation,
-                    service: Some(service),
-                };
+                self.places[index] = Place { generation, service: Some(service) };
             }
             Record::Mood(mood) => self.mood = Some(mood),
             Record::Replacement(configuration) => self.replacement = configuration,
@@ -159,11 +156,7 @@ impl Snapshot {
     }
 
     fn remove_group(&mut self, spec: &GroupSpec) {
-        let Some(place) = self
-            .groups
-            .iter()
-            .position(|group| group.spec.name == spec.name)
-        else {
+        let Some(place) = self.groups.iter().position(|group| group.spec.name == spec.name) else {
             return;
         };
         for member in self.groups.remove(place).members {

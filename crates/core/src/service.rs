@@ -105,10 +105,7 @@ impl StateName {
     /// Whether nothing runs and nothing will by itself.
     #[must_use]
     pub fn is_stopped(self) -> bool {
-        matches!(
-            self,
-            Self::Stopped | Self::Exited | Self::Fatal | Self::Unknown
-        )
+        matches!(self, Self::Stopped | Self::Exited | Self::Fatal | Self::Unknown)
     }
 
     /// Whether it counts as started: a start is refused, a stop is possible.
@@ -267,23 +264,13 @@ impl Service {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Starting {
-                launch: Launch::Requested,
-                ..
-            } => None,
-            State::Starting {
-                launch: Launch::Cloned { report_at },
-                ..
-            } => report_at,
-            State::Starting {
-                since,
-                launch: Launch::Executed,
-            } => Some(self.start_succeeds(since)),
+            State::Starting { launch: Launch::Requested, .. } => None,
+            State::Starting { launch: Launch::Cloned { report_at }, .. } => report_at,
+            State::Starting { since, launch: Launch::Executed } => Some(self.start_succeeds(since)),
             State::Backoff { until } => Some(until),
-            State::Stopping { kill_at, .. } => Some(
-                self.stop_report_at
-                    .map_or(kill_at, |report_at| report_at.min(kill_at)),
-            ),
+            State::Stopping { kill_at, .. } => {
+                Some(self.stop_report_at.map_or(kill_at, |report_at| report_at.min(kill_at)))
+            }
             State::Stopped | State::Running | State::Exited | State::Fatal | State::Unknown => None,
         }
     }
@@ -307,10 +294,7 @@ impl Service {
     /// A report about a former life changes nothing. `Exited` and `Fatal` are
     /// left by `Start` as `Stopped` is. `Unknown` is entered when a signal cannot
     /// be sent and left when the process is seen to end.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one flat match over state and stimulus"
-    )]
+    #[expect(clippy::too_many_lines, reason = "one flat match over state and stimulus")]
     pub fn step(&mut self, now: Now, mood: Mood, stimulus: Stimulus, actions: &mut Actions) {
         match (self.state, stimulus) {
             (_, Stimulus::Exited(generation, ..)) if self.is_over(generation) => {}
@@ -318,12 +302,7 @@ impl Service {
             (_, Stimulus::Spawned(generation, _)) if generation != self.generation => {
                 let service = self.id;
                 let (signal, reach) = (Signal::KILL, Reach::Process);
-                actions.push(Action::Signal {
-                    service,
-                    generation,
-                    signal,
-                    reach,
-                });
+                actions.push(Action::Signal { service, generation, signal, reach });
             }
             (
                 _,
@@ -345,16 +324,10 @@ impl Service {
             ) => {}
 
             (
-                State::Starting {
-                    launch: Launch::Requested,
-                    ..
-                },
+                State::Starting { launch: Launch::Requested, .. },
                 Stimulus::Stop | Stimulus::ShutDown,
             ) => {
-                actions.push(Action::Unspawn {
-                    service: self.id,
-                    generation: self.generation,
-                });
+                actions.push(Action::Unspawn { service: self.id, generation: self.generation });
                 self.come_to_rest(now, State::Stopped, actions);
             }
             (State::Starting { .. } | State::Running, Stimulus::Stop | Stimulus::ShutDown) => {
@@ -373,26 +346,14 @@ impl Service {
                 Stimulus::Stop | Stimulus::ShutDown,
             ) => {}
 
-            (
-                State::Starting {
-                    since,
-                    launch: Launch::Requested,
-                },
-                Stimulus::Spawned(_, pid),
-            )
+            (State::Starting { since, launch: Launch::Requested }, Stimulus::Spawned(_, pid))
             | (
-                State::Starting {
-                    since,
-                    launch: Launch::Requested,
-                },
+                State::Starting { since, launch: Launch::Requested },
                 Stimulus::Found(_, Found::Alive(pid)),
             ) => {
                 self.pid = Some(pid);
                 let report_at = Some(now.instant + STUCK_AFTER);
-                self.state = State::Starting {
-                    since,
-                    launch: Launch::Cloned { report_at },
-                };
+                self.state = State::Starting { since, launch: Launch::Cloned { report_at } };
             }
             // The order to forget it crossed the news of its birth.
             (
@@ -404,23 +365,14 @@ impl Service {
             }
             (_, Stimulus::Spawned(..) | Stimulus::Found(_, Found::Alive(_))) => {}
 
-            (
-                State::Starting {
-                    since,
-                    launch: Launch::Cloned { .. },
-                },
-                Stimulus::Executed(_),
-            ) => {
+            (State::Starting { since, launch: Launch::Cloned { .. } }, Stimulus::Executed(_)) => {
                 self.executed(now, since, actions);
             }
             (_, Stimulus::Executed(_)) => {}
 
             (State::Starting { .. }, Stimulus::SpawnFailed(_, error)) => {
                 self.pid = None;
-                actions.push(Action::Notice(Notice::SpawnFailed {
-                    service: self.id,
-                    error,
-                }));
+                actions.push(Action::Notice(Notice::SpawnFailed { service: self.id, error }));
                 self.failed(now, Failure::Spawn(error), actions);
             }
             (State::Stopping { .. }, Stimulus::SpawnFailed(..)) => {
@@ -443,11 +395,7 @@ impl Service {
                 self.stopped = Some(now.wall);
                 let expected = self.is_expected(status);
                 let service = self.id;
-                actions.push(Action::Notice(Notice::Stopped {
-                    service,
-                    status,
-                    expected,
-                }));
+                actions.push(Action::Notice(Notice::Stopped { service, status, expected }));
                 self.after_stop(now, mood, actions);
             }
             (State::Unknown, Stimulus::Exited(_, status, sequence)) => {
@@ -475,12 +423,7 @@ impl Service {
                 Stimulus::SignalFailed(_, signal, errno),
             ) => {
                 let (service, pid) = (self.id, self.pid);
-                let notice = Notice::SignalFailed {
-                    service,
-                    pid,
-                    signal,
-                    errno,
-                };
+                let notice = Notice::SignalFailed { service, pid, signal, errno };
                 actions.push(Action::Notice(notice));
                 self.enter(State::Unknown, false, actions);
             }
@@ -494,10 +437,7 @@ impl Service {
             ) => {}
 
             (
-                State::Starting {
-                    launch: Launch::Requested,
-                    ..
-                },
+                State::Starting { launch: Launch::Requested, .. },
                 Stimulus::Found(_, Found::NeverCloned),
             ) => self.request_spawn(actions),
             (_, Stimulus::Found(_, Found::NeverCloned)) => {}
@@ -515,16 +455,9 @@ impl Service {
     /// Does what was decided before a crash and not done.
     fn resume(&mut self, state: State, actions: &mut Actions) {
         match state {
-            State::Stopping {
-                order: Order::Stop, ..
-            } => self.order_stop(actions),
-            State::Stopping {
-                order: Order::Kill, ..
-            } => self.order_kill(actions),
-            State::Stopping {
-                order: Order::StopSent | Order::KillSent,
-                ..
-            }
+            State::Stopping { order: Order::Stop, .. } => self.order_stop(actions),
+            State::Stopping { order: Order::Kill, .. } => self.order_kill(actions),
+            State::Stopping { order: Order::StopSent | Order::KillSent, .. }
             | State::Stopped
             | State::Starting { .. }
             | State::Running
@@ -537,28 +470,17 @@ impl Service {
 
     fn timeout(&mut self, now: Now, mood: Mood, state: State, actions: &mut Actions) {
         match state {
-            State::Starting {
-                since,
-                launch:
-                    Launch::Cloned {
-                        report_at: Some(report_at),
-                    },
-            } if report_at <= now.instant => {
-                self.state = State::Starting {
-                    since,
-                    launch: Launch::Cloned { report_at: None },
-                };
+            State::Starting { since, launch: Launch::Cloned { report_at: Some(report_at) } }
+                if report_at <= now.instant =>
+            {
+                self.state = State::Starting { since, launch: Launch::Cloned { report_at: None } };
                 if let Some(pid) = self.pid {
-                    actions.push(Action::Notice(Notice::Stuck {
-                        service: self.id,
-                        pid,
-                    }));
+                    actions.push(Action::Notice(Notice::Stuck { service: self.id, pid }));
                 }
             }
-            State::Starting {
-                since,
-                launch: Launch::Executed,
-            } if self.start_succeeds(since) <= now.instant => {
+            State::Starting { since, launch: Launch::Executed }
+                if self.start_succeeds(since) <= now.instant =>
+            {
                 self.stayed_up(actions);
             }
             State::Backoff { until } if until <= now.instant => match mood {
@@ -577,31 +499,15 @@ impl Service {
     }
 
     fn stop_timeout(&mut self, now: Now, kill_at: Instant, actions: &mut Actions) {
-        if self
-            .stop_report_at
-            .is_some_and(|report_at| report_at <= now.instant)
-        {
+        if self.stop_report_at.is_some_and(|report_at| report_at <= now.instant) {
             self.report_stop(now, actions);
         }
         if kill_at <= now.instant {
-            let wait = self
-                .spec
-                .program
-                .stop
-                .wait
-                .duration()
-                .max(Duration::from_millis(1));
-            self.state = State::Stopping {
-                kill_at: now.instant + wait,
-                order: Order::Kill,
-            };
+            let wait = self.spec.program.stop.wait.duration().max(Duration::from_millis(1));
+            self.state = State::Stopping { kill_at: now.instant + wait, order: Order::Kill };
             if let Some(pid) = self.pid {
                 let reach = self.spec.program.stop.kill_reach;
-                actions.push(Action::Notice(Notice::Killing {
-                    service: self.id,
-                    pid,
-                    reach,
-                }));
+                actions.push(Action::Notice(Notice::Killing { service: self.id, pid, reach }));
             }
             self.order_kill(actions);
         }
@@ -620,10 +526,7 @@ impl Service {
         self.started = Some(now.wall);
         self.exit = None;
         self.failure = None;
-        let state = State::Starting {
-            since: now.instant,
-            launch: Launch::Requested,
-        };
+        let state = State::Starting { since: now.instant, launch: Launch::Requested };
         self.enter(state, false, actions);
         self.request_spawn(actions);
     }
@@ -631,23 +534,14 @@ impl Service {
     /// Asks for a process under a generation that was never used.
     fn request_spawn(&mut self, actions: &mut Actions) {
         self.generation = self.generation.next();
-        actions.push(Action::Spawn {
-            service: self.id,
-            generation: self.generation,
-        });
+        actions.push(Action::Spawn { service: self.id, generation: self.generation });
     }
 
     fn executed(&mut self, now: Now, since: Instant, actions: &mut Actions) {
         if let Some(pid) = self.pid {
-            actions.push(Action::Notice(Notice::Spawned {
-                service: self.id,
-                pid,
-            }));
+            actions.push(Action::Notice(Notice::Spawned { service: self.id, pid }));
         }
-        self.state = State::Starting {
-            since,
-            launch: Launch::Executed,
-        };
+        self.state = State::Starting { since, launch: Launch::Executed };
         if self.start_succeeds(since) <= now.instant {
             self.stayed_up(actions);
         }
@@ -677,20 +571,13 @@ impl Service {
         if launch != Launch::Executed
             && let Some(pid) = self.pid
         {
-            actions.push(Action::Notice(Notice::Spawned {
-                service: self.id,
-                pid,
-            }));
+            actions.push(Action::Notice(Notice::Spawned { service: self.id, pid }));
         }
         if now.instant.since(since) < self.spec.program.readiness.span() {
             self.pid = None;
             self.stopped = Some(now.wall);
             let service = self.id;
-            actions.push(Action::Notice(Notice::Exited {
-                service,
-                status,
-                expected: false,
-            }));
+            actions.push(Action::Notice(Notice::Exited { service, status, expected: false }));
             self.failed(now, Failure::ExitedTooQuickly, actions);
         } else {
             // Supervisor lets listeners see that it ran, however shortly.
@@ -710,11 +597,7 @@ impl Service {
         }
         self.enter(State::Exited, expected, actions);
         self.pid = None;
-        actions.push(Action::Notice(Notice::Exited {
-            service: self.id,
-            status,
-            expected,
-        }));
+        actions.push(Action::Notice(Notice::Exited { service: self.id, status, expected }));
         let again = match self.spec.program.restart.on {
             RestartOn::Always => true,
             RestartOn::Unexpected => !expected,
@@ -732,9 +615,8 @@ impl Service {
         self.failure = Some(failure);
         self.failures = self.failures.saturating_add(1);
         let restart = &self.spec.program.restart;
-        let exhausted = restart
-            .start_retries
-            .is_some_and(|retries| i64::from(self.failures) > retries);
+        let exhausted =
+            restart.start_retries.is_some_and(|retries| i64::from(self.failures) > retries);
         let until = now.instant + restart.backoff.wait(self.failures);
         self.enter(State::Backoff { until }, false, actions);
         if exhausted {
@@ -757,21 +639,9 @@ impl Service {
         let kill_at = now.instant + stop.wait.duration();
         if let Some(pid) = self.pid {
             let service = self.id;
-            actions.push(Action::Notice(Notice::Stopping {
-                service,
-                pid,
-                signal,
-                reach,
-            }));
+            actions.push(Action::Notice(Notice::Stopping { service, pid, signal, reach }));
         }
-        self.enter(
-            State::Stopping {
-                kill_at,
-                order: Order::Stop,
-            },
-            false,
-            actions,
-        );
+        self.enter(State::Stopping { kill_at, order: Order::Stop }, false, actions);
         self.order_stop(actions);
     }
 
@@ -786,12 +656,7 @@ impl Service {
 
     fn order(&self, signal: Signal, reach: Reach, actions: &mut Actions) {
         let (service, generation) = (self.id, self.generation);
-        actions.push(Action::Signal {
-            service,
-            generation,
-            signal,
-            reach,
-        });
+        actions.push(Action::Signal { service, generation, signal, reach });
     }
 
     /// The process that was told to stop is gone: a client may have asked for a

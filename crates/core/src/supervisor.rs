@@ -104,21 +104,11 @@ impl Supervisor {
         supervisor.mood = snapshot.mood.unwrap_or(Mood::Running);
         supervisor.loaded = snapshot.loaded;
         supervisor.replacement = snapshot.replacement;
-        supervisor
-            .services
-            .resize_with(snapshot.places.len(), || None);
-        supervisor.generations = snapshot
-            .places
-            .iter()
-            .map(|place| place.generation)
-            .collect();
+        supervisor.services.resize_with(snapshot.places.len(), || None);
+        supervisor.generations = snapshot.places.iter().map(|place| place.generation).collect();
         for group in snapshot.groups {
             for (spec, id) in group.spec.services.iter().zip(&group.members) {
-                let place = snapshot
-                    .places
-                    .get(id.0 as usize)
-                    .copied()
-                    .unwrap_or_default();
+                let place = snapshot.places.get(id.0 as usize).copied().unwrap_or_default();
                 let name = Arc::clone(&group.spec.name);
                 let mut service = Service::new(*id, place.generation, name, Arc::clone(spec));
                 if let Some(record) = place.service {
@@ -136,70 +126,27 @@ impl Supervisor {
         match input {
             Input::Begin(configuration) => self.begin(now, configuration, actions),
             Input::Resume => self.resume(now, actions),
-            Input::Found {
-                service,
-                generation,
-                found,
-            } => {
+            Input::Found { service, generation, found } => {
                 self.stir(now, service, Stimulus::Found(generation, found), actions);
             }
             Input::Command { ticket, command } => self.command(now, ticket, command, actions),
-            Input::Spawned {
-                service,
-                generation,
-                pid,
-            } => {
+            Input::Spawned { service, generation, pid } => {
                 self.spawned(now, service, Stimulus::Spawned(generation, pid), actions);
             }
-            Input::Executed {
-                service,
-                generation,
-            } => {
+            Input::Executed { service, generation } => {
                 self.stir(now, service, Stimulus::Executed(generation), actions);
             }
-            Input::SpawnFailed {
-                service,
-                generation,
-                error,
-            } => {
-                self.stir(
-                    now,
-                    service,
-                    Stimulus::SpawnFailed(generation, error),
-                    actions,
-                );
+            Input::SpawnFailed { service, generation, error } => {
+                self.stir(now, service, Stimulus::SpawnFailed(generation, error), actions);
             }
-            Input::Exited {
-                service,
-                generation,
-                status,
-                sequence,
-            } => {
-                self.stir(
-                    now,
-                    service,
-                    Stimulus::Exited(generation, status, sequence),
-                    actions,
-                );
+            Input::Exited { service, generation, status, sequence } => {
+                self.stir(now, service, Stimulus::Exited(generation, status, sequence), actions);
             }
-            Input::Signalled {
-                service,
-                generation,
-            } => {
+            Input::Signalled { service, generation } => {
                 self.stir(now, service, Stimulus::Signalled(generation), actions);
             }
-            Input::SignalFailed {
-                service,
-                generation,
-                signal,
-                errno,
-            } => {
-                self.stir(
-                    now,
-                    service,
-                    Stimulus::SignalFailed(generation, signal, errno),
-                    actions,
-                );
+            Input::SignalFailed { service, generation, signal, errno } => {
+                self.stir(now, service, Stimulus::SignalFailed(generation, signal, errno), actions);
             }
             Input::Replace(configuration) => self.replace(now, configuration, actions),
             Input::Shutdown => self.shut_down(now, actions),
@@ -292,15 +239,10 @@ impl Supervisor {
     }
 
     fn places(&self) -> impl Iterator<Item = Place> {
-        self.services
-            .iter()
-            .zip(&self.generations)
-            .map(|(service, generation)| Place {
-                generation: service
-                    .as_ref()
-                    .map_or(*generation, |service| service.generation),
-                service: service.as_ref().map(ServiceRecord::from),
-            })
+        self.services.iter().zip(&self.generations).map(|(service, generation)| Place {
+            generation: service.as_ref().map_or(*generation, |service| service.generation),
+            service: service.as_ref().map(ServiceRecord::from),
+        })
     }
 
     // First start, reload and update.
@@ -341,18 +283,13 @@ impl Supervisor {
         }
         let name = Arc::clone(&spec.name);
         self.groups.push(Group { spec, members });
-        self.changes
-            .table
-            .push(TableChange::GroupAdded(Arc::clone(&name)));
+        self.changes.table.push(TableChange::GroupAdded(Arc::clone(&name)));
         actions.push(Action::Event(Event::GroupAdded(name)));
     }
 
     fn autostart(&mut self, now: Now, group: usize, actions: &mut Actions) {
         for id in self.groups[group].members.clone() {
-            if self
-                .service(id)
-                .is_some_and(|service| service.spec.program.autostart)
-            {
+            if self.service(id).is_some_and(|service| service.spec.program.autostart) {
                 self.stir(now, id, Stimulus::Start, actions);
             }
         }
@@ -364,9 +301,7 @@ impl Supervisor {
             actions.push(Action::Removed(*id));
         }
         let name = Arc::clone(&group.spec.name);
-        self.changes
-            .table
-            .push(TableChange::GroupRemoved(Arc::clone(&name)));
+        self.changes.table.push(TableChange::GroupRemoved(Arc::clone(&name)));
         actions.push(Action::Event(Event::GroupRemoved(name)));
         self.winding = None;
         for id in group.members {
@@ -390,10 +325,7 @@ impl Supervisor {
                 self.autostart(now, self.groups.len() - 1, actions);
             }
             Scope::Remove(name) => {
-                let found = self
-                    .groups
-                    .iter()
-                    .position(|group| group.spec.name == *name);
+                let found = self.groups.iter().position(|group| group.spec.name == *name);
                 let Some(index) = found else {
                     return Answer::Refused(Refusal::NoSuchName);
                 };
@@ -441,14 +373,7 @@ impl Supervisor {
             return Some(Answer::Refused(Refusal::NoSuchName));
         };
         let single = matches!(target, Target::Process(..));
-        let mut job = Job {
-            ticket,
-            verb,
-            wait,
-            single,
-            waiting: Vec::new(),
-            outcomes: Vec::new(),
-        };
+        let mut job = Job { ticket, verb, wait, single, waiting: Vec::new(), outcomes: Vec::new() };
         for id in candidates {
             let Some(state) = self.service(id).map(Service::state_name) else {
                 continue;
@@ -497,18 +422,9 @@ impl Supervisor {
             && let Some(pid) = service.pid
         {
             let generation = service.generation;
-            actions.push(Action::Notice(Notice::Signalling {
-                service: id,
-                pid,
-                signal,
-            }));
+            actions.push(Action::Notice(Notice::Signalling { service: id, pid, signal }));
             let reach = Reach::Process;
-            actions.push(Action::Signal {
-                service: id,
-                generation,
-                signal,
-                reach,
-            });
+            actions.push(Action::Signal { service: id, generation, signal, reach });
         }
     }
 
@@ -517,11 +433,7 @@ impl Supervisor {
         match target {
             Target::Process(group, name) => {
                 let group = self.groups.iter().find(|there| there.spec.name == *group)?;
-                let member = group
-                    .spec
-                    .services
-                    .iter()
-                    .position(|there| there.name == *name)?;
+                let member = group.spec.services.iter().position(|there| there.name == *name)?;
                 Some(vec![group.members[member]])
             }
             Target::Group(name) => {
@@ -550,18 +462,11 @@ impl Supervisor {
                     return true;
                 };
                 let (group, name) = (Arc::clone(&service.group), Arc::clone(&service.spec.name));
-                job.outcomes.push(Outcome {
-                    group,
-                    name,
-                    result,
-                });
+                job.outcomes.push(Outcome { group, name, result });
             }
             job.waiting.swap_remove(place);
             if job.waiting.is_empty() {
-                actions.push(Action::Answer {
-                    ticket: job.ticket,
-                    answer: job.answer(),
-                });
+                actions.push(Action::Answer { ticket: job.ticket, answer: job.answer() });
             }
             !job.waiting.is_empty()
         });
@@ -577,12 +482,7 @@ impl Supervisor {
             self.stir(now, id, stimulus, actions);
         } else if let Stimulus::Spawned(generation, _) = stimulus {
             let (signal, reach) = (Signal::KILL, Reach::Process);
-            actions.push(Action::Signal {
-                service: id,
-                generation,
-                signal,
-                reach,
-            });
+            actions.push(Action::Signal { service: id, generation, signal, reach });
         }
     }
 
@@ -664,10 +564,7 @@ impl Supervisor {
                 self.tell_group(now, group, actions);
             }
             let members = &self.groups[group].members;
-            while members
-                .get(winding.member)
-                .is_some_and(|id| self.is_stopped(*id))
-            {
+            while members.get(winding.member).is_some_and(|id| self.is_stopped(*id)) {
                 winding.member += 1;
             }
             if winding.member < members.len() {
@@ -677,11 +574,7 @@ impl Supervisor {
                 }
                 return;
             }
-            winding = Winding {
-                told: false,
-                member: 0,
-                ..winding
-            };
+            winding = Winding { told: false, member: 0, ..winding };
             winding.groups.pop();
         }
         self.end(now, actions);
@@ -689,21 +582,15 @@ impl Supervisor {
 
     fn tell_group(&mut self, now: Now, group: usize, actions: &mut Actions) {
         for id in self.groups[group].by_priority().into_iter().rev() {
-            if self
-                .service(id)
-                .is_some_and(|service| service.state_name().is_up())
-            {
+            if self.service(id).is_some_and(|service| service.state_name().is_up()) {
                 self.stir(now, id, Stimulus::ShutDown, actions);
             }
         }
     }
 
     fn report_deaths(&mut self, now: Now, actions: &mut Actions) {
-        let names: Vec<ServiceId> = self
-            .groups
-            .iter()
-            .flat_map(|group| self.unstopped(group))
-            .collect();
+        let names: Vec<ServiceId> =
+            self.groups.iter().flat_map(|group| self.unstopped(group)).collect();
         self.death_report_at = None;
         if !names.is_empty() {
             actions.push(Action::Notice(Notice::WaitingToDie(names)));
@@ -732,16 +619,11 @@ impl Supervisor {
     }
 
     fn unstopped<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = ServiceId> + 'a {
-        group
-            .members
-            .iter()
-            .copied()
-            .filter(|id| !self.is_stopped(*id))
+        group.members.iter().copied().filter(|id| !self.is_stopped(*id))
     }
 
     fn is_stopped(&self, id: ServiceId) -> bool {
-        self.service(id)
-            .is_none_or(|service| service.state_name().is_stopped())
+        self.service(id).is_none_or(|service| service.state_name().is_stopped())
     }
 
     // The table.
