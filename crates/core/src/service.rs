@@ -7,6 +7,7 @@ use crate::action::{Action, Actions, Notice};
 use crate::event::Event;
 use crate::id::{ExitSequence, Generation, Pid, ServiceId};
 use crate::input::{Found, Mood};
+use crate::mutant::{self, Mutant};
 use crate::signal::Signal;
 use crate::spec::{Reach, RestartOn, ServiceSpec};
 use crate::status::{ExitStatus, SpawnError};
@@ -171,7 +172,7 @@ pub enum Stimulus {
     /// See [`crate::Input::Exited`].
     Exited(Generation, ExitStatus, ExitSequence),
     /// See [`crate::Input::Signalled`].
-    Signalled(Generation),
+    Signalled(Generation, Signal, Reach),
     /// See [`crate::Input::SignalFailed`].
     SignalFailed(Generation, Signal, i32),
     /// See [`crate::Input::Found`].
@@ -298,6 +299,11 @@ impl Service {
     pub fn step(&mut self, now: Now, mood: Mood, stimulus: Stimulus, actions: &mut Actions) {
         match (self.state, stimulus) {
             (_, Stimulus::Exited(generation, ..)) if self.is_over(generation) => {}
+            (State::Stopping { .. }, Stimulus::Exited(_, status, _))
+                if mutant::on(Mutant::TakesStopForCrash) =>
+            {
+                self.exited(now, mood, status, actions);
+            }
             // A birth that nobody waits for any more must not become a second process.
             (_, Stimulus::Spawned(generation, _)) if generation != self.generation => {
                 let service = self.id;
@@ -308,10 +314,10 @@ impl Service {
                 _,
                 Stimulus::Executed(generation)
                 | Stimulus::SpawnFailed(generation, _)
-                | Stimulus::Signalled(generation)
+                | Stimulus::Signalled(generation, ..)
                 | Stimulus::SignalFailed(generation, ..)
                 | Stimulus::Found(generation, _),
-            ) if generation != self.generation => {}
+            ) if generation != self.generation && !mutant::on(Mutant::ForgetsGeneration) => {}
 
             (State::Stopped | State::Exited | State::Fatal, Stimulus::Start) => {
                 self.failures = 0;
@@ -346,14 +352,15 @@ impl Service {
                 Stimulus::Stop | Stimulus::ShutDown,
             ) => {}
 
-            (State::Starting { since, launch: Launch::Requested }, Stimulus::Spawned(_, pid))
-            | (
-                State::Starting { since, launch: Launch::Requested },
-                Stimulus::Found(_, Found::Alive(pid)),
+            (
+                State::Starting { launch: Launch::Requested, .. },
+                Stimulus::Spawned(_, pid) | Stimulus::Found(_, Found::Alive(pid)),
             ) => {
                 self.pid = Some(pid);
                 let report_at = Some(now.instant + STUCK_AFTER);
-                self.state = State::Starting { since, launch: Launch::Cloned { report_at } };
+                // A birth may have waited for its turn: it counts from now on.
+                self.state =
+                    State::Starting { since: now.instant, launch: Launch::Cloned { report_at } };
             }
             // The order to forget it crossed the news of its birth.
             (
@@ -376,7 +383,6 @@ impl Service {
                 self.failed(now, Failure::Spawn(error), actions);
             }
             (State::Stopping { .. }, Stimulus::SpawnFailed(..)) => {
-                self.pid = None;
                 self.after_stop(now, mood, actions);
             }
             (_, Stimulus::SpawnFailed(..)) => {}
@@ -409,14 +415,11 @@ impl Service {
                 Stimulus::Exited(..),
             ) => {}
 
-            (State::Stopping { kill_at, order }, Stimulus::Signalled(_)) => {
-                let order = match order {
-                    Order::Stop | Order::StopSent => Order::StopSent,
-                    Order::Kill | Order::KillSent => Order::KillSent,
-                };
+            (State::Stopping { kill_at, order }, Stimulus::Signalled(_, signal, reach)) => {
+                let order = self.sent(order, signal, reach);
                 self.state = State::Stopping { kill_at, order };
             }
-            (_, Stimulus::Signalled(_)) => {}
+            (_, Stimulus::Signalled(..)) => {}
 
             (
                 State::Starting { .. } | State::Running | State::Stopping { .. },
@@ -439,10 +442,20 @@ impl Service {
             (
                 State::Starting { launch: Launch::Requested, .. },
                 Stimulus::Found(_, Found::NeverCloned),
-            ) => self.request_spawn(actions),
+            ) => match mood {
+                Mood::Running => {
+                    if mutant::on(Mutant::ReusesGeneration) {
+                        self.generation = Generation(self.generation.0.wrapping_sub(1));
+                    }
+                    self.request_spawn(actions);
+                }
+                Mood::Restarting | Mood::Shutdown => {
+                    self.come_to_rest(now, State::Stopped, actions);
+                }
+            },
             (_, Stimulus::Found(_, Found::NeverCloned)) => {}
 
-            (state, Stimulus::Resume) => self.resume(state, actions),
+            (state, Stimulus::Resume) => self.resume(now, mood, state, actions),
             (state, Stimulus::Timeout) => self.timeout(now, mood, state, actions),
         }
     }
@@ -453,8 +466,18 @@ impl Service {
     }
 
     /// Does what was decided before a crash and not done.
-    fn resume(&mut self, state: State, actions: &mut Actions) {
+    fn resume(&mut self, now: Now, mood: Mood, state: State, actions: &mut Actions) {
         match state {
+            // Its group was added, and the crash came before its first start.
+            State::Stopped
+                if mood == Mood::Running
+                    && self.started.is_none()
+                    && self.spec.program.autostart =>
+            {
+                self.spawn(now, actions);
+            }
+            State::Stopping { order: Order::Stop, .. } if mutant::on(Mutant::ForgetsUnsentStop) => {
+            }
             State::Stopping { order: Order::Stop, .. } => self.order_stop(actions),
             State::Stopping { order: Order::Kill, .. } => self.order_kill(actions),
             State::Stopping { order: Order::StopSent | Order::KillSent, .. }
@@ -484,7 +507,12 @@ impl Service {
                 self.stayed_up(actions);
             }
             State::Backoff { until } if until <= now.instant => match mood {
-                Mood::Running => self.spawn(now, actions),
+                Mood::Running => {
+                    if mutant::on(Mutant::ForgetsFailures) {
+                        self.failures = 0;
+                    }
+                    self.spawn(now, actions);
+                }
                 Mood::Restarting | Mood::Shutdown => self.give_up(actions),
             },
             State::Stopping { kill_at, .. } => self.stop_timeout(now, kill_at, actions),
@@ -504,7 +532,11 @@ impl Service {
         }
         if kill_at <= now.instant {
             let wait = self.spec.program.stop.wait.duration().max(Duration::from_millis(1));
-            self.state = State::Stopping { kill_at: now.instant + wait, order: Order::Kill };
+            let stale = mutant::on(Mutant::KeepsPastDeadline);
+            self.state = State::Stopping {
+                kill_at: if stale { kill_at } else { now.instant + wait },
+                order: Order::Kill,
+            };
             if let Some(pid) = self.pid {
                 let reach = self.spec.program.stop.kill_reach;
                 actions.push(Action::Notice(Notice::Killing { service: self.id, pid, reach }));
@@ -615,8 +647,9 @@ impl Service {
         self.failure = Some(failure);
         self.failures = self.failures.saturating_add(1);
         let restart = &self.spec.program.restart;
+        let more = i64::from(mutant::on(Mutant::RetriesOnceMore));
         let exhausted =
-            restart.start_retries.is_some_and(|retries| i64::from(self.failures) > retries);
+            restart.start_retries.is_some_and(|retries| i64::from(self.failures) > retries + more);
         let until = now.instant + restart.backoff.wait(self.failures);
         self.enter(State::Backoff { until }, false, actions);
         if exhausted {
@@ -645,12 +678,26 @@ impl Service {
         self.order_stop(actions);
     }
 
+    /// What is still to be sent once `signal` was: a client's own signal does not
+    /// do for the one that is on order.
+    fn sent(&self, order: Order, signal: Signal, reach: Reach) -> Order {
+        let stop = &self.spec.program.stop;
+        match order {
+            Order::Stop if (signal, reach) == (stop.signal, stop.stop_reach) => Order::StopSent,
+            Order::Kill if (signal, reach) == (Signal::KILL, stop.kill_reach) => Order::KillSent,
+            Order::Stop | Order::StopSent | Order::Kill | Order::KillSent => order,
+        }
+    }
+
     fn order_stop(&self, actions: &mut Actions) {
         let stop = &self.spec.program.stop;
         self.order(stop.signal, stop.stop_reach, actions);
     }
 
     fn order_kill(&self, actions: &mut Actions) {
+        if mutant::on(Mutant::NeverKills) {
+            return;
+        }
         self.order(Signal::KILL, self.spec.program.stop.kill_reach, actions);
     }
 
