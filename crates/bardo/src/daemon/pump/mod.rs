@@ -43,6 +43,7 @@
 //! [record]: self::record
 
 mod file;
+mod flow;
 mod main_log;
 mod record;
 mod rotation;
