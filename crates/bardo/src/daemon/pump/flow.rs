@@ -43,10 +43,12 @@ impl Worker {
     /// Carries one chunk of a stream that is ready.
     pub(super) fn flow(&mut self, slot: Slot) {
         match self.carry(slot, CHUNK_BYTES_MAX) {
-            Moved::Bytes(_) | Moved::Empty => {}
-            Moved::End => {
-                self.end(slot, 0);
+            Moved::Bytes(bytes) => {
+                self.carried.chunks += 1;
+                self.carried.bytes += bytes;
             }
+            Moved::Empty => {}
+            Moved::End => self.end(slot, 0),
             Moved::Blocked => self.park(slot),
         }
     }

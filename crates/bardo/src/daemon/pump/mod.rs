@@ -56,6 +56,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -74,7 +75,7 @@ use self::main_log::MainLog;
 use self::record::{Known, Record};
 use self::staging::Staging;
 use self::streams::Streams;
-use self::worker::{Stage, WAKER_TOKEN, Worker};
+use self::worker::{Round, Stage, WAKER_TOKEN, Worker};
 
 /// Most bytes that are carried of one stream before the next one's turn, and
 /// between two looks at a file's size. Supervisor reads as much at once, so logs
@@ -301,8 +302,23 @@ pub fn start(settings: PumpSettings) -> io::Result<(PumpHandle, JoinHandle<()>)>
     let worker = worker(settings, Arc::clone(&shared), receiver)?;
     let thread = thread::Builder::new()
         .name("log-pump".into())
-        .spawn(move || worker.run())?;
+        .spawn(move || {
+            let _guard = AbortOnPanic;
+            worker.run();
+        })?;
     Ok((PumpHandle { commands, shared }, thread))
+}
+
+/// Ends the process when the thread panics. Without a pump, every child would soon
+/// wait for its output to be read; a new supervisor reads it.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::abort();
+        }
+    }
 }
 
 fn worker(
@@ -333,6 +349,7 @@ fn worker(
         drained: settings.drained,
         control: settings.waker,
         stage: Stage::Gathering,
+        carried: Round::default(),
         retry: None,
         waiting: VecDeque::new(),
     })

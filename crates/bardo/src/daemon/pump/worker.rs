@@ -12,6 +12,8 @@ use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bardo_core::{Generation, ServiceId};
 use bardo_sys::pipe;
@@ -24,6 +26,16 @@ use super::staging::{Staging, Target};
 use super::streams::{Entry, Flow, Growth, Slot, Streams};
 use super::strip::Strip;
 use super::{Channel, Command, Severity, Shared, Stream, StreamKey};
+
+/// Chunks smaller than this on average are a trickle.
+const TRICKLE_CHUNK: usize = 4096;
+
+/// Rounds that are nearer to each other than this are a quick succession.
+const TRICKLE_SPAN: Duration = Duration::from_millis(1);
+
+/// How long a trickle may gather: a fraction of what fills a pipe of 64 KiB with
+/// lines, and less than anybody who reads a log can see.
+const TRICKLE_REST: Duration = Duration::from_micros(200);
 
 /// Tokens of the poll: streams by slot, then files, then the two others.
 pub(super) const FILE_TOKENS: u64 = 1 << 32;
@@ -44,10 +56,42 @@ pub(super) struct Worker {
     pub(super) drained: Sender<StreamKey>,
     pub(super) control: Arc<Waker>,
     pub(super) stage: Stage,
+    /// What this round has carried so far.
+    pub(super) carried: Round,
     /// When parked streams and files that refused are tried again.
     pub(super) retry: Option<Second>,
     /// Ended streams that wait for their files, oldest first. Some may be gone.
     pub(super) waiting: VecDeque<StreamKey>,
+}
+
+/// What one round has carried.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Round {
+    pub(super) chunks: usize,
+    pub(super) bytes: usize,
+}
+
+/// Sees that programs write in a quick succession of small pieces, and lets some
+/// of them gather in the pipes: to carry each piece by itself costs several times
+/// as much as writing it did.
+#[derive(Debug, Default)]
+struct Trickle {
+    last: Option<Instant>,
+}
+
+impl Trickle {
+    /// Rests for a moment if this round and one just before it carried little. A
+    /// line that comes alone is never late.
+    fn rest_after(&mut self, round: Round) {
+        if round.chunks == 0 || round.bytes >= round.chunks * TRICKLE_CHUNK {
+            return;
+        }
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now - last < TRICKLE_SPAN) {
+            thread::sleep(TRICKLE_REST);
+        }
+        self.last = Some(now);
+    }
 }
 
 /// How far the pump's life has come.
@@ -63,17 +107,20 @@ impl Worker {
     /// Works until it is told to finish.
     pub(super) fn run(mut self) {
         let mut events = Events::new();
+        let mut trickle = Trickle::default();
         while self.stage != Stage::Finished {
             let timeout = self.retry.map(|retry| self.files.until(retry));
             self.poller
                 .wait(&mut events, timeout)
                 .expect("a poll of our own descriptors with a valid timeout does not fail");
+            self.carried = Round::default();
             for event in events.iter() {
                 self.serve(event.token());
             }
             self.obey();
             self.try_again();
             self.write_main_log();
+            trickle.rest_after(self.carried);
         }
     }
 
