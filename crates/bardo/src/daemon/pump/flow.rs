@@ -139,11 +139,12 @@ impl Worker {
                 self.files.cannot_splice(file);
                 return self.carry(slot, limit);
             }
-            // Either end may have been the one that would have had to wait.
+            // A disk is waited for, so the pipe was empty. Other targets may be what
+            // would have had to wait.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 match pipe::waiting(&entry.pipe) {
-                    Ok(0) => Ok(Carried::Empty),
-                    _ => Err(error),
+                    Ok(1..) if place.is_none() => Err(error),
+                    _ => Ok(Carried::Empty),
                 }
             }
             Err(error) => Err(error),
@@ -219,6 +220,7 @@ impl Worker {
         Moved::Bytes(input)
     }
 
+    /// A file took bytes. If that ends a refusal, the main log says so.
     pub(super) fn took(&mut self, file: FileId) {
         if self.files.took(file) == News::Yes {
             let text = format!("writing to {} again", self.files.path(file));
@@ -226,6 +228,7 @@ impl Worker {
         }
     }
 
+    /// A file refused. The main log says so once, and it is tried again later.
     pub(super) fn refused(&mut self, file: FileId, error: &io::Error) -> Moved {
         let (news, retry) = self.files.refused(file);
         if news == News::Yes {
@@ -237,6 +240,7 @@ impl Worker {
         Moved::Blocked
     }
 
+    /// A file could not be rotated.
     pub(super) fn not_rotated(&mut self, file: FileId, error: &io::Error) {
         let path = self.files.path(file);
         let text = format!("cannot rotate {path}: {error}; it grows on");
@@ -258,6 +262,7 @@ impl Worker {
         }
     }
 
+    /// A target that was full is not, or somebody has gone from its other end.
     pub(super) fn file_has_room(&mut self, file: FileId) {
         if !self.files.is_full(file) {
             return;
@@ -269,6 +274,7 @@ impl Worker {
         }
     }
 
+    /// Lets all streams flow whose files may be tried.
     pub(super) fn resume_parked(&mut self) {
         if self.stage == Stage::Flowing {
             for slot in self.streams.which(|entry| entry.flow == Flow::Parked) {
@@ -292,6 +298,7 @@ impl Worker {
         }
     }
 
+    /// Lets bytes of a stream wake the pump.
     pub(super) fn watch(&mut self, slot: Slot) {
         let Some(entry) = self.streams.get_mut(slot) else {
             return;
@@ -312,6 +319,7 @@ impl Worker {
         }
     }
 
+    /// Lets them not.
     fn park(&mut self, slot: Slot) {
         let Some(entry) = self.streams.get_mut(slot) else {
             return;
@@ -340,6 +348,7 @@ impl Worker {
         }
     }
 
+    /// Ends a stream at once, whatever is left in its pipe.
     pub(super) fn give_up(&mut self, slot: Slot) {
         let Some(entry) = self.streams.get(slot) else {
             return;
@@ -363,6 +372,7 @@ impl Worker {
         }
     }
 
+    /// Takes a stream out of the table and the poll, and closes its pipe.
     pub(super) fn detach(&mut self, slot: Slot) -> Option<StreamKey> {
         self.park(slot);
         let entry = self.streams.remove(slot)?;
