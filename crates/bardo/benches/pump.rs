@@ -68,9 +68,7 @@ fn measure(
     let mut bytes = 0;
     while began.elapsed() < TIME {
         for _ in 0..(65_536 / block) {
-            child
-                .write_all(&text.as_bytes()[..block])
-                .expect("the pump reads");
+            child.write_all(&text.as_bytes()[..block]).expect("the pump reads");
             bytes += block;
         }
     }
@@ -88,16 +86,13 @@ fn measure(
 
 fn idle(directory: &Path, pump: &PumpHandle) {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let streams = PLACES.min(limit.current.map_or(PLACES, |limit| {
-        usize::try_from(limit)
-            .unwrap_or(PLACES)
-            .saturating_sub(1200)
-            / 2
-    }));
+    let streams =
+        PLACES.min(limit.current.map_or(PLACES, |limit| {
+            usize::try_from(limit).unwrap_or(PLACES).saturating_sub(1200) / 2
+        }));
     let before = resident();
-    let children: Vec<File> = (0..streams)
-        .map(|place| attach(directory, pump, place as u32, false))
-        .collect();
+    let children: Vec<File> =
+        (0..streams).map(|place| attach(directory, pump, place as u32, false)).collect();
     let mut last = &children[streams - 1];
     last.write_all(b"settled\n").expect("the pump reads");
     let name = directory.join(format!("log{}", streams - 1));
@@ -116,9 +111,7 @@ fn idle(directory: &Path, pump: &PumpHandle) {
 fn attach(directory: &Path, pump: &PumpHandle, place: u32, strip_ansi: bool) -> File {
     let (read, write) = pipe::pipe().expect("a pipe can be made");
     let path = directory.join(format!("log{place}"));
-    let path = path
-        .to_str()
-        .expect("a temporary directory has a plain name");
+    let path = path.to_str().expect("a temporary directory has a plain name");
     pump.attach(Stream {
         key: StreamKey {
             service: ServiceId(place),
@@ -126,12 +119,7 @@ fn attach(directory: &Path, pump: &PumpHandle, place: u32, strip_ansi: bool) -> 
             channel: Channel::Stdout,
         },
         pipe: read,
-        sink: Sink {
-            path: Some(path.into()),
-            bytes_max: 50 << 20,
-            backups: 3,
-            strip_ansi,
-        },
+        sink: Sink { path: Some(path.into()), bytes_max: 50 << 20, backups: 3, strip_ansi },
     });
     write.into()
 }
@@ -141,35 +129,25 @@ fn processor_time() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").expect("there is a /proc");
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks = after_name.split_whitespace().skip(11).take(2);
-    ticks
-        .filter_map(|ticks| ticks.parse::<f64>().ok())
-        .sum::<f64>()
-        / 100.0
+    ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
 }
 
 fn resident() -> i64 {
     let statm = fs::read_to_string("/proc/self/statm").expect("there is a /proc");
-    let pages = statm
-        .split_whitespace()
-        .nth(1)
-        .and_then(|pages| pages.parse::<i64>().ok());
+    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<i64>().ok());
     pages.unwrap_or(0) * 4096
 }
 
 /// How often the pump's thread has slept and been woken.
 fn pump_wakeups() -> u64 {
     let tasks = fs::read_dir("/proc/self/task").expect("there is a /proc");
-    let statuses = tasks
-        .flatten()
-        .filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    let statuses =
+        tasks.flatten().filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
     let pump = statuses.filter(|status| status.starts_with("Name:\tlog-pump"));
     let lines = pump.flat_map(|status| status.lines().map(str::to_owned).collect::<Vec<_>>());
     lines
         .filter_map(|line| {
-            line.strip_prefix("voluntary_ctxt_switches:")?
-                .trim()
-                .parse::<u64>()
-                .ok()
+            line.strip_prefix("voluntary_ctxt_switches:")?.trim().parse::<u64>().ok()
         })
         .sum()
 }

@@ -60,10 +60,7 @@ impl House {
         let words = words_for(64);
         let (sender, drained) = mpsc::channel();
         let memory = SharedMemory::map(cells.try_clone().unwrap(), words).unwrap();
-        let ends = (
-            staging.0.try_clone().unwrap(),
-            staging.1.try_clone().unwrap(),
-        );
+        let ends = (staging.0.try_clone().unwrap(), staging.1.try_clone().unwrap());
         let main = directory.path().join("main");
         let (pump, thread) = pump::start(PumpSettings {
             cells: Arc::new(memory),
@@ -83,14 +80,7 @@ impl House {
             },
         })
         .unwrap();
-        Self {
-            directory,
-            pump,
-            thread: Some(thread),
-            drained,
-            cells,
-            staging,
-        }
+        Self { directory, pump, thread: Some(thread), drained, cells, staging }
     }
 
     /// Ends the pump and starts another one over the same memory and staging.
@@ -98,10 +88,7 @@ impl House {
         self.end();
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
         let cells = self.cells.try_clone().unwrap();
-        let staging = (
-            self.staging.0.try_clone().unwrap(),
-            self.staging.1.try_clone().unwrap(),
-        );
+        let staging = (self.staging.0.try_clone().unwrap(), self.staging.1.try_clone().unwrap());
         Self::start(directory, cells, staging, None)
     }
 
@@ -128,11 +115,7 @@ impl House {
     /// Attaches the output of a service, and returns the end it writes to.
     fn attach(&self, service: u32, sink: Sink) -> File {
         let (read, write) = pipe::pipe().unwrap();
-        self.pump.attach(Stream {
-            key: key(service),
-            pipe: read,
-            sink,
-        });
+        self.pump.attach(Stream { key: key(service), pipe: read, sink });
         write.into()
     }
 
@@ -162,23 +145,14 @@ impl Drop for House {
 }
 
 fn key(service: u32) -> StreamKey {
-    StreamKey {
-        service: ServiceId(service),
-        generation: Generation(1),
-        channel: Channel::Stdout,
-    }
+    StreamKey { service: ServiceId(service), generation: Generation(1), channel: Channel::Stdout }
 }
 
 fn wait_for(path: &Path, condition: impl Fn(&str) -> bool) {
     let read = || String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
     let began = Instant::now();
     while !condition(&read()) {
-        assert!(
-            began.elapsed() < LIMIT,
-            "{} has {:?}",
-            path.display(),
-            read()
-        );
+        assert!(began.elapsed() < LIMIT, "{} has {:?}", path.display(), read());
         thread::yield_now();
     }
 }
@@ -219,14 +193,7 @@ fn two_programs_may_write_one_file() {
 #[test]
 fn a_file_is_rotated_after_the_chunk_that_reaches_its_limit() {
     let house = House::new();
-    let mut child = house.attach(
-        1,
-        Sink {
-            bytes_max: 8,
-            backups: 2,
-            ..house.sink("log")
-        },
-    );
+    let mut child = house.attach(1, Sink { bytes_max: 8, backups: 2, ..house.sink("log") });
 
     for chunk in ["first\n", "second\n", "third is long\n", "fourth\n", "5\n"] {
         say_and_wait(&house, chunk, &mut child);
@@ -255,20 +222,8 @@ fn say_and_wait(house: &House, chunk: &str, child: &mut File) {
 #[test]
 fn without_backups_a_file_is_truncated_and_without_a_limit_it_grows() {
     let house = House::new();
-    let mut short = house.attach(
-        1,
-        Sink {
-            bytes_max: 4,
-            ..house.sink("short")
-        },
-    );
-    let mut long = house.attach(
-        2,
-        Sink {
-            backups: 3,
-            ..house.sink("long")
-        },
-    );
+    let mut short = house.attach(1, Sink { bytes_max: 4, ..house.sink("short") });
+    let mut long = house.attach(2, Sink { backups: 3, ..house.sink("long") });
 
     say(&mut short, "12345");
     say(&mut long, "12345");
@@ -284,22 +239,11 @@ fn without_backups_a_file_is_truncated_and_without_a_limit_it_grows() {
 fn a_file_that_somebody_truncates_goes_on_from_its_new_end() {
     for strip_ansi in [false, true] {
         let house = House::new();
-        let mut child = house.attach(
-            1,
-            Sink {
-                strip_ansi,
-                ..house.sink("log")
-            },
-        );
+        let mut child = house.attach(1, Sink { strip_ansi, ..house.sink("log") });
         say(&mut child, "before\n");
         house.wait_for("log", "before\n");
 
-        File::options()
-            .write(true)
-            .open(house.path("log"))
-            .unwrap()
-            .set_len(0)
-            .unwrap();
+        File::options().write(true).open(house.path("log")).unwrap().set_len(0).unwrap();
         say(&mut child, "after\n");
 
         house.wait_for("log", "after\n");
@@ -313,10 +257,7 @@ fn a_file_that_somebody_appends_to_is_not_overwritten() {
     say(&mut child, "ours\n");
     house.wait_for("log", "ours\n");
 
-    let mut other = File::options()
-        .append(true)
-        .open(house.path("log"))
-        .unwrap();
+    let mut other = File::options().append(true).open(house.path("log")).unwrap();
     say(&mut other, "theirs\n");
     say(&mut child, "ours\n");
 
@@ -412,19 +353,9 @@ fn the_bytes_of_an_ended_process_wait_for_their_file_too() {
 fn a_device_that_refuses_disturbs_nobody() {
     for strip_ansi in [false, true] {
         let house = House::new();
-        let full = Sink {
-            path: Some("/dev/full".into()),
-            strip_ansi,
-            ..house.sink("")
-        };
+        let full = Sink { path: Some("/dev/full".into()), strip_ansi, ..house.sink("") };
         let mut full = house.attach(1, full);
-        let mut other = house.attach(
-            2,
-            Sink {
-                strip_ansi,
-                ..house.sink("other")
-            },
-        );
+        let mut other = house.attach(2, Sink { strip_ansi, ..house.sink("other") });
 
         say(&mut full, "lost?\n");
         house.wait_for_main("cannot write to /dev/full");
@@ -439,14 +370,7 @@ fn on_a_full_disk_bytes_wait_until_there_is_room() {
     let house = House::new();
     let disk = house.path("disk");
     fs::create_dir(&disk).unwrap();
-    let mount = [
-        "-t",
-        "tmpfs",
-        "-o",
-        "size=64k",
-        "none",
-        disk.to_str().unwrap(),
-    ];
+    let mount = ["-t", "tmpfs", "-o", "size=64k", "none", disk.to_str().unwrap()];
     let mounted = std::process::Command::new("mount").args(mount).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
         println!("skipped: mounting a small disk needs root");
@@ -457,13 +381,7 @@ fn on_a_full_disk_bytes_wait_until_there_is_room() {
 
     for (service, strip_ansi) in [(1, false), (2, true)] {
         let name = format!("disk/log{service}");
-        let mut child = house.attach(
-            service,
-            Sink {
-                strip_ansi,
-                ..house.sink(&name)
-            },
-        );
+        let mut child = house.attach(service, Sink { strip_ansi, ..house.sink(&name) });
         let text: String = (0..6000).map(|number| format!("{number}\n")).collect();
         let writer = {
             let text = text.clone();
@@ -483,10 +401,7 @@ struct Unmount(PathBuf);
 
 impl Drop for Unmount {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount")
-            .arg("-l")
-            .arg(&self.0)
-            .status();
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
@@ -498,29 +413,10 @@ fn a_fifo_with_a_slow_reader_gets_all_and_disturbs_nobody() {
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
         let reader = File::options().read(true).write(true).open(&fifo).unwrap();
-        let mut child = house.attach(
-            1,
-            Sink {
-                strip_ansi,
-                bytes_max: 1,
-                ..house.sink("fifo")
-            },
-        );
-        let mut other = house.attach(
-            2,
-            Sink {
-                strip_ansi,
-                ..house.sink("other")
-            },
-        );
-        let text: String = (0..60_000)
-            .map(|number| format!("\x1b[1m{number}\n"))
-            .collect();
-        let expected = if strip_ansi {
-            text.replace("\x1b[1m", "")
-        } else {
-            text.clone()
-        };
+        let mut child = house.attach(1, Sink { strip_ansi, bytes_max: 1, ..house.sink("fifo") });
+        let mut other = house.attach(2, Sink { strip_ansi, ..house.sink("other") });
+        let text: String = (0..60_000).map(|number| format!("\x1b[1m{number}\n")).collect();
+        let expected = if strip_ansi { text.replace("\x1b[1m", "") } else { text.clone() };
 
         let writer = thread::spawn(move || say(&mut child, &text));
         let full = || pipe::waiting(&reader).unwrap() > 60_000;
@@ -543,13 +439,7 @@ fn a_fifo_with_a_slow_reader_gets_all_and_disturbs_nobody() {
 #[test]
 fn without_a_file_bytes_are_dropped_and_the_writer_does_not_wait() {
     let house = House::new();
-    let mut child = house.attach(
-        1,
-        Sink {
-            path: None,
-            ..house.sink("")
-        },
-    );
+    let mut child = house.attach(1, Sink { path: None, ..house.sink("") });
 
     child.write_all(&vec![b'x'; 4 << 20]).unwrap();
 
@@ -611,18 +501,11 @@ fn a_stream_of_a_process_that_is_over_already_is_drained_after_go() {
 #[test]
 fn a_sequence_that_a_restart_has_cut_is_removed() {
     let house = House::new();
-    let sink = Sink {
-        strip_ansi: true,
-        ..house.sink("log")
-    };
+    let sink = Sink { strip_ansi: true, ..house.sink("log") };
     let (read, write) = pipe::pipe().unwrap();
     let mut child = File::from(write);
     let pipe = read.try_clone().unwrap();
-    house.pump.attach(Stream {
-        key: key(1),
-        pipe,
-        sink: sink.clone(),
-    });
+    house.pump.attach(Stream { key: key(1), pipe, sink: sink.clone() });
     say(&mut child, "a\x1b[3");
     house.wait_for("log", "a");
     // All of it has been looked at when its bytes have left the pipe.
@@ -633,11 +516,7 @@ fn a_sequence_that_a_restart_has_cut_is_removed() {
     }
 
     let house = house.restart();
-    house.pump.attach(Stream {
-        key: key(1),
-        pipe: read,
-        sink,
-    });
+    house.pump.attach(Stream { key: key(1), pipe: read, sink });
     house.pump.go();
     say(&mut child, "1mb\x1b");
     drop(child);

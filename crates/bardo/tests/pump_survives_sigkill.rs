@@ -57,42 +57,12 @@ struct Part {
 }
 
 const PARTS: [Part; 6] = [
-    Part {
-        log: "plain",
-        high_bit: 0,
-        strip: false,
-        block_max: 9_001,
-    },
-    Part {
-        log: "plain-shared",
-        high_bit: 0,
-        strip: false,
-        block_max: 307,
-    },
-    Part {
-        log: "plain-shared",
-        high_bit: 0x80,
-        strip: false,
-        block_max: 70_001,
-    },
-    Part {
-        log: "strip",
-        high_bit: 0,
-        strip: true,
-        block_max: 501,
-    },
-    Part {
-        log: "strip-shared",
-        high_bit: 0,
-        strip: true,
-        block_max: 4_099,
-    },
-    Part {
-        log: "strip-shared",
-        high_bit: 0x80,
-        strip: true,
-        block_max: 70_001,
-    },
+    Part { log: "plain", high_bit: 0, strip: false, block_max: 9_001 },
+    Part { log: "plain-shared", high_bit: 0, strip: false, block_max: 307 },
+    Part { log: "plain-shared", high_bit: 0x80, strip: false, block_max: 70_001 },
+    Part { log: "strip", high_bit: 0, strip: true, block_max: 501 },
+    Part { log: "strip-shared", high_bit: 0, strip: true, block_max: 4_099 },
+    Part { log: "strip-shared", high_bit: 0x80, strip: true, block_max: 70_001 },
 ];
 
 #[test]
@@ -123,9 +93,7 @@ fn every_line_is_there_once_whole_and_in_order_after_many_kills() {
     for _ in 0..kills {
         let mut child = keeper.start_pump();
         let target = progress.load(Ordering::Relaxed) + random.below(1 << 19);
-        wait_until("the writers get on", || {
-            progress.load(Ordering::Relaxed) >= target
-        });
+        wait_until("the writers get on", || progress.load(Ordering::Relaxed) >= target);
         for _ in 0..random.below(2_000) {
             std::hint::spin_loop();
         }
@@ -136,15 +104,9 @@ fn every_line_is_there_once_whole_and_in_order_after_many_kills() {
     }
     let mut last = keeper.start_pump();
     stop.store(true, Ordering::Relaxed);
-    let written: Vec<u64> = writers
-        .into_iter()
-        .map(|writer| writer.join().unwrap())
-        .collect();
+    let written: Vec<u64> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
     drop(last.stdin.take());
-    assert!(
-        last.wait().unwrap().success(),
-        "the last pump ended in good order"
-    );
+    assert!(last.wait().unwrap().success(), "the last pump ended in good order");
 
     for (part, lines) in PARTS.iter().zip(&written) {
         let (bytes, files) = keeper.log_of(part);
@@ -171,10 +133,7 @@ fn helper_that_runs_nothing_but_the_pump() {
     let inherited = |number: &str| format!("/proc/self/fd/{number}");
     let read_end = |number: &str| OwnedFd::from(File::open(inherited(number)).unwrap());
     let write_end = |number: &str| {
-        let opened = File::options()
-            .read(true)
-            .write(true)
-            .open(inherited(number));
+        let opened = File::options().read(true).write(true).open(inherited(number));
         OwnedFd::from(opened.unwrap())
     };
     let (drained, ended) = mpsc::channel();
@@ -255,11 +214,7 @@ impl Keeper {
         ];
         plan.extend(self.read_ends.iter().map(|end| end.as_raw_fd().to_string()));
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "helper_that_runs_nothing_but_the_pump",
-                "--nocapture",
-            ])
+            .args(["--exact", "helper_that_runs_nothing_but_the_pump", "--nocapture"])
             .env(PLAN, plan.join(";"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -282,11 +237,7 @@ impl Keeper {
         let directory = fs::read_dir(self.directory.path()).unwrap();
         let names = directory.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let prefix = format!("{}.", part.log);
-        assert_eq!(
-            names.filter(|name| name.starts_with(&prefix)).count(),
-            backups,
-            "no gap"
-        );
+        assert_eq!(names.filter(|name| name.starts_with(&prefix)).count(), backups, "no gap");
         let mut bytes = Vec::new();
         for number in (1..=backups).rev() {
             bytes.extend(fs::read(backup(number)).unwrap());
@@ -313,10 +264,7 @@ fn write_lines(
         let block = 1 + random.below(part.block_max as u64) as usize;
         while waiting.len() < block && !stopping {
             lines += 1;
-            let line: Vec<u8> = line(lines)
-                .bytes()
-                .map(|byte| byte | part.high_bit)
-                .collect();
+            let line: Vec<u8> = line(lines).bytes().map(|byte| byte | part.high_bit).collect();
             coloured(&line, part.strip, &mut random, &mut waiting);
         }
         let block = block.min(waiting.len());
@@ -368,11 +316,7 @@ fn key(place: usize) -> StreamKey {
     StreamKey {
         service: ServiceId((place / 2) as u32),
         generation: Generation(7 + (place / 2) as u32),
-        channel: if place.is_multiple_of(2) {
-            Channel::Stdout
-        } else {
-            Channel::Stderr
-        },
+        channel: if place.is_multiple_of(2) { Channel::Stdout } else { Channel::Stderr },
     }
 }
 

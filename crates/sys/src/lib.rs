@@ -4,7 +4,18 @@
 
 #![deny(clippy::undocumented_unsafe_blocks)]
 
+pub mod accounts;
+pub mod channel;
+pub mod clock;
+pub mod launch;
+pub mod limits;
 pub mod memory;
 pub mod pipe;
+pub mod plan;
+pub mod poll;
 pub mod poller;
+pub mod process;
+mod raw;
+pub mod signals;
+pub mod spawn;
 pub mod waker;

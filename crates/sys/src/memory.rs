@@ -5,11 +5,12 @@
 //! seen as atomic words only, because another process may hold it too.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
-use rustix::fs::{MemfdFlags, ftruncate};
+use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, ftruncate};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// A shared mapping of a whole file, seen as 64-bit words.
@@ -40,16 +41,8 @@ impl SharedMemory {
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a fresh mapping at an address of the kernel's choice aliases
         // nothing, and lives until `drop`.
-        let start = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                bytes,
-                protection,
-                MapFlags::SHARED,
-                &file,
-                0,
-            )
-        }?;
+        let start =
+            unsafe { mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, &file, 0) }?;
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::InvalidData)?;
         Ok(Self { file, start, words })
     }
@@ -69,6 +62,17 @@ impl SharedMemory {
         // SAFETY: the mapping is `words` long, aligned to a page, and lives as
         // long as `self`; any bytes are a valid word.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.words) }
+    }
+
+    /// Makes these words zero and gives their pages back to the system.
+    ///
+    /// # Errors
+    /// When the file system cannot do that.
+    pub fn punch(&self, words: Range<usize>) -> io::Result<()> {
+        let size = size_of::<AtomicU64>();
+        let (offset, length) = (words.start * size, words.len() * size);
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        Ok(fallocate(&self.file, flags, offset as u64, length as u64)?)
     }
 }
 

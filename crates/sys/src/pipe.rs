@@ -120,9 +120,7 @@ pub fn tee(pipe: impl AsFd, other: impl AsFd, bytes: usize) -> io::Result<usize>
 /// # Errors
 /// What `read` says.
 pub fn read(descriptor: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
-    Ok(retry_on_intr(|| {
-        rustix::io::read(&descriptor, &mut *buffer)
-    })?)
+    Ok(retry_on_intr(|| rustix::io::read(&descriptor, &mut *buffer))?)
 }
 
 /// Opens a place for output by name: a file (made with mode 0666 less the umask
@@ -143,10 +141,7 @@ pub fn open_target(path: &Path) -> io::Result<File> {
 /// descriptors as it may.
 #[must_use]
 pub fn is_descriptor_limit(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE)
-    )
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
 /// A way to write to an inherited descriptor without ever waiting, although
@@ -181,14 +176,8 @@ impl PatientWriter {
             FileType::Fifo | FileType::CharacterDevice => {
                 let name = format!("/proc/self/fd/{}", target.as_raw_fd());
                 return Ok(match open_target(Path::new(&name)) {
-                    Ok(own) => Self {
-                        target: own.into(),
-                        manner: Manner::Plain,
-                    },
-                    Err(_) => Self {
-                        target,
-                        manner: Manner::Poll,
-                    },
+                    Ok(own) => Self { target: own.into(), manner: Manner::Plain },
+                    Err(_) => Self { target, manner: Manner::Poll },
                 });
             }
             _ => Manner::Plain,
@@ -344,17 +333,9 @@ mod tests {
         let (read, _write) = pipe().unwrap();
 
         set_nonblocking(&read, true).unwrap();
-        assert!(
-            rustix::fs::fcntl_getfl(&read)
-                .unwrap()
-                .contains(OFlags::NONBLOCK)
-        );
+        assert!(rustix::fs::fcntl_getfl(&read).unwrap().contains(OFlags::NONBLOCK));
         set_nonblocking(&read, false).unwrap();
 
-        assert!(
-            !rustix::fs::fcntl_getfl(&read)
-                .unwrap()
-                .contains(OFlags::NONBLOCK)
-        );
+        assert!(!rustix::fs::fcntl_getfl(&read).unwrap().contains(OFlags::NONBLOCK));
     }
 }

@@ -182,11 +182,7 @@ impl Poller {
                 tv_nsec: timeout.subsec_nanos().into(),
             }
         });
-        match epoll::wait(
-            &self.epoll,
-            spare_capacity(&mut events.buffer),
-            timeout.as_ref(),
-        ) {
+        match epoll::wait(&self.epoll, spare_capacity(&mut events.buffer), timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -4,6 +4,7 @@
 //! control thread never waits for a client.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use bardo_core::job::Answer;
@@ -38,8 +39,16 @@ pub enum Question {
         bytes: Vec<u8>,
     },
     /// Empty the main log, or the logs of one process; answered with
-    /// [`Reply::Answer`] (`Done`, or why not).
+    /// [`Reply::ClearLog`].
     ClearLog(Selection),
+    /// Tell the event listeners what a client has to say; answered with
+    /// [`Reply::Answer`] (`Done`), also while everything is being stopped.
+    RemoteEvent {
+        /// What the client calls it.
+        kind: String,
+        /// What it says.
+        data: String,
+    },
 }
 
 /// Which processes.
@@ -49,6 +58,8 @@ pub enum Selection {
     Main,
     /// One, by group and process name.
     Process(Arc<str>, Arc<str>),
+    /// All of a group.
+    Group(Arc<str>),
     /// All.
     All,
 }
@@ -65,6 +76,8 @@ pub enum Reply {
     Groups(Vec<(Arc<GroupSpec>, bool)>),
     /// What became of bytes for a process's standard input.
     Stdin(Result<(), StdinRefusal>),
+    /// What became of a log that was to be emptied.
+    ClearLog(Result<(), ClearRefusal>),
 }
 
 /// Why nothing was written to a standard input.
@@ -76,6 +89,17 @@ pub enum StdinRefusal {
     NotRunning,
     /// Its standard input is closed or not a pipe of ours.
     Closed,
+    /// Everything is being stopped.
+    ShuttingDown,
+}
+
+/// Why a log was not emptied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClearRefusal {
+    /// There is no such process, or no such log.
+    NoSuchName,
+    /// Its file could not be removed.
+    Failed,
     /// Everything is being stopped.
     ShuttingDown,
 }
@@ -130,30 +154,74 @@ pub enum AskError {
 pub struct Clients {
     questions: SyncSender<Request>,
     wake: Arc<Waker>,
+    asked: Arc<AtomicU64>,
+    taken: Arc<AtomicU64>,
+}
+
+/// The control thread's end.
+#[derive(Debug)]
+pub struct Questions {
+    requests: Receiver<Request>,
+    taken: Arc<AtomicU64>,
+}
+
+/// A question that was asked and has no answer yet.
+#[derive(Debug)]
+pub struct Pending {
+    answer: oneshot::Receiver<Reply>,
+    number: u64,
+    taken: Arc<AtomicU64>,
 }
 
 /// Makes the queue: the API thread's end and the control thread's.
 #[must_use]
-pub fn channel(wake: Arc<Waker>) -> (Clients, Receiver<Request>) {
-    let (questions, receiver) = sync_channel(QUESTIONS_MAX);
-    (Clients { questions, wake }, receiver)
+pub fn channel(wake: Arc<Waker>) -> (Clients, Questions) {
+    let (questions, requests) = sync_channel(QUESTIONS_MAX);
+    let taken = Arc::new(AtomicU64::new(0));
+    let clients =
+        Clients { questions, wake, asked: Arc::new(AtomicU64::new(0)), taken: Arc::clone(&taken) };
+    (clients, Questions { requests, taken })
 }
 
 impl Clients {
-    /// Asks and waits for the answer, which for a start or a stop may take as long
-    /// as the program does.
+    /// Asks. The answer may take as long as a program takes to start or to stop.
     ///
     /// # Errors
     /// When the queue is full or the control thread has ended.
-    pub async fn ask(&self, question: Question) -> Result<Reply, AskError> {
+    pub fn ask(&self, question: Question) -> Result<Pending, AskError> {
         let (reply, answer) = oneshot::channel();
-        self.questions
-            .try_send(Request { question, reply })
-            .map_err(|refused| match refused {
-                TrySendError::Full(_) => AskError::Busy,
-                TrySendError::Disconnected(_) => AskError::Ended,
-            })?;
+        self.questions.try_send(Request { question, reply }).map_err(|refused| match refused {
+            TrySendError::Full(_) => AskError::Busy,
+            TrySendError::Disconnected(_) => AskError::Ended,
+        })?;
+        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         self.wake.wake();
-        answer.await.map_err(|_| AskError::Ended)
+        Ok(Pending { answer, number, taken: Arc::clone(&self.taken) })
+    }
+}
+
+impl Questions {
+    /// The next question, if one waits.
+    pub fn take(&self) -> Option<Request> {
+        let request = self.requests.try_recv().ok()?;
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        Some(request)
+    }
+}
+
+impl Pending {
+    /// Whether the control thread has taken the question out of the queue. The
+    /// queue keeps its order, so counting is enough.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) >= self.number
+    }
+
+    /// Waits for the answer. It may be called again when the wait was given up.
+    ///
+    /// # Errors
+    /// When the control thread has ended.
+    pub async fn answer(&mut self) -> Result<Reply, AskError> {
+        (&mut self.answer).await.map_err(|_| AskError::Ended)
     }
 }

@@ -1,4 +1,24 @@
 //! The supervisor process: three threads around one core.
+//!
+//! `boot` makes the keeper out of the process that the user started; `supervisor`
+//! is what the keeper starts, again and again if need be. `world` is the control
+//! thread's side of the core; `pump` carries log bytes; the API thread lives in
+//! [`crate::api`] and asks through `clients`.
 
+pub mod boot;
+pub mod children;
 pub mod clients;
+pub mod journal;
+pub mod keeping;
+pub mod link;
+pub mod logs;
+pub mod main_log;
+pub mod plans;
 pub mod pump;
+pub mod runtime;
+pub mod settings;
+pub mod sockets;
+pub mod stage;
+pub mod supervisor;
+pub mod views;
+pub mod world;

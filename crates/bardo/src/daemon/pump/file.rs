@@ -176,11 +176,7 @@ impl Files {
             self.open(id)?;
             metadata = self.opened(id).metadata()?;
         }
-        Ok(Some(Place {
-            offset: metadata.len(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }))
+        Ok(Some(Place { offset: metadata.len(), device: metadata.dev(), inode: metadata.ino() }))
     }
 
     /// Writes what fits at the place that [`Files::prepare`] gave, and says how
@@ -322,14 +318,10 @@ impl Files {
     /// not come yet.
     pub(super) fn next_retry(&self) -> Option<Second> {
         let now = self.now();
-        let retries = self
-            .slots
-            .iter()
-            .flatten()
-            .filter_map(|file| match file.trouble {
-                Trouble::Refused { retry, .. } if retry > now => Some(retry),
-                Trouble::Refused { .. } | Trouble::None | Trouble::Full => None,
-            });
+        let retries = self.slots.iter().flatten().filter_map(|file| match file.trouble {
+            Trouble::Refused { retry, .. } if retry > now => Some(retry),
+            Trouble::Refused { .. } | Trouble::None | Trouble::Full => None,
+        });
         retries.min()
     }
 
@@ -373,11 +365,7 @@ impl Files {
             opened = pipe::open_target(Path::new(&*path));
         }
         let opened = opened?;
-        let kind = if opened.metadata()?.is_file() {
-            Kind::Regular
-        } else {
-            Kind::Onward
-        };
+        let kind = if opened.metadata()?.is_file() { Kind::Regular } else { Kind::Onward };
         let file = self.file_mut(id);
         file.kind = kind;
         file.file = Some(opened);
@@ -553,10 +541,7 @@ mod tests {
 
         logs.append(id, b"new\n");
 
-        assert_eq!(
-            (logs.text("log.1"), logs.text("log")),
-            ("old\n".into(), "new\n".into())
-        );
+        assert_eq!((logs.text("log.1"), logs.text("log")), ("old\n".into(), "new\n".into()));
     }
 
     #[test]
@@ -570,13 +555,7 @@ mod tests {
     fn any_number_of_bytes_fits_where_there_is_no_limit() {
         assert_eq!(Rotation::new(0, 3).room(u64::MAX), None);
         assert_eq!(Rotation::new(-1, 3).room(0), None);
-        assert_eq!(
-            Rotation::new(10, -1),
-            Rotation {
-                bytes_max: 10,
-                backups: 0
-            }
-        );
+        assert_eq!(Rotation::new(10, -1), Rotation { bytes_max: 10, backups: 0 });
         assert_eq!(Rotation::new(10, 0).room(7), Some(3));
         assert_eq!(Rotation::new(10, 0).room(12), Some(0));
     }

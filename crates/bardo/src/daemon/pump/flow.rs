@@ -110,16 +110,9 @@ impl Worker {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
-        let target = Target {
-            file: self.files.opened(file),
-            place,
-        };
+        let target = Target { file: self.files.opened(file), place };
         if entry.filter.is_some() || !self.files.splices(file) {
-            let source = Source {
-                key: entry.key,
-                pipe: entry.pipe.as_fd(),
-                filter: entry.filter,
-            };
+            let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
             let carried = self.staging.carry(source, target, limit);
             return self.carried(slot, file, target_end(place), carried);
         }
@@ -130,11 +123,7 @@ impl Worker {
         let filter = None;
         let carried = match spliced {
             Ok(0) => Ok(Carried::End),
-            Ok(bytes) => Ok(Carried::Chunk {
-                input: bytes,
-                output: bytes,
-                filter,
-            }),
+            Ok(bytes) => Ok(Carried::Chunk { input: bytes, output: bytes, filter }),
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 self.files.cannot_splice(file);
                 return self.carry(slot, limit);
@@ -170,15 +159,8 @@ impl Worker {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
-        let target = Target {
-            file: self.files.opened(file),
-            place,
-        };
-        let source = Source {
-            key: entry.key,
-            pipe: entry.pipe.as_fd(),
-            filter: entry.filter,
-        };
+        let target = Target { file: self.files.opened(file), place };
+        let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
         let carried = self.staging.flush(source, target);
         self.carried(slot, file, target_end(place), carried)
     }
@@ -192,11 +174,7 @@ impl Worker {
         carried: io::Result<Carried>,
     ) -> Moved {
         let (input, output, filter) = match carried {
-            Ok(Carried::Chunk {
-                input,
-                output,
-                filter,
-            }) => (input, output, filter),
+            Ok(Carried::Chunk { input, output, filter }) => (input, output, filter),
             Ok(Carried::Empty) => return Moved::Empty,
             Ok(Carried::End) => return Moved::End,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -250,10 +228,7 @@ impl Worker {
     /// The target of a stream is full: the poll says when it is not.
     pub(super) fn wait_for_room(&mut self, file: FileId) -> Moved {
         let token = FILE_TOKENS + u64::from(file.0);
-        match self
-            .poller
-            .add(self.files.opened(file), token, Interest::Writable)
-        {
+        match self.poller.add(self.files.opened(file), token, Interest::Writable) {
             Ok(()) => {
                 self.files.full(file);
                 Moved::Blocked
@@ -306,10 +281,7 @@ impl Worker {
         if entry.flow == Flow::Watched {
             return;
         }
-        match self
-            .poller
-            .add(&entry.pipe, slot.0.into(), Interest::Readable)
-        {
+        match self.poller.add(&entry.pipe, slot.0.into(), Interest::Readable) {
             Ok(()) => entry.flow = Flow::Watched,
             // The kernel has no memory or no room for another watch.
             Err(_) => {

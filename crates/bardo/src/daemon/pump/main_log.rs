@@ -156,12 +156,7 @@ impl MainLog {
             }),
             None => None,
         };
-        Ok(Self {
-            file,
-            copy,
-            format: settings.format,
-            batch: Vec::new(),
-        })
+        Ok(Self { file, copy, format: settings.format, batch: Vec::new() })
     }
 
     /// Takes a finished line.
@@ -216,10 +211,7 @@ impl MainLog {
         let size = place.map_or(0, |place| place.offset);
         // A line that reaches the limit is the last one in its file, as if each
         // had been written by itself.
-        let room = outlet
-            .rotation
-            .room(size)
-            .map_or(u64::MAX, |room| room.max(1));
+        let room = outlet.rotation.room(size).map_or(u64::MAX, |room| room.max(1));
         outlet.queue.fill(&mut self.batch, room);
         match files.write(id, place, &self.batch) {
             Ok(written) => {

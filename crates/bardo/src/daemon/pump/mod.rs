@@ -92,6 +92,18 @@ pub enum Channel {
 }
 
 impl Channel {
+    /// Both, in order.
+    pub const BOTH: [Self; 2] = [Self::Stdout, Self::Stderr];
+
+    /// As Supervisor names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+
     /// 0 or 1.
     #[must_use]
     pub fn index(self) -> usize {
@@ -125,6 +137,14 @@ pub struct Sink {
     pub backups: i64,
     /// Whether terminal escape sequences are removed.
     pub strip_ansi: bool,
+}
+
+impl Sink {
+    /// No file at all.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self { path: None, bytes_max: 0, backups: 0, strip_ansi: false }
+    }
 }
 
 /// A pipe to be read, and where it leads.
@@ -201,6 +221,8 @@ enum Command {
     Line(Vec<u8>),
     Reopen,
     Clear(Arc<str>),
+    Create(Arc<str>),
+    Remove(Arc<str>),
     Finish,
 }
 
@@ -268,6 +290,16 @@ impl PumpHandle {
         self.send(Command::Clear(path));
     }
 
+    /// Creates the empty file of an automatic log, for its owner's eyes only.
+    pub fn create(&self, path: Arc<str>) {
+        self.send(Command::Create(path));
+    }
+
+    /// Removes the file of an automatic log that no stream uses any more.
+    pub fn remove(&self, path: Arc<str>) {
+        self.send(Command::Remove(path));
+    }
+
     /// Carries all that is there, writes the main log, and ends the thread. What
     /// is asked for afterwards is ignored.
     pub fn finish(&self) {
@@ -300,12 +332,10 @@ pub fn start(settings: PumpSettings) -> io::Result<(PumpHandle, JoinHandle<()>)>
         lost: AtomicU64::new(0),
     });
     let worker = worker(settings, Arc::clone(&shared), receiver)?;
-    let thread = thread::Builder::new()
-        .name("log-pump".into())
-        .spawn(move || {
-            let _guard = AbortOnPanic;
-            worker.run();
-        })?;
+    let thread = thread::Builder::new().name("log-pump".into()).spawn(move || {
+        let _guard = AbortOnPanic;
+        worker.run();
+    })?;
     Ok((PumpHandle { commands, shared }, thread))
 }
 

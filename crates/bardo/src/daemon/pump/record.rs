@@ -109,11 +109,7 @@ impl Record {
             length >= HEADER_WORDS && base + length <= memory.words().len(),
             "the pump's words lie within the mapping"
         );
-        let record = Self {
-            memory,
-            base,
-            length,
-        };
+        let record = Self { memory, base, length };
         let version = record.word(AT_VERSION).load(Ordering::SeqCst);
         let known = match version {
             0 | VERSION => Known::Yes,
@@ -131,10 +127,7 @@ impl Record {
         let store = |at, value| self.word(at).store(value, Ordering::Relaxed);
         store(AT_LIFE, life(chunk.key));
         store(AT_CHANNEL, chunk.key.channel.index() as u64);
-        store(
-            AT_OFFSET,
-            chunk.place.map_or(NO_OFFSET, |place| place.offset),
-        );
+        store(AT_OFFSET, chunk.place.map_or(NO_OFFSET, |place| place.offset));
         store(AT_DEVICE, chunk.place.map_or(0, |place| place.device));
         store(AT_INODE, chunk.place.map_or(0, |place| place.inode));
         store(AT_OUTPUT, chunk.output_bytes);
@@ -161,11 +154,8 @@ impl Record {
             _ => Phase::Discarding,
         };
         let load = |at| self.word(at).load(Ordering::Relaxed);
-        let place = Place {
-            offset: load(AT_OFFSET),
-            device: load(AT_DEVICE),
-            inode: load(AT_INODE),
-        };
+        let place =
+            Place { offset: load(AT_OFFSET), device: load(AT_DEVICE), inode: load(AT_INODE) };
         let chunk = InFlight {
             key: key(load(AT_LIFE), load(AT_CHANNEL)),
             place: (place.offset != NO_OFFSET).then_some(place),
@@ -219,11 +209,7 @@ fn key(life: u64, channel: u64) -> StreamKey {
     StreamKey {
         service: ServiceId((life >> 32) as u32),
         generation: Generation(life as u32),
-        channel: if channel == 0 {
-            Channel::Stdout
-        } else {
-            Channel::Stderr
-        },
+        channel: if channel == 0 { Channel::Stdout } else { Channel::Stderr },
     }
 }
 
@@ -251,11 +237,7 @@ mod tests {
         let memory = memory();
         let chunk = InFlight {
             key: KEY,
-            place: Some(Place {
-                offset: 1 << 40,
-                device: 5,
-                inode: 6,
-            }),
+            place: Some(Place { offset: 1 << 40, device: 5, inode: 6 }),
             input_bytes: 7,
             output_bytes: 4,
             next: 2,
@@ -273,14 +255,8 @@ mod tests {
     #[test]
     fn a_state_belongs_to_one_generation() {
         let memory = memory();
-        let next_life = StreamKey {
-            generation: KEY.generation.next(),
-            ..KEY
-        };
-        let other_channel = StreamKey {
-            channel: Channel::Stdout,
-            ..KEY
-        };
+        let next_life = StreamKey { generation: KEY.generation.next(), ..KEY };
+        let other_channel = StreamKey { channel: Channel::Stdout, ..KEY };
 
         open(&memory).keep_state(KEY, 1);
 
@@ -292,10 +268,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_beyond_the_table() {
         let memory = memory();
-        let beyond = StreamKey {
-            service: ServiceId(4),
-            ..KEY
-        };
+        let beyond = StreamKey { service: ServiceId(4), ..KEY };
 
         open(&memory).keep_state(beyond, 1);
 

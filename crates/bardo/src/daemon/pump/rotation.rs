@@ -28,10 +28,7 @@ pub(super) fn shift(path: &Path, backups: u32) -> io::Result<()> {
 fn renames(path: &Path, backups: u32) -> Vec<(PathBuf, PathBuf)> {
     let free = (1..backups).find(|number| fs::symlink_metadata(backup(path, *number)).is_err());
     let last = free.unwrap_or(backups);
-    (0..last)
-        .rev()
-        .map(|number| (backup(path, number), backup(path, number + 1)))
-        .collect()
+    (0..last).rev().map(|number| (backup(path, number), backup(path, number + 1))).collect()
 }
 
 /// The name of a backup; number 0 is the log itself.

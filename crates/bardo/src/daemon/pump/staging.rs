@@ -45,11 +45,7 @@ pub(super) struct Target<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Carried {
     /// It is where it belongs.
-    Chunk {
-        input: usize,
-        output: usize,
-        filter: Option<Strip>,
-    },
+    Chunk { input: usize, output: usize, filter: Option<Strip> },
     /// There was none.
     Empty,
     /// There was none, and there will be none.
@@ -200,11 +196,7 @@ impl Staging {
             }
             Phase::Discarding => Step::Discard,
         };
-        let mut chunk = Chunk {
-            flight,
-            step,
-            staged,
-        };
+        let mut chunk = Chunk { flight, step, staged };
         while chunk.step != Step::Done {
             self.advance(&mut chunk, pipe, target)?;
         }
@@ -268,14 +260,7 @@ impl Staging {
             Some(_) => Step::Write,
             None => Step::Move,
         };
-        Ok((
-            Chunk {
-                flight,
-                step,
-                staged: 0,
-            },
-            next,
-        ))
+        Ok((Chunk { flight, step, staged: 0 }, next))
     }
 
     /// Does one step.
@@ -287,10 +272,7 @@ impl Staging {
     ) -> io::Result<()> {
         chunk.step = match chunk.step {
             Step::Write => {
-                let place = chunk
-                    .flight
-                    .place
-                    .expect("only a file with an end is written here");
+                let place = chunk.flight.place.expect("only a file with an end is written here");
                 let file = target.expect("a chunk that begins has a target").file;
                 if let Err(error) = file.write_all_at(&self.output, place.offset) {
                     // Nothing has left the pipe, so the file is as it was before.
@@ -407,11 +389,8 @@ mod tests {
     use std::sync::Arc;
     use tempfile::TempDir;
 
-    const KEY: StreamKey = StreamKey {
-        service: ServiceId(2),
-        generation: Generation(9),
-        channel: Channel::Stderr,
-    };
+    const KEY: StreamKey =
+        StreamKey { service: ServiceId(2), generation: Generation(9), channel: Channel::Stderr };
 
     /// What outlives a pump: a child's pipe, staging, memory, and a log that
     /// already holds a line.
@@ -454,11 +433,7 @@ mod tests {
         }
 
         fn source(&self, filter: Strip) -> Source<'_> {
-            Source {
-                key: KEY,
-                pipe: self.pipe.as_fd(),
-                filter: Some(filter),
-            }
+            Source { key: KEY, pipe: self.pipe.as_fd(), filter: Some(filter) }
         }
 
         fn log(&self) -> Vec<u8> {
@@ -468,11 +443,7 @@ mod tests {
 
     fn end_of(file: &File) -> Option<Place> {
         let metadata = file.metadata().unwrap();
-        Some(Place {
-            offset: metadata.len(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        })
+        Some(Place { offset: metadata.len(), device: metadata.dev(), inode: metadata.ino() })
     }
 
     /// Starts a chunk and does so many of its steps.
@@ -481,17 +452,11 @@ mod tests {
         pump.input.clear();
         pump.output.clear();
         pump.read_scratch(copied).unwrap();
-        let state = pump
-            .record
-            .state(KEY)
-            .map(Strip::from_bits)
-            .unwrap_or_default();
+        let state = pump.record.state(KEY).map(Strip::from_bits).unwrap_or_default();
         let next = state.transform(&pump.input, &mut pump.output);
         let place = end_of(file);
         let target = Target { file, place };
-        let (mut chunk, _) = pump
-            .begin(keeper.source(state), target, Some(next))
-            .unwrap();
+        let (mut chunk, _) = pump.begin(keeper.source(state), target, Some(next)).unwrap();
         for _ in 0..steps {
             let pipe = Some(keeper.pipe.as_fd());
             pump.advance(&mut chunk, pipe, Some(target)).unwrap();
@@ -505,25 +470,14 @@ mod tests {
         let file = pipe::open_target(&keeper.path).unwrap();
         let known = pump.unsettled();
         assert!(known.is_none_or(|key| key == KEY));
-        let target = Target {
-            file: &file,
-            place: end_of(&file),
-        };
-        let settled = pump
-            .settle(Some(keeper.pipe.as_fd()), Some(target))
-            .unwrap();
+        let target = Target { file: &file, place: end_of(&file) };
+        let settled = pump.settle(Some(keeper.pipe.as_fd()), Some(target)).unwrap();
         let kept = pump.record.state(KEY).map(Strip::from_bits);
         assert!(settled.is_none() || settled == kept);
         let mut filter = kept.unwrap_or_default();
         loop {
-            let target = Target {
-                file: &file,
-                place: end_of(&file),
-            };
-            match pump
-                .carry(keeper.source(filter), target, CHUNK_BYTES_MAX)
-                .unwrap()
-            {
+            let target = Target { file: &file, place: end_of(&file) };
+            match pump.carry(keeper.source(filter), target, CHUNK_BYTES_MAX).unwrap() {
                 Carried::Chunk { filter: next, .. } => filter = next.unwrap(),
                 Carried::Empty | Carried::End => break,
             }
@@ -623,14 +577,10 @@ mod tests {
     fn many_small_buffers_are_carried_whole() {
         let keeper = Keeper::new();
         let (one, one_write) = pipe::pipe().unwrap();
-        let text: Vec<u8> = (0..200_u32)
-            .map(|number| b'a' + (number % 26) as u8)
-            .collect();
+        let text: Vec<u8> = (0..200_u32).map(|number| b'a' + (number % 26) as u8).collect();
         pipe::set_capacity(&keeper.pipe, 1 << 20).unwrap();
         for byte in &text {
-            File::from(one_write.try_clone().unwrap())
-                .write_all(&[*byte])
-                .unwrap();
+            File::from(one_write.try_clone().unwrap()).write_all(&[*byte]).unwrap();
             pipe::splice(&one, &keeper.child, 1).unwrap();
         }
 
@@ -645,19 +595,10 @@ mod tests {
         keeper.say(b"one\n");
         let mut pump = keeper.pump();
         let full = pipe::open_target(Path::new("/dev/full")).unwrap();
-        let place = Place {
-            offset: 0,
-            device: 0,
-            inode: 0,
-        };
-        let target = Target {
-            file: &full,
-            place: Some(place),
-        };
+        let place = Place { offset: 0, device: 0, inode: 0 };
+        let target = Target { file: &full, place: Some(place) };
 
-        let error = pump
-            .carry(keeper.source(Strip::Text), target, 100)
-            .unwrap_err();
+        let error = pump.carry(keeper.source(Strip::Text), target, 100).unwrap_err();
 
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(pump.unsettled(), None);
@@ -671,28 +612,15 @@ mod tests {
         let keeper = Keeper::new();
         let mut pump = keeper.pump();
         let file = pipe::open_target(&keeper.path).unwrap();
-        let target = Target {
-            file: &file,
-            place: end_of(&file),
-        };
-        let source = Source {
-            filter: None,
-            ..keeper.source(Strip::Text)
-        };
+        let target = Target { file: &file, place: end_of(&file) };
+        let source = Source { filter: None, ..keeper.source(Strip::Text) };
         keeper.say(b"\x1b[1mbold\n");
 
         let carried = pump.carry(source, target, 6).unwrap();
 
         let (input, output) = (6, 6);
         let filter = None;
-        assert_eq!(
-            carried,
-            Carried::Chunk {
-                input,
-                output,
-                filter
-            }
-        );
+        assert_eq!(carried, Carried::Chunk { input, output, filter });
         assert_eq!(keeper.log(), b"before\n\x1b[1mbo");
         assert_eq!(pipe::waiting(&keeper.pipe).unwrap(), 3);
     }
@@ -705,10 +633,7 @@ mod tests {
         pipe::set_capacity(&near, 4096).unwrap();
         pipe::set_nonblocking(&near, true).unwrap();
         let near = File::from(near);
-        let target = Target {
-            file: &near,
-            place: None,
-        };
+        let target = Target { file: &near, place: None };
         let line = b"text \x1b[1mbold\x1b[0m\n".repeat(500);
         keeper.say(&line);
 
@@ -740,10 +665,7 @@ mod tests {
         let keeper = Keeper::new();
         let mut pump = keeper.pump();
         let file = pipe::open_target(&keeper.path).unwrap();
-        let target = Target {
-            file: &file,
-            place: end_of(&file),
-        };
+        let target = Target { file: &file, place: end_of(&file) };
 
         pump.flush(keeper.source(Strip::Escape), target).unwrap();
 

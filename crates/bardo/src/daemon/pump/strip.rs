@@ -115,11 +115,7 @@ impl Strip {
             (Self::Sequence, byte) if ends_sequence(byte) => (false, false, Self::Text),
             (Self::Sequence, _) => (false, false, Self::Sequence),
         };
-        Step {
-            emits_escape,
-            emits_byte,
-            next,
-        }
+        Step { emits_escape, emits_byte, next }
     }
 }
 
@@ -182,9 +178,7 @@ mod tests {
         while let Some(start) = input.windows(2).position(|pair| pair == b"\x1b[") {
             output.extend_from_slice(&input[..start]);
             let letters = b"HfABCDRsuJKhlpm";
-            let end = input[start..]
-                .iter()
-                .position(|byte| letters.contains(byte));
+            let end = input[start..].iter().position(|byte| letters.contains(byte));
             input = end.map_or(&[], |end| &input[start + end + 1..]);
         }
         output.extend_from_slice(input);
@@ -209,10 +203,7 @@ mod tests {
 
     #[test]
     fn what_is_no_sequence_is_kept() {
-        assert_eq!(
-            strip(b"\x1b\x1bx \x1b]0;title\x07 \x1b"),
-            b"\x1b\x1bx \x1b]0;title\x07 \x1b"
-        );
+        assert_eq!(strip(b"\x1b\x1bx \x1b]0;title\x07 \x1b"), b"\x1b\x1bx \x1b]0;title\x07 \x1b");
     }
 
     #[test]

@@ -6,9 +6,10 @@
 //! when they end is told to it. How a stream's bytes move on is in [`super::flow`].
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
@@ -155,6 +156,8 @@ impl Worker {
                 }
                 Command::Reopen => self.reopen(),
                 Command::Clear(path) => self.clear(&path),
+                Command::Create(path) => self.create(&path),
+                Command::Remove(path) => self.remove(&path),
                 Command::Finish => self.finish(),
             }
         }
@@ -193,11 +196,7 @@ impl Worker {
 
     fn release(&mut self, service: ServiceId, generation: Generation) {
         for channel in [Channel::Stdout, Channel::Stderr] {
-            let key = StreamKey {
-                service,
-                generation,
-                channel,
-            };
+            let key = StreamKey { service, generation, channel };
             let Some(slot) = self.streams.find(key) else {
                 continue;
             };
@@ -224,23 +223,15 @@ impl Worker {
     }
 
     fn settle(&mut self) {
-        let slot = self
-            .staging
-            .unsettled()
-            .and_then(|key| self.streams.find(key));
+        let slot = self.staging.unsettled().and_then(|key| self.streams.find(key));
         let entry = slot.and_then(|slot| self.streams.get(slot));
         let file = entry.and_then(|entry| entry.file);
         let place = file.map(|file| self.files.prepare(file));
         let target = match (file, place) {
-            (Some(file), Some(Ok(place))) => Some(Target {
-                file: self.files.opened(file),
-                place,
-            }),
+            (Some(file), Some(Ok(place))) => Some(Target { file: self.files.opened(file), place }),
             _ => None,
         };
-        let settled = self
-            .staging
-            .settle(entry.map(|entry| entry.pipe.as_fd()), target);
+        let settled = self.staging.settle(entry.map(|entry| entry.pipe.as_fd()), target);
         match settled {
             Ok(Some(state)) => {
                 let entry = slot.and_then(|slot| self.streams.get_mut(slot));
@@ -273,6 +264,22 @@ impl Worker {
         self.resume_parked();
     }
 
+    /// A file that cannot be created now is created when there is something to log.
+    fn create(&mut self, path: &str) {
+        let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        if let Err(error) = made {
+            self.main_log.say(Severity::Warning, &format!("could not create {path}: {error}"));
+        }
+    }
+
+    fn remove(&mut self, path: &str) {
+        if let Err(error) = fs::remove_file(path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            self.main_log.say(Severity::Warning, &format!("could not remove {path}: {error}"));
+        }
+    }
+
     /// Carries all that is there, writes the main log, and ends.
     fn finish(&mut self) {
         for file in self.files.ids() {
@@ -280,10 +287,7 @@ impl Worker {
         }
         if self.stage == Stage::Flowing {
             for slot in self.streams.which(|_| true) {
-                let waiting = self
-                    .streams
-                    .get(slot)
-                    .map(|entry| pipe::waiting(&entry.pipe));
+                let waiting = self.streams.get(slot).map(|entry| pipe::waiting(&entry.pipe));
                 let left = waiting.and_then(Result::ok).unwrap_or(0);
                 self.end(slot, u32::try_from(left).unwrap_or(u32::MAX));
             }
@@ -297,10 +301,7 @@ impl Worker {
 
     /// Tries what had refused, once its time has come.
     fn try_again(&mut self) {
-        if self
-            .retry
-            .is_none_or(|retry| !self.files.until(retry).is_zero())
-        {
+        if self.retry.is_none_or(|retry| !self.files.until(retry).is_zero()) {
             return;
         }
         self.retry = None;

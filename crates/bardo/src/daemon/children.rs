@@ -1,0 +1,307 @@
+//! The processes that are there, and how one is made.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bardo_core::spec::Reach;
+use bardo_core::{Generation, ServiceId, Signal, SpawnError};
+use bardo_keeper::protocol::{Key, Roles, ToKeeper};
+use bardo_sys::plan::Plan;
+use bardo_sys::spawn::{Born, Room, Spawner};
+use bardo_sys::{clock, process};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::link::Link;
+use super::pump::Sink;
+
+/// Which life of which service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Life {
+    /// The service.
+    pub service: ServiceId,
+    /// The life.
+    pub generation: Generation,
+}
+
+/// How long births wait for a fast slot before they take a slow one: then the fast
+/// ones are stuck.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How soon after a birth it is first asked whether the program was executed.
+const FIRST_LOOK: Duration = Duration::from_micros(150);
+
+/// The longest pause between two looks at births that are stuck.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// A process that is there.
+#[derive(Debug)]
+pub struct Child {
+    /// Whose it is.
+    pub life: Life,
+    /// The process itself, which nothing else can be mistaken for; `None` for one of a
+    /// predecessor's that has ended, and whose exit is on the way.
+    pub pidfd: Option<OwnedFd>,
+    /// The write end of its standard input.
+    pub stdin: Option<OwnedFd>,
+}
+
+/// A start, with all that it needs.
+#[derive(Debug)]
+pub struct Start {
+    /// The life that begins.
+    pub life: Life,
+    /// What its process becomes.
+    pub plan: Arc<Plan>,
+    /// Whether its standard error goes where its standard output goes.
+    pub redirect_stderr: bool,
+    /// Where standard output and standard error go.
+    pub sinks: [Sink; 2],
+}
+
+/// A process that has just been made.
+#[derive(Debug)]
+pub struct Newborn {
+    /// Its number.
+    pub pid: u32,
+    /// The read end of its standard output.
+    pub stdout: OwnedFd,
+    /// The read end of its standard error, unless that goes where standard output
+    /// goes.
+    pub stderr: Option<OwnedFd>,
+}
+
+/// All processes, and those to come.
+#[derive(Debug)]
+pub struct Children {
+    by_pid: HashMap<u32, Child>,
+    /// The process of each service, by place; 0 is none.
+    pids: Vec<u32>,
+    spawner: Spawner,
+    /// Births for which there was no room.
+    waiting: VecDeque<Start>,
+    /// Since when there is no fast slot.
+    crowded_since: Option<u64>,
+    /// How long to wait before births are looked at again.
+    look: Duration,
+}
+
+impl Life {
+    /// The number that the spawner notes; never 0.
+    #[must_use]
+    pub fn to_number(self) -> u64 {
+        (u64::from(self.service.0) + 1) << 32 | u64::from(self.generation.0)
+    }
+
+    /// The life of a number.
+    #[must_use]
+    pub fn from_number(number: u64) -> Self {
+        let half = |number: u64| u32::try_from(number & u64::from(u32::MAX)).unwrap_or(0);
+        Self {
+            service: ServiceId(half(number >> 32).wrapping_sub(1)),
+            generation: Generation(half(number)),
+        }
+    }
+
+    /// The keeper's name for its descriptors.
+    #[must_use]
+    pub fn key(self) -> Key {
+        Key { owner: self.service.0, life: self.generation.0 }
+    }
+}
+
+impl Children {
+    /// Nobody yet.
+    #[must_use]
+    pub fn new(spawner: Spawner) -> Self {
+        Self {
+            by_pid: HashMap::new(),
+            pids: Vec::new(),
+            spawner,
+            waiting: VecDeque::new(),
+            crowded_since: None,
+            look: FIRST_LOOK,
+        }
+    }
+
+    /// The births.
+    pub fn spawner(&mut self) -> &mut Spawner {
+        &mut self.spawner
+    }
+
+    /// Takes in a process, made just now or by a predecessor.
+    pub fn add(&mut self, pid: u32, child: Child) {
+        let place = child.life.service.0 as usize;
+        if place >= self.pids.len() {
+            self.pids.resize(place + 1, 0);
+        }
+        self.pids[place] = pid;
+        self.by_pid.insert(pid, child);
+    }
+
+    /// Takes out a process that has ended.
+    pub fn remove(&mut self, pid: u32) -> Option<Child> {
+        let child = self.by_pid.remove(&pid)?;
+        if let Some(current) = self.pids.get_mut(child.life.service.0 as usize)
+            && *current == pid
+        {
+            *current = 0;
+        }
+        Some(child)
+    }
+
+    /// The process of that number.
+    #[must_use]
+    pub fn child(&self, pid: u32) -> Option<&Child> {
+        self.by_pid.get(&pid)
+    }
+
+    /// The process of a life.
+    #[must_use]
+    pub fn get(&self, life: Life) -> Option<(u32, &Child)> {
+        let current = self.pids.get(life.service.0 as usize).copied().unwrap_or(0);
+        if let Some(child) = self.by_pid.get(&current).filter(|child| child.life == life) {
+            return Some((current, child));
+        }
+        let mut all = self.by_pid.iter();
+        all.find(|(_, child)| child.life == life).map(|(pid, child)| (*pid, child))
+    }
+
+    /// Whether there is room for a birth now. While fast slots come free soon, slow
+    /// ones are left alone.
+    pub fn has_room(&mut self) -> bool {
+        match self.spawner.room() {
+            Room::Fast => {
+                self.crowded_since = None;
+                true
+            }
+            Room::None => false,
+            Room::Slow => {
+                let now = clock::monotonic();
+                let since = *self.crowded_since.get_or_insert(now);
+                u128::from(now - since) > PATIENCE.as_nanos()
+            }
+        }
+    }
+
+    /// Puts a birth off until there is room.
+    pub fn put_off(&mut self, start: Start) {
+        self.waiting.push_back(start);
+    }
+
+    /// Forgets a birth that was put off.
+    pub fn forget(&mut self, life: Life) {
+        self.waiting.retain(|waiting| waiting.life != life);
+    }
+
+    /// The next birth that was put off, if there is room for it now.
+    pub fn next_waiting(&mut self) -> Option<Start> {
+        if self.waiting.is_empty() || !self.has_room() {
+            return None;
+        }
+        self.waiting.pop_front()
+    }
+
+    /// Whether births wait already, so that another one must wait behind them.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// How long the loop may sleep before births are looked at; `None` when there
+    /// are none on their way.
+    pub fn next_look(&mut self) -> Option<Duration> {
+        if self.spawner.busy() == 0 {
+            self.look = FIRST_LOOK;
+            return None;
+        }
+        let look = self.look;
+        self.look = if self.waiting.is_empty() { (look * 2).min(LOOK_MAX) } else { FIRST_LOOK };
+        Some(look)
+    }
+
+    /// Makes a process: pipes, into the keeper's hands, then the clone.
+    ///
+    /// # Errors
+    /// When there are no descriptors or no process to be had.
+    pub fn spawn(&mut self, link: &Link, start: &Start) -> Result<Newborn, SpawnError> {
+        let life = start.life;
+        let pipe = || pipe_with(PipeFlags::CLOEXEC);
+        let made = || -> rustix::io::Result<_> {
+            let stdin = pipe()?;
+            let stdout = pipe()?;
+            let stderr = if start.redirect_stderr { None } else { Some(pipe()?) };
+            Ok((stdin, stdout, stderr))
+        };
+        let (stdin, stdout, stderr) =
+            made().map_err(|errno| SpawnError::Pipes(errno.raw_os_error()))?;
+        let mut roles = Roles::STDIN.and(Roles::STDOUT);
+        let mut held: [BorrowedFd<'_>; 3] = [stdin.1.as_fd(), stdout.0.as_fd(), stdout.0.as_fd()];
+        let mut count = 2;
+        if let Some((read, _)) = &stderr {
+            roles = roles.and(Roles::STDERR);
+            held[2] = read.as_fd();
+            count = 3;
+        }
+        link.hold(life.key(), roles, &held[..count])
+            .map_err(|error| SpawnError::Pipes(errno(&error)))?;
+        let stderr_end = stderr.as_ref().map_or(stdout.1.as_fd(), |(_, write)| write.as_fd());
+        let files = [stdin.0.as_fd(), stdout.1.as_fd(), stderr_end];
+        match self.spawner.spawn(life.to_number(), Arc::clone(&start.plan), files) {
+            Ok(Born { pid, pidfd }) => {
+                self.add(pid, Child { life, pidfd: Some(pidfd), stdin: Some(stdin.1) });
+                self.look = FIRST_LOOK;
+                Ok(Newborn { pid, stdout: stdout.0, stderr: stderr.map(|(read, _)| read) })
+            }
+            Err(error) => {
+                // A keeper that is gone is noticed elsewhere.
+                let _ = link.say(ToKeeper::Drop(life.key(), Roles::ALL));
+                Err(SpawnError::Clone(errno(&error)))
+            }
+        }
+    }
+
+    /// Sends a signal. `None` when the process is gone: its exit is on the way.
+    ///
+    /// # Errors
+    /// The errno, when the process is there and the signal was refused.
+    pub fn signal(&self, life: Life, signal: Signal, reach: Reach) -> Result<Option<()>, i32> {
+        let Some((pid, child)) = self.get(life) else { return Ok(None) };
+        let Some(pidfd) = &child.pidfd else { return Ok(None) };
+        let number = signal.number();
+        let sent = match reach {
+            Reach::Process => process::signal(pidfd.as_fd(), number),
+            // While the process is there its number is its own, and so is the group's.
+            Reach::Group => match process::signal(pidfd.as_fd(), 0) {
+                Ok(true) => process::signal_group(pid, number),
+                other => other,
+            },
+        };
+        match sent {
+            Ok(true) => Ok(Some(())),
+            Ok(false) => Ok(None),
+            Err(error) => Err(errno(&error)),
+        }
+    }
+}
+
+fn errno(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_and_its_number_are_the_same() {
+        for (service, generation) in [(0, 0), (7, 9), (u32::MAX - 1, u32::MAX)] {
+            let life = Life { service: ServiceId(service), generation: Generation(generation) };
+
+            assert_ne!(life.to_number(), 0);
+            assert_eq!(Life::from_number(life.to_number()), life);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The journal: all that a supervisor knows, in memory that outlives it.
+//!
+//! Each change is an entry, written before anything follows from it. Now and then,
+//! when there is nothing else to do, one snapshot takes the place of them all. A
+//! new supervisor reads it from the beginning and knows what the old one knew; it
+//! reads no configuration file.
+
+mod codec;
+mod records;
+mod region;
+mod specs;
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use bardo_core::record::{Record, Snapshot};
+use bardo_core::{Configuration, Generation, Pid, ServiceId};
+use bardo_sys::memory::SharedMemory;
+
+use self::codec::{Decoder, Encoder, Malformed};
+use self::region::Regions;
+pub use self::region::{BIRTHS_AT, PUMP_AT, PUMP_WORDS, WORDS};
+
+/// Entries behind the snapshot are worth a new snapshot from this many bytes on.
+const COMPACT_FROM: usize = 128 << 10;
+
+/// What a supervisor knows of the world beside its table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Surroundings {
+    /// The server's settings, as text that [`super::settings`] reads.
+    pub settings: Arc<str>,
+    /// The files that automatic logs were given, by service and channel.
+    pub auto_logs: HashMap<(ServiceId, u8), Arc<str>>,
+    /// What a process of a service is known by.
+    pub processes: HashMap<ServiceId, Process>,
+    /// Whether the lines of the start were written to the main log.
+    pub greeted: bool,
+}
+
+/// What a process is known by: a pid alone is no identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// Which life.
+    pub generation: Generation,
+    /// Its number.
+    pub pid: Pid,
+    /// What the kernel knows it by.
+    pub identity: u64,
+}
+
+/// Something that is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A change of the table.
+    Table(Record),
+    /// The server's settings.
+    Settings(Arc<str>),
+    /// The file of an automatic log; `None` when there is none any more.
+    AutoLog(ServiceId, u8, Option<Arc<str>>),
+    /// What a process is known by.
+    Process(ServiceId, Process),
+    /// The lines of the start were written.
+    Greeted,
+}
+
+/// The journal of one supervisor.
+#[derive(Debug)]
+pub struct Journal {
+    regions: Regions,
+    encoder: Encoder,
+}
+
+/// What a journal says.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The table.
+    pub table: Snapshot,
+    /// The rest.
+    pub surroundings: Surroundings,
+    /// Entries that could not be read and were passed over.
+    pub unreadable: usize,
+}
+
+impl Journal {
+    /// Makes a new journal that knows a configuration and settings.
+    ///
+    /// # Errors
+    /// When they are longer than a journal can be.
+    pub fn create(
+        memory: Arc<SharedMemory>,
+        loaded: Configuration,
+        settings: Arc<str>,
+    ) -> io::Result<Self> {
+        let mut journal = Self { regions: Regions::create(memory), encoder: Encoder::default() };
+        let table = Snapshot { loaded, ..Snapshot::default() };
+        let surroundings = Surroundings { settings, ..Surroundings::default() };
+        journal.replace(&table, &surroundings)?;
+        Ok(journal)
+    }
+
+    /// Opens a predecessor's journal.
+    ///
+    /// # Errors
+    /// When it is no journal of this version.
+    pub fn open(memory: Arc<SharedMemory>) -> io::Result<(Self, Memory)> {
+        let mut known = Memory::default();
+        let regions = Regions::open(memory, |bytes| {
+            if known.read(bytes).is_err() {
+                known.unreadable += 1;
+            }
+        })?;
+        Ok((Self { regions, encoder: Encoder::default() }, known))
+    }
+
+    /// Writes something down: when this returns true it survives. False means that
+    /// there is no room before a snapshot has taken the place of what is there.
+    #[must_use]
+    pub fn append(&mut self, entry: &Entry) -> bool {
+        self.encoder.clear();
+        write_entry(&mut self.encoder, entry);
+        self.regions.append(self.encoder.bytes()).is_ok()
+    }
+
+    /// Whether a snapshot would shorten it much.
+    #[must_use]
+    pub fn is_long(&self) -> bool {
+        let (snapshot, behind) = self.regions.sizes();
+        behind > COMPACT_FROM.max(snapshot)
+    }
+
+    /// Puts a snapshot in place of all entries.
+    ///
+    /// # Errors
+    /// When it is longer than a journal can be; the entries are then still there.
+    pub fn replace(&mut self, table: &Snapshot, surroundings: &Surroundings) -> io::Result<()> {
+        let mut encoder = Encoder::default();
+        write_all(&mut encoder, table, surroundings);
+        self.regions.replace(encoder.bytes()).map_err(|_| {
+            io::Error::new(
+                io::ErrorKind::StorageFull,
+                "the configuration is too long for a journal",
+            )
+        })
+    }
+
+    /// The memory, for births and the log pump's cells.
+    #[must_use]
+    pub fn memory(&self) -> &Arc<SharedMemory> {
+        self.regions.memory()
+    }
+}
+
+impl Surroundings {
+    /// Takes in an entry that is not about the table.
+    pub fn apply(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Table(_) => {}
+            Entry::Settings(text) => self.settings = Arc::clone(text),
+            Entry::AutoLog(service, channel, Some(path)) => {
+                self.auto_logs.insert((*service, *channel), Arc::clone(path));
+            }
+            Entry::AutoLog(service, channel, None) => {
+                self.auto_logs.remove(&(*service, *channel));
+            }
+            Entry::Process(service, process) => {
+                self.processes.insert(*service, *process);
+            }
+            Entry::Greeted => self.greeted = true,
+        }
+    }
+}
+
+impl Memory {
+    fn read(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+        let mut from = Decoder::new(bytes);
+        match from.byte()? {
+            0 => {
+                self.table = records::read_snapshot(&mut from)?;
+                self.surroundings = read_surroundings(&mut from)?;
+            }
+            1 => self.table.apply(records::read_record(&mut from)?),
+            kind => {
+                let entry = read_other(&mut from, kind)?;
+                self.surroundings.apply(&entry);
+            }
+        }
+        if from.is_at_end() { Ok(()) } else { Err(Malformed) }
+    }
+}
+
+fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
+    to.byte(0);
+    records::write_snapshot(to, table);
+    to.text(&surroundings.settings);
+    to.byte(u8::from(surroundings.greeted));
+    let logs: Vec<_> = surroundings.auto_logs.iter().collect();
+    to.list(&logs, |to, ((service, channel), path)| {
+        to.u32(service.0);
+        to.byte(*channel);
+        to.text(path);
+    });
+    let processes: Vec<_> = surroundings.processes.iter().collect();
+    to.list(&processes, |to, (service, process)| {
+        write_process(to, **service, process);
+    });
+}
+
+fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> {
+    let settings = from.text()?.into();
+    let greeted = from.byte()? == 1;
+    let logs =
+        from.list(|from| Ok(((ServiceId(from.u32()?), from.byte()?), from.text()?.into())))?;
+    let processes = from.list(read_process)?;
+    Ok(Surroundings {
+        settings,
+        greeted,
+        auto_logs: logs.into_iter().collect(),
+        processes: processes.into_iter().collect(),
+    })
+}
+
+fn write_entry(to: &mut Encoder, entry: &Entry) {
+    match entry {
+        Entry::Table(record) => {
+            to.byte(1);
+            records::write_record(to, record);
+        }
+        Entry::Settings(text) => {
+            to.byte(2);
+            to.text(text);
+        }
+        Entry::AutoLog(service, channel, path) => {
+            to.byte(3);
+            to.u32(service.0);
+            to.byte(*channel);
+            to.option(path.as_deref(), Encoder::text);
+        }
+        Entry::Process(service, process) => {
+            to.byte(4);
+            write_process(to, *service, process);
+        }
+        Entry::Greeted => to.byte(5),
+    }
+}
+
+fn read_other(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
+    Ok(match kind {
+        2 => Entry::Settings(from.text()?.into()),
+        3 => {
+            let (service, channel) = (ServiceId(from.u32()?), from.byte()?);
+            let path = from.option(|from| from.text().map(Arc::from))?;
+            Entry::AutoLog(service, channel, path)
+        }
+        4 => {
+            let (service, process) = read_process(from)?;
+            Entry::Process(service, process)
+        }
+        5 => Entry::Greeted,
+        _ => return Err(Malformed),
+    })
+}
+
+fn write_process(to: &mut Encoder, service: ServiceId, process: &Process) {
+    to.u32(service.0);
+    to.u32(process.generation.0);
+    to.u32(process.pid.0);
+    to.u64(process.identity);
+}
+
+fn read_process(from: &mut Decoder<'_>) -> Result<(ServiceId, Process), Malformed> {
+    let service = ServiceId(from.u32()?);
+    let (generation, pid) = (Generation(from.u32()?), Pid(from.u32()?));
+    Ok((service, Process { generation, pid, identity: from.u64()? }))
+}

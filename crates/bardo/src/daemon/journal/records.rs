@@ -1,0 +1,298 @@
+//! Changes of the table to bytes and back.
+
+use bardo_core::group::Group;
+use bardo_core::id::ExitSequence;
+use bardo_core::input::Mood;
+use bardo_core::record::{Place, Record, ServiceRecord, Snapshot};
+use bardo_core::service::{Failure, Goal, Launch, Order, Role, State};
+use bardo_core::time::{Instant, WallTime};
+use bardo_core::{ExitStatus, Generation, Pid, ServiceId, Signal, SpawnError};
+
+use super::codec::{Decoder, Encoder, Malformed};
+use super::specs::{
+    read_configuration, read_group, read_text, write_configuration, write_group, write_text,
+};
+
+type Read<T> = Result<T, Malformed>;
+
+pub(super) fn write_record(to: &mut Encoder, record: &Record) {
+    match record {
+        Record::Loaded(configuration) => {
+            to.byte(0);
+            write_configuration(to, configuration);
+        }
+        Record::GroupAdded(group) => {
+            to.byte(1);
+            write_member_group(to, group);
+        }
+        Record::GroupRemoved(name) => {
+            to.byte(2);
+            write_text(to, name);
+        }
+        Record::Service(service) => {
+            to.byte(3);
+            write_service(to, service);
+        }
+        Record::Mood(mood) => {
+            to.byte(4);
+            write_mood(to, *mood);
+        }
+        Record::Replacement(configuration) => {
+            to.byte(5);
+            to.option(configuration.as_ref(), write_configuration);
+        }
+    }
+}
+
+pub(super) fn read_record(from: &mut Decoder<'_>) -> Read<Record> {
+    Ok(match from.byte()? {
+        0 => Record::Loaded(read_configuration(from)?),
+        1 => Record::GroupAdded(read_member_group(from)?),
+        2 => Record::GroupRemoved(read_text(from)?),
+        3 => Record::Service(read_service(from)?),
+        4 => Record::Mood(read_mood(from)?),
+        5 => Record::Replacement(from.option(read_configuration)?),
+        _ => return Err(Malformed),
+    })
+}
+
+pub(super) fn write_snapshot(to: &mut Encoder, snapshot: &Snapshot) {
+    write_configuration(to, &snapshot.loaded);
+    to.list(&snapshot.groups, write_member_group);
+    to.list(&snapshot.places, |to, place| {
+        to.u32(place.generation.0);
+        to.option(place.service.as_ref(), write_service);
+    });
+    to.option(snapshot.mood, write_mood);
+    to.option(snapshot.replacement.as_ref(), write_configuration);
+}
+
+pub(super) fn read_snapshot(from: &mut Decoder<'_>) -> Read<Snapshot> {
+    Ok(Snapshot {
+        loaded: read_configuration(from)?,
+        groups: from.list(read_member_group)?,
+        places: from.list(|from| {
+            let generation = Generation(from.u32()?);
+            Ok(Place { generation, service: from.option(read_service)? })
+        })?,
+        mood: from.option(read_mood)?,
+        replacement: from.option(read_configuration)?,
+    })
+}
+
+fn write_member_group(to: &mut Encoder, group: &Group) {
+    write_group(to, &group.spec);
+    to.list(&group.members, |to, member| to.u32(member.0));
+}
+
+fn read_member_group(from: &mut Decoder<'_>) -> Read<Group> {
+    let spec = read_group(from)?;
+    let members = from.list(|from| from.u32().map(ServiceId))?;
+    if members.len() != spec.services.len() {
+        return Err(Malformed);
+    }
+    Ok(Group { spec, members })
+}
+
+fn write_mood(to: &mut Encoder, mood: Mood) {
+    to.byte(match mood {
+        Mood::Running => 0,
+        Mood::Restarting => 1,
+        Mood::Shutdown => 2,
+    });
+}
+
+fn read_mood(from: &mut Decoder<'_>) -> Read<Mood> {
+    Ok(match from.byte()? {
+        0 => Mood::Running,
+        1 => Mood::Restarting,
+        2 => Mood::Shutdown,
+        _ => return Err(Malformed),
+    })
+}
+
+fn write_service(to: &mut Encoder, service: &ServiceRecord) {
+    to.u32(service.id.0);
+    to.byte(match service.role {
+        Role::Active => 0,
+        Role::Replica => 1,
+        Role::Candidate => 2,
+    });
+    to.byte(u8::from(service.goal == Goal::Up));
+    write_state(to, service.state);
+    to.u32(service.generation.0);
+    to.option(service.pid, |to, pid| to.u32(pid.0));
+    to.u32(service.failures);
+    to.option(service.started, |to, time| to.i64(time.0));
+    to.option(service.stopped, |to, time| to.i64(time.0));
+    to.option(service.exit, write_exit);
+    to.option(service.failure, write_failure);
+    to.u64(service.exit_sequence.0);
+    to.option(service.stop_report_at, |to, time| to.u64(time.0));
+}
+
+fn read_service(from: &mut Decoder<'_>) -> Read<ServiceRecord> {
+    Ok(ServiceRecord {
+        id: ServiceId(from.u32()?),
+        role: match from.byte()? {
+            0 => Role::Active,
+            1 => Role::Replica,
+            2 => Role::Candidate,
+            _ => return Err(Malformed),
+        },
+        goal: if from.byte()? == 1 { Goal::Up } else { Goal::Down },
+        state: read_state(from)?,
+        generation: Generation(from.u32()?),
+        pid: from.option(|from| from.u32().map(Pid))?,
+        failures: from.u32()?,
+        started: from.option(|from| from.i64().map(WallTime))?,
+        stopped: from.option(|from| from.i64().map(WallTime))?,
+        exit: from.option(read_exit)?,
+        failure: from.option(read_failure)?,
+        exit_sequence: ExitSequence(from.u64()?),
+        stop_report_at: from.option(|from| from.u64().map(Instant))?,
+    })
+}
+
+fn write_state(to: &mut Encoder, state: State) {
+    match state {
+        State::Stopped => to.byte(0),
+        State::Starting { since, launch } => {
+            to.byte(1);
+            to.u64(since.0);
+            match launch {
+                Launch::Requested => to.byte(0),
+                Launch::Cloned { report_at } => {
+                    to.byte(1);
+                    to.option(report_at, |to, time| to.u64(time.0));
+                }
+                Launch::Executed => to.byte(2),
+            }
+        }
+        State::Running => to.byte(2),
+        State::Backoff { until } => {
+            to.byte(3);
+            to.u64(until.0);
+        }
+        State::Stopping { kill_at, order } => {
+            to.byte(4);
+            to.u64(kill_at.0);
+            to.byte(match order {
+                Order::Stop => 0,
+                Order::StopSent => 1,
+                Order::Kill => 2,
+                Order::KillSent => 3,
+            });
+        }
+        State::Exited => to.byte(5),
+        State::Fatal => to.byte(6),
+        State::Unknown => to.byte(7),
+    }
+}
+
+fn read_state(from: &mut Decoder<'_>) -> Read<State> {
+    Ok(match from.byte()? {
+        0 => State::Stopped,
+        1 => State::Starting {
+            since: Instant(from.u64()?),
+            launch: match from.byte()? {
+                0 => Launch::Requested,
+                1 => Launch::Cloned { report_at: from.option(|from| from.u64().map(Instant))? },
+                2 => Launch::Executed,
+                _ => return Err(Malformed),
+            },
+        },
+        2 => State::Running,
+        3 => State::Backoff { until: Instant(from.u64()?) },
+        4 => State::Stopping {
+            kill_at: Instant(from.u64()?),
+            order: match from.byte()? {
+                0 => Order::Stop,
+                1 => Order::StopSent,
+                2 => Order::Kill,
+                3 => Order::KillSent,
+                _ => return Err(Malformed),
+            },
+        },
+        5 => State::Exited,
+        6 => State::Fatal,
+        7 => State::Unknown,
+        _ => return Err(Malformed),
+    })
+}
+
+fn write_exit(to: &mut Encoder, exit: ExitStatus) {
+    match exit {
+        ExitStatus::Code(code) => {
+            to.byte(0);
+            to.byte(code);
+        }
+        ExitStatus::Signal { signal, core } => {
+            to.byte(1 + u8::from(core));
+            to.i64(i64::from(signal.number()));
+        }
+        ExitStatus::Unknown => to.byte(3),
+    }
+}
+
+fn read_exit(from: &mut Decoder<'_>) -> Read<ExitStatus> {
+    Ok(match from.byte()? {
+        0 => ExitStatus::Code(from.byte()?),
+        kind @ 1..=2 => ExitStatus::Signal {
+            signal: Signal::from_number(from.i64()?).ok_or(Malformed)?,
+            core: kind == 2,
+        },
+        3 => ExitStatus::Unknown,
+        _ => return Err(Malformed),
+    })
+}
+
+fn write_failure(to: &mut Encoder, failure: Failure) {
+    match failure {
+        Failure::Spawn(error) => {
+            let (kind, errno) = match error {
+                SpawnError::NoClosingQuotation => (0, 0),
+                SpawnError::NoEscapedCharacter => (1, 0),
+                SpawnError::Empty => (2, 0),
+                SpawnError::NotFound => (3, 0),
+                SpawnError::IsDirectory => (4, 0),
+                SpawnError::NotExecutable => (5, 0),
+                SpawnError::NotPermitted => (6, 0),
+                SpawnError::Pipes(errno) => (7, errno),
+                SpawnError::Clone(errno) => (8, errno),
+            };
+            to.byte(0);
+            to.byte(kind);
+            to.i64(i64::from(errno));
+        }
+        Failure::ExitedTooQuickly => to.byte(1),
+        Failure::BadExitCode(code) => {
+            to.byte(2);
+            to.i64(i64::from(code));
+        }
+    }
+}
+
+fn read_failure(from: &mut Decoder<'_>) -> Read<Failure> {
+    Ok(match from.byte()? {
+        0 => {
+            let kind = from.byte()?;
+            let errno = i32::try_from(from.i64()?).map_err(|_| Malformed)?;
+            Failure::Spawn(match kind {
+                0 => SpawnError::NoClosingQuotation,
+                1 => SpawnError::NoEscapedCharacter,
+                2 => SpawnError::Empty,
+                3 => SpawnError::NotFound,
+                4 => SpawnError::IsDirectory,
+                5 => SpawnError::NotExecutable,
+                6 => SpawnError::NotPermitted,
+                7 => SpawnError::Pipes(errno),
+                8 => SpawnError::Clone(errno),
+                _ => return Err(Malformed),
+            })
+        }
+        1 => Failure::ExitedTooQuickly,
+        2 => Failure::BadExitCode(i32::try_from(from.i64()?).map_err(|_| Malformed)?),
+        _ => return Err(Malformed),
+    })
+}

@@ -1,0 +1,126 @@
+//! The supervisor's end of its talk with the keeper.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use bardo_keeper::protocol::{Exit, Key, Message, Predecessor, Roles, ToKeeper, ToSupervisor};
+use bardo_sys::channel::{Channel, Received, Wait};
+
+/// A descriptor that the keeper has held.
+#[derive(Debug)]
+pub struct Held {
+    /// Whose.
+    pub key: Key,
+    /// Which.
+    pub role: Roles,
+    /// The descriptor.
+    pub descriptor: OwnedFd,
+}
+
+/// What the keeper has handed on.
+#[derive(Debug, Default)]
+pub struct News {
+    /// Exit records, in order.
+    pub exits: Vec<Exit>,
+    /// Signals: bit n is signal n.
+    pub signals: u64,
+    /// Whether the keeper is gone.
+    pub lost: bool,
+}
+
+/// The talk. Threads may share it: messages are whole.
+#[derive(Debug, Clone)]
+pub struct Link {
+    channel: Arc<Channel>,
+}
+
+impl Link {
+    /// Takes over the inherited end.
+    #[must_use]
+    pub fn new(socket: OwnedFd) -> Self {
+        Self { channel: Arc::new(Channel::from_inherited(socket)) }
+    }
+
+    /// Takes everything that the keeper holds, batch by batch.
+    ///
+    /// # Errors
+    /// When the keeper is gone or cannot be understood.
+    pub fn take_over(&self) -> io::Result<(Vec<Held>, Predecessor)> {
+        let mut held = Vec::new();
+        loop {
+            self.say(ToKeeper::Next)?;
+            let mut message = Message::default();
+            let mut descriptors = Vec::new();
+            let received = self.channel.receive(message.room(), Wait::ForRoom, |descriptor| {
+                descriptors.push(descriptor);
+            })?;
+            let Received::Message(length) = received else {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            };
+            message.set_length(length);
+            match message.from_keeper() {
+                Some(ToSupervisor::Held { .. }) => {
+                    let named = message.held().zip(descriptors);
+                    held.extend(named.map(|((key, role), descriptor)| Held {
+                        key,
+                        role,
+                        descriptor,
+                    }));
+                }
+                Some(ToSupervisor::Begin(predecessor)) => return Ok((held, predecessor)),
+                Some(ToSupervisor::Exits { .. } | ToSupervisor::Signals(_)) | None => {
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+            }
+        }
+    }
+
+    /// Takes what the keeper has handed on, without waiting.
+    pub fn listen(&self, news: &mut News) {
+        loop {
+            let mut message = Message::default();
+            match self.channel.receive(message.room(), Wait::No, drop) {
+                Ok(Received::Message(length)) => {
+                    message.set_length(length);
+                    match message.from_keeper() {
+                        Some(ToSupervisor::Exits { .. }) => news.exits.extend(message.exits()),
+                        Some(ToSupervisor::Signals(signals)) => news.signals |= signals,
+                        Some(ToSupervisor::Held { .. } | ToSupervisor::Begin(_)) | None => {}
+                    }
+                }
+                Ok(Received::Nothing) => return,
+                Ok(Received::Closed) | Err(_) => {
+                    news.lost = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Says something. Waits for room in the channel: the keeper never waits for us,
+    /// so there soon is.
+    ///
+    /// # Errors
+    /// When the keeper is gone.
+    pub fn say(&self, what: ToKeeper) -> io::Result<()> {
+        self.channel.send(Message::to_keeper(what).bytes(), &[], Wait::ForRoom)
+    }
+
+    /// Gives the keeper descriptors to hold. They are safe when this returns: a
+    /// message in the channel outlives its sender.
+    ///
+    /// # Errors
+    /// When the keeper is gone, or the kernel lets no more descriptors travel just
+    /// now (ETOOMANYREFS).
+    pub fn hold(&self, key: Key, roles: Roles, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let message = Message::to_keeper(ToKeeper::Hold(key, roles));
+        self.channel.send(message.bytes(), descriptors, Wait::ForRoom)
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.channel.as_fd()
+    }
+}

@@ -1,0 +1,84 @@
+//! Which file a stream goes to, and bytes for a standard input.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use bardo_core::service::Service;
+use bardo_core::spec::{LogSpec, LogTarget, ServiceSpec};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use super::journal::Surroundings;
+use super::pump::Channel;
+use super::settings::Settings;
+
+/// Random letters of an automatic log's name, and what they are chosen from.
+const RANDOM_LETTERS: usize = 8;
+const LETTERS: &[u8; 37] = b"abcdefghijklmnopqrstuvwxyz0123456789_";
+
+/// The log of a stream.
+#[must_use]
+pub fn spec(spec: &ServiceSpec, channel: Channel) -> &LogSpec {
+    match channel {
+        Channel::Stdout => &spec.stdout,
+        Channel::Stderr => &spec.stderr,
+    }
+}
+
+/// The file of a stream; `None` where it has none.
+#[must_use]
+pub fn path(around: &Surroundings, service: &Service, channel: Channel) -> Option<Arc<str>> {
+    if channel == Channel::Stderr && service.spec.program.redirect_stderr {
+        return None;
+    }
+    match &spec(&service.spec, channel).target {
+        LogTarget::None => None,
+        LogTarget::File(path) => Some(Arc::clone(path)),
+        LogTarget::Auto => around.auto_logs.get(&(service.id, channel_number(channel))).cloned(),
+    }
+}
+
+/// The channel's number in the journal.
+#[must_use]
+pub fn channel_number(channel: Channel) -> u8 {
+    match channel {
+        Channel::Stdout => 0,
+        Channel::Stderr => 1,
+    }
+}
+
+/// A new name for an automatic log, as Supervisor makes it:
+/// `DIRECTORY/PROCESS-CHANNEL---IDENTIFIER-RANDOM.log`.
+#[must_use]
+pub fn automatic_name(settings: &Settings, process: &str, channel: Channel) -> Arc<str> {
+    let mut bytes = [0; RANDOM_LETTERS];
+    // Without random bytes the name is still right, only not surprising.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    let random: String =
+        bytes.iter().map(|byte| char::from(LETTERS[usize::from(*byte) % LETTERS.len()])).collect();
+    let directory = settings.child_log_directory.trim_end_matches('/');
+    let channel = channel.name();
+    format!("{directory}/{process}-{channel}---{}-{random}.log", settings.identifier).into()
+}
+
+/// Writes as much to a standard input as it takes without waiting.
+///
+/// # Errors
+/// When nobody reads it any more.
+pub fn write_some(stdin: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = fcntl_getfl(stdin)?;
+    if !flags.contains(OFlags::NONBLOCK) {
+        // The child's end is another open file: it goes on waiting as it likes.
+        fcntl_setfl(stdin, flags | OFlags::NONBLOCK)?;
+    }
+    let mut written = 0;
+    while written < bytes.len() {
+        match rustix::io::write(stdin.as_fd(), &bytes[written..]) {
+            Ok(count) => written += count,
+            Err(rustix::io::Errno::AGAIN) => break,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(written)
+}

@@ -1,0 +1,118 @@
+//! Spec to plan: everything that a start needs, made ready before it is needed.
+
+use std::sync::Arc;
+
+use bardo_core::SpawnError;
+use bardo_core::spec::ServiceSpec;
+use bardo_sys::plan::{Environment, HoldsNul, Identity, Plan, Strings};
+
+use super::settings::{Settings, text_to_bytes};
+
+/// Where a program without a slash is looked for when nobody says where.
+const DEFAULT_PATH: &str = "/bin:/usr/bin:/usr/local/bin";
+
+/// Variables that every program is given and that are not inherited.
+const SET_BY_US: [&[u8]; 2] = [b"SUPERVISOR_ENABLED=", b"SUPERVISOR_SERVER_URL="];
+
+/// Makes plans that share one environment.
+#[derive(Debug)]
+pub struct Planner {
+    base: Arc<Environment>,
+    search_path: String,
+    /// Where among the shared variables the server's URL stands.
+    url_at: u32,
+    /// The identity made last: programs of one user share it.
+    identity: Option<Arc<Identity>>,
+}
+
+impl Planner {
+    /// A planner for this daemon.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        let inherited: Vec<Vec<u8>> =
+            settings.environment.iter().map(|variable| text_to_bytes(variable)).collect();
+        let search_path = inherited
+            .iter()
+            .find_map(|variable| variable.strip_prefix(b"PATH="))
+            .map_or_else(|| DEFAULT_PATH.to_owned(), |path| String::from_utf8_lossy(path).into());
+        let ours = |variable: &&Vec<u8>| !SET_BY_US.iter().any(|name| variable.starts_with(name));
+        let mut variables: Vec<Vec<u8>> = inherited.iter().filter(ours).cloned().collect();
+        variables.push(b"SUPERVISOR_ENABLED=1".to_vec());
+        variables.retain(|variable| !variable.contains(&0));
+        let url_at = u32::try_from(variables.len()).unwrap_or(u32::MAX);
+        if let Some(url) = &settings.server_url {
+            variables.push(format!("SUPERVISOR_SERVER_URL={url}").into_bytes());
+        }
+        let variables = Strings::new(variables.iter().map(Vec::as_slice)).unwrap_or_default();
+        Self { base: Arc::new(Environment { variables }), search_path, url_at, identity: None }
+    }
+
+    /// The plan of a service.
+    ///
+    /// # Errors
+    /// When its command cannot be split into words.
+    pub fn plan(&mut self, group: &str, spec: &ServiceSpec) -> Result<Arc<Plan>, SpawnError> {
+        let words = bardo_config::command::split(&spec.command)?;
+        let variables = Self::variables(group, spec);
+        let path = variables
+            .iter()
+            .find_map(|variable| variable.strip_prefix("PATH="))
+            .unwrap_or(&self.search_path)
+            .to_owned();
+        let needs_search = words.first().is_some_and(|word| !word.contains('/'));
+        let unusable = |_: HoldsNul| SpawnError::NotFound;
+        let strings = |texts: &mut dyn Iterator<Item = &str>| {
+            Strings::new(texts.map(str::as_bytes)).map_err(unusable)
+        };
+        let variables = strings(&mut variables.iter().map(String::as_str))?;
+        let mut replaced = Plan::replaced_by(&variables, &self.base).into_vec();
+        // An empty `serverurl=` means that the program is told none at all.
+        if spec.program.server_url.as_deref() == Some("") && !replaced.contains(&self.url_at) {
+            replaced.push(self.url_at);
+            replaced.sort_unstable();
+        }
+        Ok(Arc::new(Plan {
+            words: strings(&mut words.iter().map(String::as_str))?,
+            replaced: replaced.into(),
+            variables,
+            base: Arc::clone(&self.base),
+            search_path: strings(&mut needs_search.then_some(path.as_str()).into_iter())?,
+            directory: strings(&mut spec.directory.as_deref().into_iter())?,
+            identity: self.identity(spec),
+            umask: spec.program.umask,
+        }))
+    }
+
+    /// The variables of its own: Supervisor's, then the configured ones, which may
+    /// override them. Of two of a name the last one counts.
+    fn variables(group: &str, spec: &ServiceSpec) -> Vec<String> {
+        let url = spec.program.server_url.as_deref().filter(|url| !url.is_empty());
+        let mut pairs: Vec<(&str, &str)> = Vec::new();
+        pairs.extend(url.map(|url| ("SUPERVISOR_SERVER_URL", url)));
+        pairs.push(("SUPERVISOR_PROCESS_NAME", &spec.name));
+        pairs.push(("SUPERVISOR_GROUP_NAME", group));
+        for (name, value) in spec.environment.iter() {
+            pairs.retain(|(there, _)| there != &&**name);
+            pairs.push((name, value));
+        }
+        pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    fn identity(&mut self, spec: &ServiceSpec) -> Option<Arc<Identity>> {
+        let user = spec.program.user.as_ref()?;
+        // Becoming who we are already is nothing to do.
+        if user.uid == rustix::process::geteuid().as_raw() {
+            return None;
+        }
+        let identity =
+            Identity { uid: user.uid, gid: user.gid, groups: user.groups.clone().into() };
+        if let Some(last) = &self.identity
+            && **last == identity
+        {
+            return Some(Arc::clone(last));
+        }
+        let identity = Arc::new(identity);
+        self.identity = Some(Arc::clone(&identity));
+        Some(identity)
+    }
+}

@@ -1,0 +1,228 @@
+//! The runtime directory: where a daemon's lock and journal are.
+//!
+//! One directory for each daemon, named for its identifier and what makes it this
+//! one: its configuration file and its pid file. Who listens on the lock socket is
+//! its keeper. A lock that nobody listens on is stale and taken over.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use bardo_sys::memory::SharedMemory;
+use rustix::fs::FlockOperation;
+
+/// The magic number of tmpfs.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+
+/// Why a daemon cannot have its runtime directory.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// The same daemon runs already.
+    #[error("this configuration is already run by process {pid} (lock {lock})")]
+    Taken {
+        /// Its keeper.
+        pid: String,
+        /// The lock socket.
+        lock: String,
+    },
+    /// The system refuses.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+/// A runtime directory that is ours.
+#[derive(Debug)]
+pub struct Runtime {
+    directory: PathBuf,
+    lock: UnixListener,
+}
+
+impl Runtime {
+    /// Makes the directory and takes the lock.
+    ///
+    /// # Errors
+    /// When the same daemon runs already, or the directory cannot be made.
+    pub fn claim(configuration: &str, pidfile: &str, identifier: &str) -> Result<Self, ClaimError> {
+        let path = fs::canonicalize(configuration).unwrap_or_else(|_| configuration.into());
+        let hash = fingerprint(&[path.as_os_str().as_encoded_bytes(), pidfile.as_bytes()]);
+        let name: String = identifier
+            .chars()
+            .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
+            .take(32)
+            .collect();
+        let directory = base().join(format!("{name}-{hash:016x}"));
+        let failed = |what: &str| {
+            let what = format!("{what} {}", directory.display());
+            move |source| ClaimError::System { what, source }
+        };
+        make_private(&directory).map_err(failed("make the runtime directory"))?;
+        // Two that start at once look at the lock one after the other.
+        let guard = File::open(&directory).map_err(failed("open the runtime directory"))?;
+        rustix::fs::flock(&guard, FlockOperation::LockExclusive)
+            .map_err(|errno| failed("guard the runtime directory")(errno.into()))?;
+        let lock = take_lock(&directory.join("lock"))?;
+        Ok(Self { directory, lock })
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A file for the journal: on tmpfs if the directory is there, else in memory.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn journal(&self) -> io::Result<OwnedFd> {
+        let system = rustix::fs::statfs(&self.directory)?;
+        if !u64::try_from(system.f_type).is_ok_and(|magic| magic == TMPFS_MAGIC) {
+            return SharedMemory::anonymous("bardo-journal");
+        }
+        let path = self.directory.join("journal");
+        let _ = fs::remove_file(&path);
+        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        Ok(file.into())
+    }
+
+    /// The lock socket, to be held for as long as the daemon lives.
+    #[must_use]
+    pub fn into_lock(self) -> OwnedFd {
+        self.lock.into()
+    }
+
+    /// Removes a runtime directory at the end of its daemon.
+    pub fn remove(directory: &str) {
+        for name in ["lock", "journal"] {
+            let _ = fs::remove_file(Path::new(directory).join(name));
+        }
+        let _ = fs::remove_dir(directory);
+    }
+}
+
+/// Where runtime directories are: `/run/bardo` for root, below `XDG_RUNTIME_DIR` for
+/// others, and a private directory in `/tmp` where there is neither.
+fn base() -> PathBuf {
+    let uid = rustix::process::geteuid();
+    let usual = if uid.is_root() {
+        Some(PathBuf::from("/run/bardo"))
+    } else {
+        std::env::var_os("XDG_RUNTIME_DIR").map(|path| PathBuf::from(path).join("bardo"))
+    };
+    usual
+        .filter(|path| make_private(path).is_ok())
+        .unwrap_or_else(|| PathBuf::from(format!("/tmp/bardo-{}", uid.as_raw())))
+}
+
+/// Makes a directory that only we can look into, or checks that it is such a one.
+fn make_private(directory: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let there = fs::symlink_metadata(directory)?;
+    if !there.is_dir() || there.uid() != rustix::process::geteuid().as_raw() {
+        let text = "it belongs to somebody else";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+    }
+    Ok(())
+}
+
+fn take_lock(path: &Path) -> Result<UnixListener, ClaimError> {
+    let failed =
+        |source| ClaimError::System { what: format!("take the lock {}", path.display()), source };
+    match UnixListener::bind(path) {
+        Ok(lock) => return Ok(lock),
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(failed(error)),
+        Err(_) => {}
+    }
+    if let Ok(there) = UnixStream::connect(path) {
+        let pid = rustix::net::sockopt::socket_peercred(&there)
+            .map_or_else(|_| "?".to_owned(), |peer| peer.pid.as_raw_nonzero().to_string());
+        return Err(ClaimError::Taken { pid, lock: path.display().to_string() });
+    }
+    fs::remove_file(path).map_err(failed)?;
+    UnixListener::bind(path).map_err(failed)
+}
+
+/// A number that different byte strings are unlikely to share (FNV-1a).
+fn fingerprint(parts: &[&[u8]]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in parts.iter().flat_map(|part| part.iter().chain(&[0])) {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    hash
+}
+
+/// Deletes the automatic logs that former runs of this identifier have left, and
+/// returns a line for each that could not be deleted.
+#[must_use]
+pub fn clear_automatic_logs(directory: &str, identifier: &str) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return vec!["Could not clear childlog dir".to_owned()];
+    };
+    let names = entries.flatten().map(|entry| entry.path());
+    names
+        .filter(|path| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            name.is_some_and(|name| is_automatic_log(&name, identifier))
+        })
+        .filter_map(|path| {
+            fs::remove_file(&path)
+                .is_err()
+                .then(|| format!("Failed to clean up '{}'", path.display()))
+        })
+        .collect()
+}
+
+/// Whether a file name has the shape of an automatic log of this identifier:
+/// Supervisor's pattern, which looks at the beginning of the name only.
+fn is_automatic_log(name: &str, identifier: &str) -> bool {
+    let mark = format!("---{identifier}-");
+    name.match_indices(&mark).filter(|(at, _)| *at > 0).any(|(at, _)| {
+        let random = &name[at + mark.len()..];
+        random
+            .match_indices(".log")
+            .any(|(end, _)| end > 0 && !random[..end].contains(char::is_whitespace))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_automatic_logs_of_the_identifier_are_cleared() {
+        let cases = [
+            ("cat-stdout---supervisor-abcdefgh.log", true),
+            ("cat-stdout---supervisor-abcdefgh.log.3", true),
+            ("cat-stdout---other-abcdefgh.log", false),
+            ("---supervisor-abcdefgh.log", false),
+            ("cat-stdout---supervisor-.log", false),
+            ("cat.log", false),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(is_automatic_log(name, "supervisor"), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_stale_lock_is_taken_over_and_a_live_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        drop(take_lock(&path).unwrap());
+
+        let lock = take_lock(&path).unwrap();
+
+        let own = std::process::id().to_string();
+        let refused = take_lock(&path).unwrap_err();
+        assert!(matches!(&refused, ClaimError::Taken { pid, .. } if *pid == own), "{refused}");
+        drop(lock);
+    }
+}

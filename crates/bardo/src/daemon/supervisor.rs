@@ -1,0 +1,384 @@
+//! The supervisor's life: take over, turn the crank, end.
+//!
+//! The first supervisor and the hundredth start alike: from the journal and the
+//! descriptors that the keeper holds.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bardo_core::action::Actions;
+use bardo_core::service::{Launch, State};
+use bardo_core::{Found, Generation, Input, Pid, Supervisor, World};
+use bardo_keeper::protocol::{Key, Predecessor, Roles, ToKeeper};
+use bardo_sys::clock::{self, LocalTime};
+use bardo_sys::launch::inherited;
+use bardo_sys::memory::SharedMemory;
+use bardo_sys::spawn::{Birth, Spawner};
+use bardo_sys::waker::Waker;
+use bardo_sys::{process, signals};
+
+use super::children::{Child, Children, Life};
+use super::clients::{self, Clients};
+use super::journal::{self, Entry, Journal, Memory};
+use super::link::{Held, Link};
+use super::main_log::{self, Level};
+use super::pump::{self, Channel, MainLogSettings, PumpSettings, Severity, Sink};
+use super::settings::Settings;
+use super::world::{Loader, Machine, Parts};
+use crate::api::{self, ApiSettings, Listener, ListenerKind, Shown};
+use crate::personality::words;
+
+/// The keeper's descriptor numbers in a new supervisor.
+const LINK_FD: i32 = 3;
+const JOURNAL_FD: i32 = 4;
+
+/// How long, in nanoseconds, a new child may take to its first system call.
+const BIRTH_WITHIN: u64 = 20_000_000;
+
+/// Why a supervisor could not take over.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeOverError {
+    /// It was not started by a keeper.
+    #[error("descriptor {0} is not open: only the keeper starts a supervisor")]
+    NotInherited(i32),
+    /// A system call failed.
+    #[error("cannot {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The settings in the journal cannot be read.
+    #[error("the settings in the journal cannot be read")]
+    Settings(#[source] serde_json::Error),
+    /// The staging pipe is not among what the keeper holds.
+    #[error("the keeper holds no staging pipe")]
+    NoStaging,
+}
+
+/// What the keeper held, sorted.
+#[derive(Default)]
+struct Inheritance {
+    staging: (Option<OwnedFd>, Option<OwnedFd>),
+    listeners: Vec<(u32, OwnedFd)>,
+    stdins: HashMap<Key, OwnedFd>,
+    outputs: Vec<(Life, Channel, OwnedFd)>,
+}
+
+/// Runs until everything has stopped; returns the exit code that the keeper shall
+/// end with.
+///
+/// # Errors
+/// When it cannot take over; the keeper tries again with another one.
+pub fn run() -> Result<i32, TakeOverError> {
+    signals::block_all();
+    process::set_name("bardo-superv");
+    end_with_any_thread();
+    let socket = inherited(LINK_FD).ok_or(TakeOverError::NotInherited(LINK_FD))?;
+    let file = inherited(JOURNAL_FD).ok_or(TakeOverError::NotInherited(JOURNAL_FD))?;
+    let memory = SharedMemory::map(file, journal::WORDS).map_err(system("map the journal"))?;
+    let memory = Arc::new(memory);
+    let (journal, known) =
+        Journal::open(Arc::clone(&memory)).map_err(system("read the journal"))?;
+    let settings =
+        Settings::parse(&known.surroundings.settings).map_err(TakeOverError::Settings)?;
+    let births = births(&memory);
+    let limit = Some(settings.descriptor_limit);
+    let spawner = Spawner::new(Arc::clone(&memory), journal::BIRTHS_AT, limit)
+        .map_err(system("reserve descriptors"))?;
+    let link = Link::new(socket);
+    let (held, predecessor) =
+        link.take_over().map_err(system("take over what the keeper holds"))?;
+    let mut inheritance = sort(held);
+    let (machine, pump) = assemble(settings, journal, &known, spawner, link, &mut inheritance)?;
+    let code = supervise(machine, pump, known, births, inheritance, predecessor);
+    Ok(code)
+}
+
+/// The births that a predecessor left. One whose child has not had the time to say
+/// its number yet is given that time: it is the child's first act.
+fn births(memory: &SharedMemory) -> Vec<Birth> {
+    let give_up_at = clock::monotonic() + BIRTH_WITHIN;
+    loop {
+        let births = Spawner::births(memory, journal::BIRTHS_AT);
+        if births.iter().all(|birth| birth.pid.is_some()) || clock::monotonic() > give_up_at {
+            return births;
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn sort(held: Vec<Held>) -> Inheritance {
+    let mut inheritance = Inheritance::default();
+    for Held { key, role, descriptor } in held {
+        let life =
+            Life { service: bardo_core::ServiceId(key.owner), generation: Generation(key.life) };
+        match role {
+            Roles::STAGING_READ => inheritance.staging.0 = Some(descriptor),
+            Roles::STAGING_WRITE => inheritance.staging.1 = Some(descriptor),
+            Roles::LISTENER => inheritance.listeners.push((key.life, descriptor)),
+            Roles::STDIN => {
+                inheritance.stdins.insert(key, descriptor);
+            }
+            Roles::STDOUT => inheritance.outputs.push((life, Channel::Stdout, descriptor)),
+            Roles::STDERR => inheritance.outputs.push((life, Channel::Stderr, descriptor)),
+            _ => {}
+        }
+    }
+    inheritance.listeners.sort_by_key(|(place, _)| *place);
+    inheritance
+}
+
+/// Starts the other threads and puts the control thread's world together.
+fn assemble(
+    settings: Settings,
+    journal: Journal,
+    known: &Memory,
+    spawner: Spawner,
+    link: Link,
+    inheritance: &mut Inheritance,
+) -> Result<(Machine, JoinHandle<()>), TakeOverError> {
+    let waker = Arc::new(Waker::new().map_err(system("make an eventfd"))?);
+    let (Some(read), Some(write)) = std::mem::take(&mut inheritance.staging) else {
+        return Err(TakeOverError::NoStaging);
+    };
+    let (drained_sender, drained) = std::sync::mpsc::channel();
+    let main_log = &settings.main_log;
+    let pump_settings = PumpSettings {
+        cells: Arc::clone(journal.memory()),
+        base: journal::PUMP_AT,
+        length: journal::PUMP_WORDS,
+        staging: (read, write),
+        drained: drained_sender,
+        waker: Arc::clone(&waker),
+        main_log: MainLogSettings {
+            path: main_log.path.as_deref().map(Arc::from),
+            bytes_max: main_log.bytes_max,
+            backups: main_log.backups,
+            copy: main_log
+                .to_stdout
+                .then(|| io::stdout().as_fd().try_clone_to_owned().ok())
+                .flatten(),
+            format: pump_line,
+        },
+    };
+    let (pump, pump_thread) = pump::start(pump_settings).map_err(system("start the log pump"))?;
+    let (clients, questions) = clients::channel(Arc::clone(&waker));
+    let loader = crate::daemon::boot::loader(&settings);
+    start_api(&settings, clients, &link, &loader, inheritance)?;
+    let machine = Machine::new(Parts {
+        settings,
+        journal,
+        surroundings: known.surroundings.clone(),
+        children: Children::new(spawner),
+        link,
+        pump,
+        drained,
+        waker,
+        questions,
+        loader,
+    });
+    Ok((machine, pump_thread))
+}
+
+/// Starts the API thread on the sockets that the keeper holds, which are in the order
+/// of the configured servers.
+fn start_api(
+    settings: &Settings,
+    clients: Clients,
+    link: &Link,
+    loader: &Loader,
+    inheritance: &mut Inheritance,
+) -> Result<(), TakeOverError> {
+    let sockets = std::mem::take(&mut inheritance.listeners);
+    let listeners = settings.servers.iter().zip(sockets).map(|(server, (_, fd))| Listener {
+        fd,
+        kind: if server.socket_file.is_some() { ListenerKind::Unix } else { ListenerKind::Tcp },
+        auth: server.credentials.clone(),
+    });
+    let link = link.clone();
+    let api_settings = ApiSettings {
+        shown: Arc::new(RwLock::new(Shown {
+            identifier: settings.identifier.as_str().into(),
+            main_log: settings.main_log.path.as_deref().map(Arc::from),
+        })),
+        keeper: Pid(settings.keeper_pid),
+        supervisor_version: api::SUPERVISOR_VERSION,
+        load: Arc::clone(loader),
+        question_wait: Duration::from_millis(settings.hang_timeout_ms),
+        // A keeper that is gone cannot be told; the control thread notices.
+        overdue: Arc::new(move || drop(link.say(ToKeeper::Hung))),
+    };
+    api::start(api_settings, listeners.collect(), clients)
+        .map(drop)
+        .map_err(system("start the API thread"))
+}
+
+fn supervise(
+    mut machine: Machine,
+    pump: JoinHandle<()>,
+    known: Memory,
+    births: Vec<Birth>,
+    mut inheritance: Inheritance,
+    predecessor: Predecessor,
+) -> i32 {
+    let first = known.table.mood.is_none();
+    greet(&mut machine, &known, predecessor);
+    let mut supervisor =
+        if first { Supervisor::new() } else { Supervisor::recover(known.table.clone()) };
+    let mut inputs = adopt(&mut machine, &supervisor, &births, &mut inheritance);
+    attach_all(&mut machine, &supervisor, inheritance);
+    machine.pump.go();
+    machine.children.spawner().forget_births();
+    let began = machine.link.say(ToKeeper::TookOver).is_ok();
+    inputs.push(if first { Input::Begin(known.table.loaded) } else { Input::Resume });
+    let mut actions = Actions::default();
+    bardo_core::run::turn(&mut supervisor, &mut machine, &mut inputs, &mut actions);
+    while began && !supervisor.is_finished() && !machine.keeper_lost {
+        machine.wait(supervisor.deadline(), &mut inputs);
+        bardo_core::run::turn(&mut supervisor, &mut machine, &mut inputs, &mut actions);
+    }
+    end(machine, pump)
+}
+
+/// Lines of the start, once; and after that, what became of the predecessor.
+fn greet(machine: &mut Machine, known: &Memory, predecessor: Predecessor) {
+    if !machine.surroundings.greeted {
+        for (level, text) in std::mem::take(&mut machine.settings.greeting) {
+            machine.log(level, &text);
+        }
+        machine.note(&Entry::Greeted);
+    }
+    if predecessor.count > 0 {
+        let why = if predecessor.hung {
+            "took nothing any more and was killed".to_owned()
+        } else {
+            let status = bardo_core::ExitStatus::from_wait_status(predecessor.status);
+            format!("ended ({})", words::ending(status))
+        };
+        let text = format!(
+            "the supervisor {why}; this one has taken over, number {}",
+            predecessor.count + 1
+        );
+        machine.log(Level::Warn, &text);
+    }
+    if known.unreadable > 0 {
+        let text = format!("{} journal entries could not be read", known.unreadable);
+        machine.log(Level::Critical, &text);
+    }
+}
+
+/// Finds out what became of each process that the table knows, or was about to.
+fn adopt(
+    machine: &mut Machine,
+    supervisor: &Supervisor,
+    births: &[Birth],
+    inheritance: &mut Inheritance,
+) -> Vec<Input> {
+    let mut inputs = Vec::new();
+    for there in supervisor.services() {
+        let life = Life { service: there.id, generation: there.generation };
+        let (service, generation) = (life.service, life.generation);
+        let requested = matches!(there.state, State::Starting { launch: Launch::Requested, .. });
+        let born = births.iter().find(|birth| birth.identity == life.to_number());
+        let pid = there.pid.map(|pid| pid.0).or_else(|| born.and_then(|birth| birth.pid));
+        let Some(pid) = pid else {
+            if requested {
+                inputs.push(Input::Found { service, generation, found: Found::NeverCloned });
+            }
+            continue;
+        };
+        if there.pid.is_none() {
+            let found = Found::Alive(Pid(pid));
+            inputs.push(Input::Found { service, generation, found });
+        }
+        if matches!(
+            there.state,
+            State::Starting { launch: Launch::Requested | Launch::Cloned { .. }, .. }
+        ) {
+            // Whether it has executed its program its keeper cannot tell; if it has
+            // not, it is about to, and its exit tells if that failed.
+            inputs.push(Input::Executed { service, generation });
+        }
+        let stdin = inheritance.stdins.remove(&life.key());
+        let pidfd = open_known(machine, life, pid);
+        machine.children.add(pid, Child { life, pidfd, stdin });
+    }
+    inputs
+}
+
+/// Opens a predecessor's process, if it is still that process. One that has ended is
+/// not: its exit record is on the way, and finds it by its number all the same.
+fn open_known(machine: &Machine, life: Life, pid: u32) -> Option<OwnedFd> {
+    let pidfd = process::open(pid).ok()?;
+    let known = machine.surroundings.processes.get(&life.service);
+    let known = known.filter(|known| known.generation == life.generation);
+    let same = known.is_none_or(|known| {
+        process::identity(pidfd.as_fd(), pid).is_ok_and(|identity| identity == known.identity)
+    });
+    same.then_some(pidfd)
+}
+
+/// Gives the pump every stream that is there; those of lives that are over are read
+/// to their end and closed.
+fn attach_all(machine: &mut Machine, supervisor: &Supervisor, inheritance: Inheritance) {
+    let mut over = Vec::new();
+    for (life, channel, pipe) in inheritance.outputs {
+        let service = supervisor.service(life.service);
+        let sink = service.map_or_else(Sink::nowhere, |service| machine.sink(service, channel));
+        machine.attach(life, channel, pipe, sink);
+        if machine.children.get(life).is_none() && !over.contains(&life) {
+            over.push(life);
+        }
+    }
+    for life in over {
+        machine.release(life);
+    }
+}
+
+/// Everything has stopped: what is left in memory goes to the disk, what was made
+/// is removed.
+fn end(machine: Machine, pump: JoinHandle<()>) -> i32 {
+    let code = i32::from(machine.keeper_lost);
+    if machine.keeper_lost {
+        machine.log(
+            Level::Critical,
+            "the keeper is gone: programs go on, but nobody looks after them; start again",
+        );
+    } else {
+        super::boot::remove_files(&machine.settings);
+    }
+    machine.pump.finish();
+    let _ = pump.join();
+    let _ = machine.link.say(ToKeeper::Finish(code));
+    code
+}
+
+/// The pump's own words as a line of the main log.
+fn pump_line(severity: Severity, text: &str) -> Vec<u8> {
+    let level = match severity {
+        Severity::Information => Level::Info,
+        Severity::Warning => Level::Warn,
+        Severity::Critical => Level::Critical,
+    };
+    main_log::line(LocalTime::now(), level, text)
+}
+
+/// A thread that panics takes the process along: the next supervisor is better than
+/// two thirds of this one.
+fn end_with_any_thread() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(101);
+    }));
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> TakeOverError {
+    move |source| TakeOverError::System { what, source }
+}

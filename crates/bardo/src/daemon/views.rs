@@ -1,0 +1,75 @@
+//! The table as clients see it.
+
+use std::sync::Arc;
+
+use bardo_core::job::{Answer, Refusal};
+use bardo_core::service::Service;
+use bardo_core::spec::GroupSpec;
+use bardo_core::{Group, Supervisor};
+
+use super::clients::{ProcessView, Reply, Selection};
+use super::journal::Surroundings;
+use super::logs;
+use super::pump::Channel;
+
+/// The processes that a client asked for, sorted by group name, then process name.
+#[must_use]
+pub fn processes(supervisor: &Supervisor, around: &Surroundings, which: &Selection) -> Reply {
+    let mut views = Vec::new();
+    for group in supervisor.groups() {
+        for service in members(supervisor, group) {
+            let wanted = match which {
+                Selection::All => true,
+                Selection::Process(group, name) => {
+                    service.group == *group && service.spec.name == *name
+                }
+                Selection::Group(group) => service.group == *group,
+                Selection::Main => false,
+            };
+            if wanted {
+                views.push(view(&group.spec, service, around));
+            }
+        }
+    }
+    if views.is_empty() && matches!(which, Selection::Process(..)) {
+        return Reply::Answer(Answer::Refused(Refusal::NoSuchName));
+    }
+    views.sort_by(|one, other| {
+        (&one.group.name, &one.spec.name).cmp(&(&other.group.name, &other.spec.name))
+    });
+    Reply::Processes(views)
+}
+
+/// The loaded groups in start order, and whether each is up.
+#[must_use]
+pub fn groups(supervisor: &Supervisor) -> Reply {
+    let up = |name: &str| supervisor.groups().iter().any(|group| *group.spec.name == *name);
+    let loaded = supervisor.loaded().groups.iter();
+    Reply::Groups(loaded.map(|group| (Arc::clone(group), up(&group.name))).collect())
+}
+
+/// The service of that name.
+#[must_use]
+pub fn find<'a>(supervisor: &'a Supervisor, group: &str, name: &str) -> Option<&'a Service> {
+    let group = supervisor.groups().iter().find(|there| *there.spec.name == *group)?;
+    members(supervisor, group).find(|service| *service.spec.name == *name)
+}
+
+fn members<'a>(supervisor: &'a Supervisor, group: &'a Group) -> impl Iterator<Item = &'a Service> {
+    group.members.iter().filter_map(|id| supervisor.service(*id))
+}
+
+fn view(group: &Arc<GroupSpec>, service: &Service, around: &Surroundings) -> ProcessView {
+    ProcessView {
+        group: Arc::clone(group),
+        spec: Arc::clone(&service.spec),
+        state: service.state_name(),
+        pid: service.pid,
+        started: service.started,
+        stopped: service.stopped,
+        exit: service.exit,
+        failure: service.failure,
+        stdout_log: logs::path(around, service, Channel::Stdout),
+        stderr_log: logs::path(around, service, Channel::Stderr),
+    }
+}

@@ -1,0 +1,672 @@
+//! The control thread's side of the core: what has happened, and what to do.
+//!
+//! It waits in one place, for two things: the keeper's messages and a wake-up by
+//! another thread. Nothing here decides anything about a program.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use bardo_core::id::ExitSequence;
+use bardo_core::job::{Answer, Command};
+use bardo_core::service::Service;
+use bardo_core::spec::{Configuration, LogTarget};
+use bardo_core::time::WallTime;
+use bardo_core::{
+    Action, ExitStatus, Input, Instant, Notice, Now, Pid, ServiceId, Signal, SpawnError,
+    Supervisor, Ticket, World,
+};
+use bardo_keeper::protocol::{Exit, Roles, ToKeeper};
+use bardo_sys::clock::{self, LocalTime};
+use bardo_sys::plan::Plan;
+use bardo_sys::poll::{self, Room};
+use bardo_sys::process;
+use bardo_sys::spawn::{ChildError, Settled};
+use bardo_sys::waker::Waker;
+use tokio::sync::oneshot;
+
+use super::children::{Children, Life, Start};
+use super::clients::{ClearRefusal, Question, Questions, Reply, Request, Selection, StdinRefusal};
+use super::journal::{Entry, Journal, Process, Surroundings};
+use super::link::{Link, News};
+use super::main_log::{self, Level};
+use super::plans::Planner;
+use super::pump::{Channel, Drained, PumpHandle, Sink, Stream, StreamKey};
+use super::settings::Settings;
+use super::{logs, views};
+use crate::personality::words;
+
+/// How soon a full standard input is tried again.
+const STDIN_AGAIN: Duration = Duration::from_millis(10);
+
+/// Loads the configuration again: `Err` is the message.
+pub type Loader = Arc<dyn Fn() -> Result<Configuration, String> + Send + Sync>;
+
+/// This machine, as the core sees it.
+pub struct Machine {
+    pub(super) settings: Settings,
+    pub(super) journal: Journal,
+    pub(super) surroundings: Surroundings,
+    pub(super) children: Children,
+    pub(super) link: Link,
+    pub(super) pump: PumpHandle,
+    planner: Planner,
+    plans: Vec<Option<Arc<Plan>>>,
+    waker: Arc<Waker>,
+    questions: Questions,
+    drained: Receiver<Drained>,
+    loaded_again: (std::sync::mpsc::Sender<Loading>, Receiver<Loading>),
+    loader: Loader,
+    tickets: HashMap<Ticket, Pending>,
+    next_ticket: u64,
+    /// What the keeper has not been told yet is done with.
+    taken: Taken,
+    newborn: Vec<(Life, u32)>,
+    /// Births that failed, until their exit comes.
+    stillborn: HashMap<u32, ChildError>,
+    backlog: Vec<(u32, Vec<u8>)>,
+    settled: Vec<Settled>,
+    news: News,
+    must_compact: bool,
+    /// Whether the keeper is gone: nothing can be known of any child any more.
+    pub(super) keeper_lost: bool,
+}
+
+/// A configuration that was loaded again, or why not.
+type Loading = Result<Configuration, String>;
+
+/// A client that waits.
+struct Pending {
+    question: Asked,
+    reply: oneshot::Sender<Reply>,
+}
+
+/// What the answer is made of.
+enum Asked {
+    /// What the core says.
+    Core,
+    /// A look at processes.
+    Processes(Selection),
+    /// A look at the loaded groups.
+    Groups,
+    /// Bytes for a standard input.
+    Stdin { group: Arc<str>, name: Arc<str>, bytes: Vec<u8> },
+    /// Logs to empty.
+    ClearLog(Selection),
+}
+
+#[derive(Default)]
+struct Taken {
+    exits: Option<u64>,
+    signals: u64,
+}
+
+/// What a machine is made of.
+pub struct Parts {
+    /// What the daemon was told at its start.
+    pub settings: Settings,
+    /// The journal.
+    pub journal: Journal,
+    /// What it says beside the table.
+    pub surroundings: Surroundings,
+    /// The processes.
+    pub children: Children,
+    /// The keeper.
+    pub link: Link,
+    /// The log pump.
+    pub pump: PumpHandle,
+    /// Its reports.
+    pub drained: Receiver<Drained>,
+    /// What wakes the control thread.
+    pub waker: Arc<Waker>,
+    /// The clients' questions.
+    pub questions: Questions,
+    /// Loads the configuration again.
+    pub loader: Loader,
+}
+
+impl Machine {
+    /// Puts it together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let planner = Planner::new(&parts.settings);
+        Self {
+            settings: parts.settings,
+            journal: parts.journal,
+            surroundings: parts.surroundings,
+            children: parts.children,
+            link: parts.link,
+            pump: parts.pump,
+            planner,
+            plans: Vec::new(),
+            waker: parts.waker,
+            questions: parts.questions,
+            drained: parts.drained,
+            loaded_again: std::sync::mpsc::channel(),
+            loader: parts.loader,
+            tickets: HashMap::new(),
+            next_ticket: 0,
+            taken: Taken::default(),
+            newborn: Vec::new(),
+            stillborn: HashMap::new(),
+            backlog: Vec::new(),
+            settled: Vec::new(),
+            news: News::default(),
+            must_compact: false,
+            keeper_lost: false,
+        }
+    }
+
+    /// Writes a line into the main log, if its level is wanted.
+    pub fn log(&self, level: Level, message: &str) {
+        if level >= self.settings.main_log.level {
+            self.pump.line(main_log::line(LocalTime::now(), level, message));
+        }
+    }
+
+    /// Writes down something that is not about the table.
+    pub(super) fn note(&mut self, entry: &Entry) {
+        self.surroundings.apply(entry);
+        if !self.journal.append(entry) {
+            self.must_compact = true;
+        }
+    }
+
+    /// Puts a snapshot in place of the journal's entries.
+    fn compact(&mut self, supervisor: &Supervisor) {
+        self.must_compact = false;
+        if let Err(error) = self.journal.replace(&supervisor.snapshot(), &self.surroundings) {
+            self.log(Level::Critical, &format!("cannot write the journal: {error}"));
+        }
+    }
+
+    // What has happened.
+
+    /// Births come first: the core hears of a process before it hears of anything
+    /// else about it.
+    fn births(&mut self, inputs: &mut Vec<Input>) {
+        let mut settled = std::mem::take(&mut self.settled);
+        self.children.spawner().settle(&mut settled);
+        for settled in settled.drain(..) {
+            let Life { service, generation } = Life::from_number(settled.identity);
+            match settled.error {
+                None => inputs.push(Input::Executed { service, generation }),
+                Some(error) => {
+                    if let (ChildError::Failed(step, errno), Some(stderr)) = (error, settled.stderr)
+                    {
+                        self.say_for_child(service, stderr, step, errno);
+                    }
+                    self.stillborn.insert(settled.pid, error);
+                }
+            }
+        }
+        self.settled = settled;
+        while let Some(start) = self.children.next_waiting() {
+            let born = self.start(start);
+            inputs.push(born);
+        }
+    }
+
+    /// Says on a child's standard error why it has not become its program, as
+    /// Supervisor's child does itself.
+    fn say_for_child(
+        &self,
+        service: ServiceId,
+        stderr: OwnedFd,
+        step: bardo_sys::spawn::Step,
+        errno: i32,
+    ) {
+        let Some(Some(plan)) = self.plans.get(service.0 as usize) else { return };
+        let text = words::child_failure(plan, step, errno);
+        // The pipe is empty, so there is room; whatever goes wrong, the exit code
+        // still tells that the program was not executed.
+        let _ = std::fs::File::from(stderr).write_all(text.as_bytes());
+    }
+
+    fn exits(&mut self, inputs: &mut Vec<Input>) {
+        for Exit { sequence, pid, status } in std::mem::take(&mut self.news.exits) {
+            self.taken.exits = Some(sequence);
+            let sequence = ExitSequence(sequence);
+            let status = ExitStatus::from_wait_status(status);
+            let Some(child) = self.children.remove(pid) else {
+                let ending = words::ending(status);
+                self.log(Level::Debug, &format!("reaped unknown pid {pid} ({ending})"));
+                continue;
+            };
+            let Life { service, generation } = child.life;
+            inputs.push(match self.stillborn.remove(&pid).and_then(spawn_error) {
+                Some(error) => Input::SpawnFailed { service, generation, error },
+                None => Input::Exited { service, generation, status, sequence },
+            });
+            self.release(child.life);
+        }
+    }
+
+    /// A life is over: what is left in its pipes is read, then they are closed.
+    pub(super) fn release(&mut self, life: Life) {
+        self.pump.release(life.service, life.generation);
+    }
+
+    fn signals(&mut self, inputs: &mut Vec<Input>) {
+        let signals = std::mem::take(&mut self.news.signals);
+        self.taken.signals |= signals;
+        for signal in (1..64).filter(|number| signals >> number & 1 == 1) {
+            match Signal::from_number(signal) {
+                Some(signal @ (Signal::TERM | Signal::INT | Signal::QUIT)) => {
+                    let text = format!("received {signal} indicating exit request");
+                    self.log(Level::Warn, &text);
+                    inputs.push(Input::Shutdown);
+                }
+                Some(Signal::HUP) => {
+                    self.log(Level::Warn, "received SIGHUP indicating restart request");
+                    self.load_again();
+                }
+                Some(Signal::USR2) => {
+                    self.log(Level::Info, "received SIGUSR2 indicating log reopen request");
+                    self.pump.reopen();
+                    self.log(Level::Info, "supervisord logreopen");
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// Loads the configuration on a thread of its own: files may be slow.
+    fn load_again(&self) {
+        let (loader, sender) = (Arc::clone(&self.loader), self.loaded_again.0.clone());
+        let waker = Arc::clone(&self.waker);
+        let started = std::thread::Builder::new().name("load".into()).spawn(move || {
+            // The receiver lives as long as the process.
+            let _ = sender.send(loader());
+            waker.wake();
+        });
+        if let Err(error) = started {
+            self.log(Level::Error, &format!("cannot load the configuration now: {error}"));
+        }
+    }
+
+    fn questions(&mut self, inputs: &mut Vec<Input>) {
+        while let Some(Request { question, reply }) = self.questions.take() {
+            let (question, command) = match question {
+                // Listeners come in a later issue; nobody is subscribed.
+                Question::RemoteEvent { .. } => {
+                    let _ = reply.send(Reply::Answer(Answer::Done));
+                    continue;
+                }
+                Question::Command(command) => (Asked::Core, command),
+                Question::Processes(which) => (Asked::Processes(which), Command::Look),
+                Question::Groups => (Asked::Groups, Command::Look),
+                Question::Stdin { group, name, bytes } => {
+                    (Asked::Stdin { group, name, bytes }, Command::Look)
+                }
+                Question::ClearLog(which) => (Asked::ClearLog(which), Command::Look),
+            };
+            let ticket = Ticket(self.next_ticket);
+            self.next_ticket += 1;
+            if command == Command::Restart {
+                self.load_again();
+            }
+            self.tickets.insert(ticket, Pending { question, reply });
+            inputs.push(Input::Command { ticket, command });
+        }
+    }
+
+    fn reports(&mut self, inputs: &mut Vec<Input>) {
+        while let Ok(StreamKey { service, generation, channel }) = self.drained.try_recv() {
+            let life = Life { service, generation };
+            let role = match channel {
+                Channel::Stdout => Roles::STDOUT.and(Roles::STDIN),
+                Channel::Stderr => Roles::STDERR,
+            };
+            self.tell(ToKeeper::Drop(life.key(), role));
+        }
+        while let Ok(loaded) = self.loaded_again.1.try_recv() {
+            match loaded {
+                Ok(configuration) => inputs.push(Input::Replace(configuration)),
+                Err(message) => {
+                    let text = format!("not restarted, everything goes on as it was: {message}");
+                    self.log(Level::Error, &text);
+                }
+            }
+        }
+    }
+
+    /// Tells the keeper something; that it is gone is noticed when it is listened to.
+    fn tell(&self, what: ToKeeper) {
+        let _ = self.link.say(what);
+    }
+
+    /// Tells the keeper what is done with: it is recorded by now.
+    fn acknowledge(&mut self) {
+        let taken = std::mem::take(&mut self.taken);
+        if let Some(sequence) = taken.exits {
+            self.tell(ToKeeper::ExitsTaken(sequence));
+        }
+        if taken.signals != 0 {
+            self.tell(ToKeeper::SignalsTaken(taken.signals));
+        }
+    }
+
+    /// Notes what new processes are known by, once they are on their way.
+    fn identify(&mut self) {
+        for (life, pid) in std::mem::take(&mut self.newborn) {
+            let Some((_, child)) = self.children.get(life) else { continue };
+            let Some(pidfd) = &child.pidfd else { continue };
+            if let Ok(identity) = process::identity(pidfd.as_fd(), pid) {
+                let process = Process { generation: life.generation, pid: Pid(pid), identity };
+                self.note(&Entry::Process(life.service, process));
+            }
+        }
+    }
+
+    // What to do.
+
+    fn spawn(&mut self, supervisor: &Supervisor, life: Life) -> Option<Input> {
+        let start = match self.prepare(supervisor, life) {
+            Ok(start) => start,
+            Err(error) => {
+                let Life { service, generation } = life;
+                return Some(Input::SpawnFailed { service, generation, error });
+            }
+        };
+        if self.children.is_crowded() || !self.children.has_room() {
+            self.children.put_off(start);
+            return None;
+        }
+        Some(self.start(start))
+    }
+
+    fn start(&mut self, start: Start) -> Input {
+        let Life { service, generation } = start.life;
+        match self.children.spawn(&self.link, &start) {
+            Ok(newborn) => {
+                let [stdout, stderr] = start.sinks;
+                self.attach(start.life, Channel::Stdout, newborn.stdout, stdout);
+                if let Some(pipe) = newborn.stderr {
+                    self.attach(start.life, Channel::Stderr, pipe, stderr);
+                }
+                self.newborn.push((start.life, newborn.pid));
+                Input::Spawned { service, generation, pid: Pid(newborn.pid) }
+            }
+            Err(error) => Input::SpawnFailed { service, generation, error },
+        }
+    }
+
+    /// Puts together what a start needs, so that it can wait for its turn.
+    fn prepare(&mut self, supervisor: &Supervisor, life: Life) -> Result<Start, SpawnError> {
+        let service = supervisor.service(life.service).ok_or(SpawnError::Empty)?;
+        let plan = match self.plans.get(life.service.0 as usize) {
+            Some(Some(plan)) => Arc::clone(plan),
+            _ => self.plan(supervisor, life.service)?,
+        };
+        Ok(Start {
+            life,
+            plan,
+            redirect_stderr: service.spec.program.redirect_stderr,
+            sinks: Channel::BOTH.map(|channel| self.sink(service, channel)),
+        })
+    }
+
+    /// Makes the plan of a service and keeps it.
+    fn plan(&mut self, supervisor: &Supervisor, id: ServiceId) -> Result<Arc<Plan>, SpawnError> {
+        let service = supervisor.service(id).ok_or(SpawnError::Empty)?;
+        let plan = self.planner.plan(&service.group, &service.spec)?;
+        let place = id.0 as usize;
+        if place >= self.plans.len() {
+            self.plans.resize(place + 1, None);
+        }
+        self.plans[place] = Some(Arc::clone(&plan));
+        Ok(plan)
+    }
+
+    /// Where a stream goes.
+    pub(super) fn sink(&self, service: &Service, channel: Channel) -> Sink {
+        let log = logs::spec(&service.spec, channel);
+        Sink {
+            path: logs::path(&self.surroundings, service, channel),
+            bytes_max: log.bytes_max,
+            backups: log.backups,
+            strip_ansi: self.settings.strip_ansi,
+        }
+    }
+
+    /// Gives a stream to the pump.
+    pub(super) fn attach(&self, life: Life, channel: Channel, pipe: OwnedFd, sink: Sink) {
+        let Life { service, generation } = life;
+        self.pump.attach(Stream { key: StreamKey { service, generation, channel }, pipe, sink });
+    }
+
+    /// Makes ready what a service needs before it can start: its plan, and the files
+    /// of its automatic logs.
+    fn added(&mut self, supervisor: &Supervisor, id: ServiceId) {
+        // A command that cannot be split is an error of the start.
+        let _ = self.plan(supervisor, id);
+        let Some(service) = supervisor.service(id) else { return };
+        for channel in Channel::BOTH {
+            let redirected = channel == Channel::Stderr && service.spec.program.redirect_stderr;
+            if logs::spec(&service.spec, channel).target == LogTarget::Auto && !redirected {
+                let path = logs::automatic_name(&self.settings, &service.spec.name, channel);
+                self.pump.create(Arc::clone(&path));
+                self.note(&Entry::AutoLog(id, logs::channel_number(channel), Some(path)));
+            }
+        }
+    }
+
+    fn removed(&mut self, id: ServiceId) {
+        if let Some(plan) = self.plans.get_mut(id.0 as usize) {
+            *plan = None;
+        }
+        for channel in Channel::BOTH {
+            let key = (id, logs::channel_number(channel));
+            if let Some(path) = self.surroundings.auto_logs.get(&key).cloned() {
+                self.pump.remove(path);
+                self.note(&Entry::AutoLog(id, logs::channel_number(channel), None));
+            }
+        }
+        self.surroundings.processes.remove(&id);
+    }
+
+    fn answer(&mut self, supervisor: &Supervisor, ticket: Ticket, answer: Answer) {
+        let Some(Pending { question, reply }) = self.tickets.remove(&ticket) else { return };
+        let said = match (question, answer) {
+            (Asked::Core, answer) => Reply::Answer(answer),
+            (Asked::Stdin { group, name, bytes }, Answer::Table) => {
+                Reply::Stdin(self.write_stdin(supervisor, &group, &name, bytes))
+            }
+            (Asked::Stdin { .. }, _) => Reply::Stdin(Err(StdinRefusal::ShuttingDown)),
+            (Asked::Processes(which), Answer::Table) => {
+                views::processes(supervisor, &self.surroundings, &which)
+            }
+            (Asked::Groups, Answer::Table) => views::groups(supervisor),
+            (Asked::ClearLog(which), Answer::Table) => {
+                Reply::ClearLog(self.clear_logs(supervisor, &which))
+            }
+            (Asked::ClearLog(_), _) => Reply::ClearLog(Err(ClearRefusal::ShuttingDown)),
+            (_, answer) => Reply::Answer(answer),
+        };
+        // A client that has gone away does not matter.
+        let _ = reply.send(said);
+    }
+
+    fn write_stdin(
+        &mut self,
+        supervisor: &Supervisor,
+        group: &str,
+        name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), StdinRefusal> {
+        let service = views::find(supervisor, group, name).ok_or(StdinRefusal::NoSuchName)?;
+        let up = service.state_name().is_up() && service.pid.is_some();
+        let life = Life { service: service.id, generation: service.generation };
+        let (pid, child) =
+            self.children.get(life).filter(|_| up).ok_or(StdinRefusal::NotRunning)?;
+        let stdin = child.stdin.as_ref().ok_or(StdinRefusal::Closed)?;
+        // What was put off earlier goes first.
+        if self.backlog.iter().any(|(waiting, _)| *waiting == pid) {
+            self.backlog.push((pid, bytes));
+            return Ok(());
+        }
+        match logs::write_some(stdin, &bytes) {
+            Ok(written) if written == bytes.len() => Ok(()),
+            Ok(written) => {
+                self.backlog.push((pid, bytes[written..].to_vec()));
+                Ok(())
+            }
+            Err(_) => Err(StdinRefusal::Closed),
+        }
+    }
+
+    /// Tries again to write what a full standard input did not take.
+    fn write_backlog(&mut self) {
+        let mut blocked = Vec::new();
+        let children = &self.children;
+        self.backlog.retain_mut(|(pid, bytes)| {
+            let stdin = children.child(*pid).and_then(|child| child.stdin.as_ref());
+            let Some(stdin) = stdin else { return false };
+            if blocked.contains(pid) {
+                return true;
+            }
+            match logs::write_some(stdin, bytes) {
+                Ok(written) => {
+                    bytes.drain(..written);
+                    if !bytes.is_empty() {
+                        blocked.push(*pid);
+                    }
+                    !bytes.is_empty()
+                }
+                Err(_) => false,
+            }
+        });
+    }
+
+    fn clear_logs(&self, supervisor: &Supervisor, which: &Selection) -> Result<(), ClearRefusal> {
+        let services: Vec<&Service> = match which {
+            Selection::Main => {
+                let path = self.settings.main_log.path.as_deref();
+                self.pump.clear(path.ok_or(ClearRefusal::NoSuchName)?.into());
+                self.log(Level::Info, "reopening log file");
+                return Ok(());
+            }
+            Selection::Process(group, name) => {
+                vec![views::find(supervisor, group, name).ok_or(ClearRefusal::NoSuchName)?]
+            }
+            Selection::Group(group) => {
+                supervisor.services().filter(|service| service.group == *group).collect()
+            }
+            Selection::All => supervisor.services().collect(),
+        };
+        // Supervisor clears the logs of what runs, and of nothing else.
+        for service in services.into_iter().filter(|service| service.pid.is_some()) {
+            for channel in Channel::BOTH {
+                if let Some(path) = logs::path(&self.surroundings, service, channel) {
+                    self.pump.clear(path);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl World for Machine {
+    fn now(&mut self) -> Now {
+        Now { instant: Instant(clock::monotonic()), wall: WallTime(clock::wall_seconds()) }
+    }
+
+    fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
+        self.acknowledge();
+        self.identify();
+        self.births(inputs);
+        let look = self.children.next_look();
+        // There is time for a snapshot when there is nothing else.
+        self.must_compact |= inputs.is_empty() && self.journal.is_long();
+        let timeout = if inputs.is_empty() && !self.must_compact {
+            let now = clock::monotonic();
+            let until = deadline.map(|deadline| deadline.0.saturating_sub(now));
+            let again = (!self.backlog.is_empty()).then_some(STDIN_AGAIN);
+            let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+            [until, look.map(nanoseconds), again.map(nanoseconds)].into_iter().flatten().min()
+        } else {
+            Some(0)
+        };
+        let ready = poll::two(self.link.as_fd(), Some(self.waker.as_fd()), Room(false), timeout);
+        if ready.second {
+            self.waker.clear();
+        }
+        // Before the exits: a birth that failed is known before its exit is read.
+        self.births(inputs);
+        if ready.first {
+            let mut news = std::mem::take(&mut self.news);
+            self.link.listen(&mut news);
+            self.keeper_lost |= news.lost;
+            self.news = news;
+            self.births(inputs);
+            self.exits(inputs);
+            self.signals(inputs);
+        }
+        if ready.second {
+            self.reports(inputs);
+            self.questions(inputs);
+        }
+        if !self.backlog.is_empty() {
+            self.write_backlog();
+        }
+    }
+
+    fn record(&mut self, supervisor: &mut Supervisor) {
+        let mut full = self.must_compact;
+        let journal = &mut self.journal;
+        supervisor.take_records(|record| full |= !journal.append(&Entry::Table(record)));
+        if full {
+            self.compact(supervisor);
+        }
+    }
+
+    fn perform(&mut self, supervisor: &Supervisor, action: Action) -> Option<Input> {
+        match action {
+            Action::Spawn { service, generation } => {
+                return self.spawn(supervisor, Life { service, generation });
+            }
+            Action::Unspawn { service, generation } => {
+                self.children.forget(Life { service, generation });
+            }
+            Action::Signal { service, generation, signal, reach } => {
+                let life = Life { service, generation };
+                return match self.children.signal(life, signal, reach) {
+                    Ok(Some(())) => Some(Input::Signalled { service, generation, signal, reach }),
+                    Ok(None) => None,
+                    Err(errno) => Some(Input::SignalFailed { service, generation, signal, errno }),
+                };
+            }
+            Action::Added(service) => self.added(supervisor, service),
+            Action::Removed(service) => self.removed(service),
+            Action::Answer { ticket, answer } => self.answer(supervisor, ticket, answer),
+            Action::Notice(notice) => self.notice(supervisor, &notice),
+            // Listeners come in a later issue; nobody is subscribed.
+            Action::Event(_) | Action::Finish => {}
+        }
+        None
+    }
+}
+
+impl Machine {
+    fn notice(&self, supervisor: &Supervisor, notice: &Notice) {
+        if let Some((level, text)) = words::notice(supervisor, notice) {
+            self.log(level, &text);
+        }
+    }
+}
+
+/// Whether a birth that failed is an error of the start, in the core's terms. A step
+/// that failed is none: Supervisor's child leaves with code 127 then.
+fn spawn_error(error: ChildError) -> Option<SpawnError> {
+    match error {
+        ChildError::NotFound => Some(SpawnError::NotFound),
+        ChildError::IsDirectory => Some(SpawnError::IsDirectory),
+        ChildError::NotExecutable => Some(SpawnError::NotExecutable),
+        ChildError::NotPermitted => Some(SpawnError::NotPermitted),
+        ChildError::Failed(..) => None,
+    }
+}

@@ -1,0 +1,5 @@
+//! One face for each tool that Bardo takes the place of.
+
+pub mod getopt;
+pub mod supervisord;
+pub mod words;

@@ -1,0 +1,248 @@
+//! Supervisor's words for what the core says without any.
+
+use bardo_core::service::Service;
+use bardo_core::spec::{Reach, ServiceSpec};
+use bardo_core::{ExitStatus, Notice, ServiceId, SpawnError, Supervisor};
+use bardo_sys::plan::{Plan, Strings};
+use bardo_sys::spawn::Step;
+
+use crate::daemon::main_log::Level;
+
+/// The line of the main log for a notice; `None` when its service is not there any
+/// more.
+#[must_use]
+pub fn notice(supervisor: &Supervisor, notice: &Notice) -> Option<(Level, String)> {
+    let name = |id: ServiceId| Some(&supervisor.service(id)?.spec.name);
+    Some(match notice {
+        Notice::Spawned { service, pid } => {
+            (Level::Info, format!("spawned: '{}' with pid {pid}", name(*service)?))
+        }
+        Notice::SpawnFailed { service, error } => {
+            let service = supervisor.service(*service)?;
+            (Level::Info, format!("spawnerr: {}", spawn_error(&service.spec, *error)))
+        }
+        Notice::Stuck { service, pid } => {
+            let text =
+                "has not executed its program yet: it waits for a file system or was stopped";
+            (Level::Warn, format!("'{}' ({pid}) {text}", name(*service)?))
+        }
+        Notice::StayedUp(service) => {
+            let service = supervisor.service(*service)?;
+            (Level::Info, stayed_up(service))
+        }
+        Notice::Exited { service, status, expected } => {
+            let (level, word) =
+                if *expected { (Level::Info, "expected") } else { (Level::Warn, "not expected") };
+            (level, format!("exited: {} ({}; {word})", name(*service)?, ending(*status)))
+        }
+        Notice::Stopped { service, status, expected } => {
+            let level = if *expected { Level::Info } else { Level::Warn };
+            (level, format!("stopped: {} ({})", name(*service)?, ending(*status)))
+        }
+        Notice::GaveUp(service) => {
+            let text = "entered FATAL state, too many start retries too quickly";
+            (Level::Info, format!("gave up: {} {text}", name(*service)?))
+        }
+        Notice::Stopping { service, pid, signal, reach } => {
+            let group = if *reach == Reach::Group { "process group " } else { "" };
+            let name = name(*service)?;
+            (Level::Debug, format!("killing {name} (pid {pid}) {group}with signal {signal}"))
+        }
+        Notice::Killing { service, pid, .. } => {
+            (Level::Warn, format!("killing '{}' ({pid}) with SIGKILL", name(*service)?))
+        }
+        Notice::Signalling { service, pid, signal } => {
+            (Level::Debug, format!("sending {} (pid {pid}) sig {signal}", name(*service)?))
+        }
+        Notice::StoppedInBackoff(service) => {
+            let text = "which is in BACKOFF state.";
+            (Level::Debug, format!("Attempted to kill {}, {text}", name(*service)?))
+        }
+        Notice::SignalFailed { service, pid, signal, errno } => {
+            let pid = pid.map_or_else(|| "no process".to_owned(), |pid| pid.to_string());
+            let why = std::io::Error::from_raw_os_error(*errno);
+            let name = name(*service)?;
+            (Level::Critical, format!("unknown problem sending {signal} to {name} ({pid}): {why}"))
+        }
+        Notice::WaitingToStop(service) => {
+            (Level::Info, format!("waiting for {} to stop", name(*service)?))
+        }
+        Notice::WaitingToDie(services) => {
+            let names: Vec<&str> =
+                services.iter().filter_map(|id| name(*id)).map(|name| &**name).collect();
+            (Level::Info, format!("waiting for {} to die", names.join(", ")))
+        }
+    })
+}
+
+fn stayed_up(service: &Service) -> String {
+    let seconds = match service.spec.program.readiness {
+        bardo_core::spec::Readiness::StaysUp(seconds) => seconds.0,
+        bardo_core::spec::Readiness::Notifies(span) => {
+            i64::try_from(span.as_secs()).unwrap_or(i64::MAX)
+        }
+    };
+    format!(
+        "success: {} entered RUNNING state, process has stayed up for > than {seconds} seconds (startsecs)",
+        service.spec.name
+    )
+}
+
+/// How a process ended.
+#[must_use]
+pub fn ending(status: ExitStatus) -> String {
+    match status {
+        ExitStatus::Code(code) => format!("exit status {code}"),
+        ExitStatus::Signal { signal, core } => {
+            let core = if core { " (core dumped)" } else { "" };
+            format!("terminated by {signal}{core}")
+        }
+        ExitStatus::Unknown => "exit status unknown".to_owned(),
+    }
+}
+
+/// What a child says on its standard error when a step before its program failed.
+#[must_use]
+pub fn child_failure(plan: &Plan, step: Step, errno: i32) -> String {
+    let first = |strings: &Strings| {
+        strings.iter().next().map_or_else(String::new, |text| text.to_string_lossy().into_owned())
+    };
+    let uid = plan.identity.as_ref().map_or(0, |identity| identity.uid);
+    let name = errno_name(errno);
+    let what = match step {
+        Step::Exec => format!("couldn't exec {}: {name}", first(&plan.words)),
+        Step::Directory => format!("couldn't chdir to {}: {name}", first(&plan.directory)),
+        Step::Groups | Step::Gid | Step::Uid if !rustix::process::geteuid().is_root() => {
+            format!("couldn't setuid to {uid}: Can't drop privilege as nonroot user")
+        }
+        Step::Groups => {
+            format!("couldn't setuid to {uid}: Could not set groups of effective user")
+        }
+        Step::Gid => {
+            format!("couldn't setuid to {uid}: Could not set group id of effective user")
+        }
+        Step::Uid => format!("couldn't setuid to {uid}: {name}"),
+        Step::Descriptors => format!("couldn't set up its descriptors: {name}"),
+        Step::ProcessGroup => format!("couldn't lead a process group: {name}"),
+        Step::Limits => format!("couldn't set its limits: {name}"),
+    };
+    format!("supervisor: {what}\nsupervisor: child process was not spawned\n")
+}
+
+/// Why a program could not be started: what `spawnerr` shows.
+#[must_use]
+pub fn spawn_error(spec: &ServiceSpec, error: SpawnError) -> String {
+    let program = || {
+        let words = bardo_config::command::split(&spec.command).unwrap_or_default();
+        words.into_iter().next().unwrap_or_default()
+    };
+    match error {
+        SpawnError::NoClosingQuotation => {
+            format!("can't parse command {}: No closing quotation", quoted(&spec.command))
+        }
+        SpawnError::NoEscapedCharacter => {
+            format!("can't parse command {}: No escaped character", quoted(&spec.command))
+        }
+        SpawnError::Empty => "command is empty".to_owned(),
+        SpawnError::NotFound => format!("can't find command {}", quoted(&program())),
+        SpawnError::IsDirectory => format!("command at {} is a directory", quoted(&program())),
+        SpawnError::NotExecutable => format!("command at {} is not executable", quoted(&program())),
+        SpawnError::NotPermitted => format!("no permission to run command {}", quoted(&program())),
+        SpawnError::Pipes(libc_errno::EMFILE) => {
+            format!("too many open files to spawn '{}'", spec.name)
+        }
+        SpawnError::Pipes(errno) => {
+            let name = errno_name(errno);
+            format!("unknown error making dispatchers for '{}': {name}", spec.name)
+        }
+        SpawnError::Clone(libc_errno::EAGAIN) => {
+            format!("Too many processes in process table to spawn '{}'", spec.name)
+        }
+        SpawnError::Clone(errno) => {
+            format!("unknown error during fork for '{}': {}", spec.name, errno_name(errno))
+        }
+    }
+}
+
+/// The two errnos that Supervisor has words for.
+mod libc_errno {
+    pub(super) const EAGAIN: i32 = 11;
+    pub(super) const EMFILE: i32 = 24;
+}
+
+/// Text in quotes, as Python's `repr` chooses them.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut quoted = String::from(quote);
+    for character in text.chars() {
+        match character {
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\\' => quoted.push_str("\\\\"),
+            character if character == quote => {
+                quoted.push('\\');
+                quoted.push(character);
+            }
+            character => quoted.push(character),
+        }
+    }
+    quoted.push(quote);
+    quoted
+}
+
+/// The name of an errno, as Python's `errno.errorcode` has it.
+#[must_use]
+pub fn errno_name(errno: i32) -> String {
+    let name = match errno {
+        1 => "EPERM",
+        2 => "ENOENT",
+        4 => "EINTR",
+        5 => "EIO",
+        7 => "E2BIG",
+        8 => "ENOEXEC",
+        9 => "EBADF",
+        11 => "EAGAIN",
+        12 => "ENOMEM",
+        13 => "EACCES",
+        14 => "EFAULT",
+        16 => "EBUSY",
+        20 => "ENOTDIR",
+        21 => "EISDIR",
+        22 => "EINVAL",
+        23 => "ENFILE",
+        24 => "EMFILE",
+        26 => "ETXTBSY",
+        28 => "ENOSPC",
+        30 => "EROFS",
+        36 => "ENAMETOOLONG",
+        38 => "ENOSYS",
+        40 => "ELOOP",
+        80 => "ELIBBAD",
+        116 => "ESTALE",
+        122 => "EDQUOT",
+        _ => return errno.to_string(),
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_quoted_as_python_quotes() {
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), "\"it's\"");
+        assert_eq!(quoted("a\n\\"), "'a\\n\\\\'");
+    }
+
+    #[test]
+    fn endings_have_supervisors_words() {
+        assert_eq!(ending(ExitStatus::from_wait_status(3 << 8)), "exit status 3");
+        assert_eq!(ending(ExitStatus::from_wait_status(15)), "terminated by SIGTERM");
+        let dumped = ExitStatus::from_wait_status(11 | 0x80);
+        assert_eq!(ending(dumped), "terminated by SIGSEGV (core dumped)");
+    }
+}

@@ -1,0 +1,243 @@
+//! Why a configuration was refused.
+//!
+//! The texts are Supervisor's, because scripts and people search for them: a face
+//! prints `Error: ` before them, XML-RPC `CANT_REREAD: `.
+
+use std::fmt;
+
+use crate::expand::ExpandError;
+use crate::python::Repr;
+use crate::value::ValueError;
+
+/// Why a configuration was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No file was named, and none is where one is looked for.
+    #[error(
+        "No config file found at default paths ({}); use the -c option to specify a config file \
+         at a different path",
+        .0.join(", ")
+    )]
+    NotFound(Vec<String>),
+    /// The file is not there.
+    #[error("could not find config file {0}")]
+    Missing(String),
+    /// The file is there and cannot be read.
+    #[error("could not read config file {0}")]
+    Unreadable(String),
+    /// The file is not UTF-8.
+    #[error("{reason}")]
+    NotUtf8 {
+        /// Python's words for it.
+        reason: String,
+    },
+    /// A line before the first section.
+    #[error("File contains no section headers.\nfile: {}, line: {line}\n{}", Repr(.file), Repr(.text))]
+    NoSectionHeaders {
+        /// The file.
+        file: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+    },
+    /// Lines that are neither a section nor a key.
+    #[error("Source contains parsing errors: {}{}", Repr(.file), Lines(.lines))]
+    BadLines {
+        /// The file.
+        file: String,
+        /// All of them.
+        lines: Vec<BadLine>,
+    },
+    /// The section that every server's file has is not there.
+    #[error(".ini file does not include supervisord section")]
+    NoServerSection,
+    /// The section that every client's file has is not there.
+    #[error(".ini file does not include supervisorctl section")]
+    NoControlSection,
+    /// `[include]` without `files`.
+    #[error(".ini file has [include] section, but no files setting")]
+    IncludesNothing,
+    /// A bad value.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// A text with `%(name)s` that cannot be expanded.
+    #[error(transparent)]
+    Expand(#[from] ExpandError),
+    /// Something is wrong with the value of a command line flag.
+    #[error("invalid value for {flag} {}: {error}", Repr(.text))]
+    Flag {
+        /// The flag as it was written.
+        flag: String,
+        /// Its value.
+        text: String,
+        /// What is wrong.
+        error: Box<ConfigError>,
+    },
+    /// Something is wrong with a process of a section.
+    #[error("{error} in section {} (file: {})", Repr(.section), Repr(.file))]
+    Process {
+        /// What is wrong.
+        error: Box<ConfigError>,
+        /// The section.
+        section: String,
+        /// The file in which it first appeared.
+        file: String,
+    },
+    /// A program without a command.
+    #[error("program section {0} does not specify a command")]
+    NoCommand(String),
+    /// Several processes of one name.
+    #[error("%(process_num) must be present within process_name when numprocs > 1")]
+    NoProcessNumber,
+    /// A signal for the group and SIGKILL for one process would leave orphans.
+    #[error("Cannot set stopasgroup=true and killasgroup=false")]
+    StopsGroupKillsProcess,
+    /// A group of a program that is not there.
+    #[error("[{section}] names unknown program or fcgi-program {program}")]
+    UnknownProgram {
+        /// The section.
+        section: String,
+        /// The program.
+        program: String,
+    },
+    /// A group of a program that is there twice.
+    #[error("[{section}] name {program} is ambiguous (exists as program and fcgi-program)")]
+    AmbiguousProgram {
+        /// The section.
+        section: String,
+        /// The program.
+        program: String,
+    },
+    /// A listener's buffer that holds nothing.
+    #[error("[{section}] section sets invalid buffer_size ({size})")]
+    BufferSize {
+        /// The section.
+        section: String,
+        /// The size.
+        size: i64,
+    },
+    /// A listener without events.
+    #[error("[{0}] section requires an \"events\" line")]
+    NoEvents(String),
+    /// An event that is never sent.
+    #[error("Unknown event type {event} in [{section}] events")]
+    UnknownEvent {
+        /// The section.
+        section: String,
+        /// The event, upper case.
+        event: String,
+    },
+    /// A listener's standard error must not disturb the protocol.
+    #[error(
+        "[{0}] section sets redirect_stderr=true but this is not allowed because it will \
+         interfere with the eventlistener protocol"
+    )]
+    ListenerRedirects(String),
+    /// A FastCGI program without a socket.
+    #[error("[{0}] section requires a \"socket\" line")]
+    NoSocket(String),
+    /// Something is wrong with the socket of a FastCGI program.
+    #[error("{error} in [{section}] socket")]
+    Socket {
+        /// What is wrong.
+        error: ValueError,
+        /// The section.
+        section: String,
+    },
+    /// An interface or plugin that does not say what makes it.
+    #[error("section [{section}] does not specify a {key}")]
+    NoFactory {
+        /// The section.
+        section: String,
+        /// The key that is missing.
+        key: &'static str,
+    },
+    /// A Python object that only Python could load.
+    #[error("{object} cannot be resolved within [{section}]")]
+    Unresolved {
+        /// Its import path.
+        object: String,
+        /// The section.
+        section: String,
+    },
+    /// An inet server without a port.
+    #[error("section [{0}] has no port value")]
+    NoPort(String),
+    /// A server on a socket file without the file.
+    #[error("section [{0}] has no file value")]
+    NoFile(String),
+    /// A user name without a password, or the reverse.
+    #[error(
+        "Section [{0}] contains incomplete authentication: If a username or a password is \
+         specified, both the username and password must be specified"
+    )]
+    IncompleteAuthentication(String),
+}
+
+/// A line that is neither a section nor a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadLine {
+    /// Its number, counted from 1.
+    pub number: usize,
+    /// Its text, with the newline.
+    pub text: String,
+}
+
+struct Lines<'a>(&'a [BadLine]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let write =
+            |line: &BadLine| write!(f, "\n\t[line {:2}]: {}", line.number, Repr(&line.text));
+        self.0.iter().try_for_each(write)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_bad_lines_are_told() {
+        let line = |number, text: &str| BadLine { number, text: text.to_owned() };
+        let lines = vec![line(3, "garbage line\n"), line(124, "more 'bad'")];
+
+        let error = ConfigError::BadLines { file: "FILE".to_owned(), lines };
+
+        assert_eq!(
+            error.to_string(),
+            "Source contains parsing errors: 'FILE'\n\t[line  3]: 'garbage line\\n'\
+             \n\t[line 124]: \"more 'bad'\""
+        );
+    }
+
+    #[test]
+    fn a_line_before_all_sections_is_told_on_three_lines() {
+        let error = ConfigError::NoSectionHeaders {
+            file: "FILE".to_owned(),
+            line: 1,
+            text: "foo=bar\n".to_owned(),
+        };
+
+        assert_eq!(
+            error.to_string(),
+            "File contains no section headers.\nfile: 'FILE', line: 1\n'foo=bar\\n'"
+        );
+    }
+
+    #[test]
+    fn an_error_of_a_process_says_where() {
+        let error = ConfigError::Process {
+            error: Box::new(ValueError::Boolean("maybe".to_owned()).into()),
+            section: "program:x".to_owned(),
+            file: "/etc/s.conf".to_owned(),
+        };
+
+        assert_eq!(
+            error.to_string(),
+            "not a valid boolean value: 'maybe' in section 'program:x' (file: '/etc/s.conf')"
+        );
+    }
+}

@@ -1,0 +1,253 @@
+//! The processes of one section.
+//!
+//! Ten thousand of them must stay small: they share one [`ProgramSpec`], and every
+//! text that comes out equal to that of the process before is the same in memory.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bardo_core::ServiceSpec;
+use bardo_core::spec::{
+    Backoff, LogSpec, LogTarget, ProgramSpec, Reach, Readiness, RestartPolicy, Seconds, StopPolicy,
+};
+
+use super::{Messages, SectionReader, Source, shared};
+use crate::error::ConfigError;
+use crate::expand::Value;
+use crate::ini::Section;
+use crate::options::{
+    Expansion, LogDraft, PROCESS_OPTIONS, PROGRAM_OPTIONS, ProcessDraft, ProgramDraft, StreamDraft,
+};
+use crate::value::{self, LogFile};
+
+/// The wait after the first failed start, and what each further one adds.
+const BACKOFF_STEP: Duration = Duration::from_secs(1);
+
+/// The processes of a section, in start order. Every error says where it is.
+pub(super) fn services(
+    source: &Source<'_>,
+    section: &Section,
+    group: &str,
+    environment: &[(Arc<str>, Arc<str>)],
+    messages: &mut Messages,
+) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
+    read(source, section, group, environment, messages).map_err(|error| {
+        // A section that an included file repeats still belongs to the first.
+        ConfigError::Process {
+            error: Box::new(error),
+            section: section.name().to_owned(),
+            file: section.file().to_owned(),
+        }
+    })
+}
+
+fn read(
+    source: &Source<'_>,
+    section: &Section,
+    group: &str,
+    environment: &[(Arc<str>, Arc<str>)],
+    messages: &mut Messages,
+) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
+    let program_name = value::name(section.suffix().unwrap_or_default())?;
+    let mut reader = source.section_with_here(section);
+    for (name, text) in
+        [("program_name", program_name), ("host_node_name", &source.node), ("group_name", group)]
+    {
+        reader.names.set(name, Value::Text(text.to_owned()));
+    }
+    let draft = reader.read(PROGRAM_OPTIONS)?;
+    draft.check()?;
+    warn_of_program(section.name(), &draft, messages);
+    let program = Arc::new(program_spec(&draft));
+    let mut services: Vec<Arc<ServiceSpec>> = Vec::new();
+    for offset in 0..draft.numprocs {
+        let number = draft.numprocs_start.saturating_add(offset);
+        reader.names.set("process_num", Value::Integer(number));
+        reader.names.set("numprocs", Value::Integer(draft.numprocs));
+        let process = read_process(&mut reader)?;
+        warn_of_process(section.name(), &draft, &process, messages);
+        let name = reader.expand("process_name", Expansion::Unlabelled, &draft.process_name)?;
+        let sibling = services.last().map(Arc::as_ref);
+        let streams = (&draft.stdout, &draft.stderr);
+        let service = service_spec(&program, &name, &process, streams, environment, sibling);
+        services.push(Arc::new(service));
+    }
+    services.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(services)
+}
+
+/// Reads what differs between processes. The variables that `environment` sets can
+/// be named by the options below it.
+fn read_process(reader: &mut SectionReader<'_>) -> Result<ProcessDraft, ConfigError> {
+    reader.names.reset();
+    let mut process = ProcessDraft::default();
+    for entry in PROCESS_OPTIONS {
+        reader.read_one(entry, &mut process)?;
+        if entry.name == "environment" {
+            for (key, text) in &process.environment {
+                reader.names.set(&format!("ENV_{key}"), Value::Text(text.clone()));
+            }
+        }
+    }
+    Ok(process)
+}
+
+fn program_spec(draft: &ProgramDraft) -> ProgramSpec {
+    let reach = |group| if group { Reach::Group } else { Reach::Process };
+    ProgramSpec {
+        priority: draft.priority,
+        autostart: draft.autostart,
+        restart: RestartPolicy {
+            on: draft.restart_on,
+            start_retries: Some(draft.startretries),
+            backoff: Backoff::Linear { step: BACKOFF_STEP },
+        },
+        exit_codes: draft.exitcodes.clone(),
+        readiness: Readiness::StaysUp(Seconds(draft.startsecs)),
+        heartbeat: None,
+        stop: StopPolicy {
+            signal: draft.stopsignal,
+            wait: Seconds(draft.stopwaitsecs),
+            stop_reach: reach(draft.stopasgroup),
+            kill_reach: reach(draft.killasgroup),
+        },
+        user: draft.user.clone(),
+        umask: draft.umask,
+        redirect_stderr: draft.redirect_stderr,
+        server_url: draft.serverurl.as_deref().map(Into::into),
+    }
+}
+
+fn service_spec(
+    program: &Arc<ProgramSpec>,
+    name: &str,
+    process: &ProcessDraft,
+    (stdout, stderr): (&StreamDraft, &StreamDraft),
+    base: &[(Arc<str>, Arc<str>)],
+    sibling: Option<&ServiceSpec>,
+) -> ServiceSpec {
+    let mut stderr = log_spec(&process.stderr, stderr, sibling.map(|sibling| &sibling.stderr));
+    if program.redirect_stderr {
+        stderr.target = LogTarget::None;
+    }
+    let same_directory = sibling.and_then(|sibling| sibling.directory.as_ref());
+    ServiceSpec {
+        program: Arc::clone(program),
+        name: shared(name, sibling.map(|sibling| &sibling.name)),
+        command: shared(&process.command, sibling.map(|sibling| &sibling.command)),
+        directory: process.directory.as_deref().map(|path| shared(path, same_directory)),
+        environment: environment(base, &process.environment, sibling),
+        stdout: log_spec(&process.stdout, stdout, sibling.map(|sibling| &sibling.stdout)),
+        stderr,
+    }
+}
+
+/// The variables of `[supervisord]` with those of the program over them.
+fn environment(
+    base: &[(Arc<str>, Arc<str>)],
+    own: &[(String, String)],
+    sibling: Option<&ServiceSpec>,
+) -> Arc<[(Arc<str>, Arc<str>)]> {
+    let old: &[_] = sibling.map_or(&[], |sibling| &sibling.environment);
+    let mut variables = base.to_vec();
+    for (key, text) in own {
+        match variables.iter_mut().find(|(known, _)| **known == **key) {
+            Some((_, value)) => *value = shared(text, Some(value)),
+            None => variables.push((key.as_str().into(), text.as_str().into())),
+        }
+    }
+    for ((key, value), (old_key, old_value)) in variables.iter_mut().zip(old) {
+        *key = shared(key, Some(old_key));
+        *value = shared(value, Some(old_value));
+    }
+    match sibling {
+        Some(sibling) if *sibling.environment == *variables => Arc::clone(&sibling.environment),
+        _ => variables.into(),
+    }
+}
+
+fn log_spec(draft: &LogDraft, stream: &StreamDraft, sibling: Option<&LogSpec>) -> LogSpec {
+    let (target, syslog) = match &draft.file {
+        LogFile::Syslog => (LogTarget::None, true),
+        LogFile::Target(target) => (target.clone(), draft.syslog),
+    };
+    let target = match sibling {
+        Some(sibling) if sibling.target == target => sibling.target.clone(),
+        _ => target,
+    };
+    LogSpec {
+        target,
+        bytes_max: draft.bytes_max,
+        backups: draft.backups,
+        capture_bytes_max: stream.capture_bytes_max,
+        events: stream.events,
+        syslog,
+    }
+}
+
+/// Supervisor accepts the signal 0 without a word.
+fn warn_of_program(section: &str, draft: &ProgramDraft, messages: &mut Messages) {
+    if draft.stopsignal.number() == 0 {
+        messages.warnings.push(format!(
+            "For [{section}], stopsignal=0 asks nothing of the program, so every stop waits for \
+             stopwaitsecs and ends in SIGKILL"
+        ));
+    }
+}
+
+fn warn_of_process(
+    section: &str,
+    draft: &ProgramDraft,
+    process: &ProcessDraft,
+    messages: &mut Messages,
+) {
+    let mut warn = |text: String| messages.warnings.push(format!("For [{section}], {text}"));
+    for (stream, log) in [("stdout", &process.stdout), ("stderr", &process.stderr)] {
+        match &log.file {
+            LogFile::Syslog => warn(format!(
+                "{stream}_logfile=syslog but this is deprecated and will be removed.  Use \
+                 {stream}_syslog=true to enable syslog instead."
+            )),
+            LogFile::Target(LogTarget::Auto) if log.bytes_max == 0 => warn(format!(
+                "AUTO logging used for {stream}_logfile without rollover, set maxbytes > 0 to \
+                 avoid filling up filesystem unintentionally"
+            )),
+            LogFile::Target(_) => {}
+        }
+    }
+    if draft.redirect_stderr && matches!(process.stderr.file, LogFile::Target(LogTarget::File(_))) {
+        warn(
+            "redirect_stderr=true but stderr_logfile has also been set to a filename, the \
+              filename has been ignored"
+                .to_owned(),
+        );
+    }
+}
+
+/// Leaves one process of each name: the last one, in the place of the first, as
+/// Supervisor's table of processes does.
+pub(super) fn without_doubles(
+    group: &str,
+    services: Vec<Arc<ServiceSpec>>,
+    messages: &mut Messages,
+) -> Vec<Arc<ServiceSpec>> {
+    let mut places: HashMap<Arc<str>, usize> = HashMap::with_capacity(services.len());
+    let mut unique: Vec<Arc<ServiceSpec>> = Vec::with_capacity(services.len());
+    for service in services {
+        match places.get(&service.name) {
+            None => {
+                places.insert(Arc::clone(&service.name), unique.len());
+                unique.push(service);
+            }
+            Some(place) => {
+                messages.warnings.push(format!(
+                    "In group {group}, more than one process is named {}; only the last one is used",
+                    service.name
+                ));
+                unique[*place] = service;
+            }
+        }
+    }
+    unique
+}

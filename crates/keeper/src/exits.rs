@@ -1,0 +1,92 @@
+//! Exit statuses, kept until a supervisor is done with them.
+
+use crate::protocol::Exit;
+
+/// Most records that wait. When they are full nothing more is reaped: the kernel
+/// keeps the rest, and nothing is lost.
+const RECORDS_MAX: usize = 1 << 16;
+
+/// The records that nobody is done with, oldest first. Their numbers rise by one,
+/// so a number is a place in the ring.
+#[derive(Debug)]
+pub(crate) struct Exits {
+    pids: Box<[u32]>,
+    statuses: Box<[i32]>,
+    /// The number of the oldest record that is kept.
+    oldest: u64,
+    /// The number that the next record gets.
+    next: u64,
+}
+
+impl Exits {
+    pub(crate) fn new() -> Self {
+        // Zeroed memory of this size is not there until it is touched.
+        let (pids, statuses) = (vec![0; RECORDS_MAX].into(), vec![0; RECORDS_MAX].into());
+        Self { pids, statuses, oldest: 1, next: 1 }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.next - self.oldest < RECORDS_MAX as u64
+    }
+
+    pub(crate) fn push(&mut self, pid: u32, status: i32) {
+        let place = Self::place(self.next);
+        self.pids[place] = pid;
+        self.statuses[place] = status;
+        self.next += 1;
+    }
+
+    /// The record of that number, or the oldest one after it; `None` when all later
+    /// ones are yet to come.
+    pub(crate) fn from(&self, sequence: u64) -> Option<Exit> {
+        let sequence = sequence.max(self.oldest);
+        (sequence < self.next).then(|| {
+            let place = Self::place(sequence);
+            Exit { sequence, pid: self.pids[place], status: self.statuses[place] }
+        })
+    }
+
+    /// Forgets the records up to this number.
+    pub(crate) fn forget(&mut self, sequence: u64) {
+        self.oldest = self.oldest.max(sequence.saturating_add(1).min(self.next));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.oldest == self.next
+    }
+
+    fn place(sequence: u64) -> usize {
+        usize::try_from(sequence % RECORDS_MAX as u64).expect("the ring fits into memory")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_kept_until_they_are_done_with() {
+        let mut exits = Exits::new();
+        (1..=5).for_each(|pid| exits.push(pid, 0));
+
+        exits.forget(2);
+
+        assert_eq!(exits.from(0).map(|exit| (exit.sequence, exit.pid)), Some((3, 3)));
+        assert_eq!(exits.from(5).map(|exit| exit.pid), Some(5));
+        assert_eq!(exits.from(6), None);
+        exits.forget(100);
+        assert!(exits.is_empty());
+        exits.push(6, 0);
+        assert_eq!(exits.from(0).map(|exit| (exit.sequence, exit.pid)), Some((6, 6)));
+    }
+
+    #[test]
+    fn a_full_ring_has_no_room_until_something_is_forgotten() {
+        let mut exits = Exits::new();
+        (0..RECORDS_MAX as u32).for_each(|pid| exits.push(pid, 0));
+
+        assert!(!exits.has_room());
+        exits.forget(1);
+        assert!(exits.has_room());
+    }
+}

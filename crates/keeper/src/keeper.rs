@@ -1,0 +1,424 @@
+//! The one loop of the keeper.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use bardo_sys::channel::{Channel, DESCRIPTORS_MAX, Received, Wait};
+use bardo_sys::launch::Launch;
+use bardo_sys::signals::SignalReader;
+use bardo_sys::{clock, poll, process};
+
+use crate::exits::Exits;
+use crate::protocol::{ENTRIES_MAX, Key, Message, Predecessor, Roles, ToKeeper, ToSupervisor};
+use crate::vault::Vault;
+
+/// The signals that are forwarded, besides SIGCHLD, which is the keeper's own.
+const FORWARDED: [i32; 5] = [1, 2, 3, 12, 15];
+
+/// SIGCHLD.
+const CHILD_ENDED: i32 = 17;
+
+/// SIGKILL.
+const KILL: i32 = 9;
+
+const SECOND: u64 = 1_000_000_000;
+
+/// How long a new supervisor may take to take over. Ten thousand children take less
+/// than a second.
+const TAKE_OVER_WITHIN: u64 = 60 * SECOND;
+
+/// The longest pause before a supervisor that could not take over is tried again.
+const PAUSE_MAX: u64 = 30 * SECOND;
+
+/// A descriptor to hold from the start.
+#[derive(Debug)]
+pub struct Held {
+    /// Whose.
+    pub key: Key,
+    /// Which.
+    pub role: Roles,
+    /// The descriptor.
+    pub descriptor: OwnedFd,
+}
+
+/// What a keeper is given.
+#[derive(Debug)]
+pub struct Settings {
+    /// How the supervisor is started.
+    pub supervisor: Launch,
+    /// The journal, which each supervisor gets as its descriptor 4.
+    pub journal: OwnedFd,
+    /// What is held from the start.
+    pub held: Vec<Held>,
+    /// Descriptors that only have to stay open, like the lock socket.
+    pub kept_open: Vec<OwnedFd>,
+    /// Nanoseconds that a supervisor may leave untaken what it was handed.
+    pub hang_timeout: u64,
+    /// Most descriptors of this process.
+    pub descriptors_max: usize,
+}
+
+struct Keeper {
+    settings: Settings,
+    signals: SignalReader,
+    vault: Vault,
+    exits: Exits,
+    /// Signals that nobody is done with: bit n is signal n.
+    pending: u64,
+    supervisor: Option<Supervisor>,
+    predecessor: Predecessor,
+    /// Supervisors in a row that ended before they had taken over.
+    failures: u32,
+    start_at: u64,
+    message: Message,
+}
+
+/// The supervisor that lives.
+struct Supervisor {
+    pid: u32,
+    channel: Channel,
+    phase: Phase,
+    /// The number of the next exit record to hand on.
+    next_exit: u64,
+    /// Signals that were handed on and are not done with.
+    handed: u64,
+    /// Since when something that was handed on is not done with.
+    owed_since: Option<u64>,
+    /// Whether the channel was full.
+    full: bool,
+    killed: bool,
+    /// Whether that was because it took nothing any more.
+    hung: bool,
+    finish: Option<i32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It is given what is held.
+    TakesOver {
+        /// Since when.
+        since: u64,
+        /// The number from which descriptors are to be given next; `None` once all
+        /// were given.
+        from: Option<usize>,
+    },
+    /// It works.
+    Works,
+}
+
+/// Keeps, until a supervisor says that all is over; returns the exit code.
+///
+/// # Errors
+/// Only at the start: when signals cannot be read or orphans cannot be adopted.
+pub fn run(mut settings: Settings) -> io::Result<i32> {
+    let mut wanted = [CHILD_ENDED; FORWARDED.len() + 1];
+    wanted[1..].copy_from_slice(&FORWARDED);
+    let signals = SignalReader::new(&wanted)?;
+    process::become_subreaper()?;
+    let mut vault = Vault::new(settings.descriptors_max);
+    for held in settings.held.drain(..) {
+        vault.hold(held.key, held.role, held.descriptor);
+    }
+    let mut keeper = Keeper {
+        settings,
+        signals,
+        vault,
+        exits: Exits::new(),
+        pending: 0,
+        supervisor: None,
+        predecessor: Predecessor::default(),
+        failures: 0,
+        start_at: 0,
+        message: Message::default(),
+    };
+    loop {
+        if let Some(code) = keeper.turn() {
+            return Ok(code);
+        }
+    }
+}
+
+impl Keeper {
+    /// Waits for something, then does all there is to do. `Some` is the end.
+    fn turn(&mut self) -> Option<i32> {
+        if self.supervisor.is_none() && self.start_at <= clock::monotonic() {
+            self.start();
+        }
+        let timeout = self.deadline().map(|at| at.saturating_sub(clock::monotonic()));
+        let (channel, full) = match &self.supervisor {
+            Some(supervisor) => (Some(supervisor.channel.as_fd()), supervisor.full),
+            None => (None, false),
+        };
+        let ready = poll::two(self.signals.as_fd(), channel, poll::Room(full), timeout);
+        // One is enough: while there are more, the next wait does not wait.
+        if ready.first
+            && let Some(signal) = self.signals.next()
+            && signal != CHILD_ENDED
+        {
+            self.pending |= 1 << signal;
+        }
+        if ready.second {
+            self.listen();
+        }
+        if let Some(code) = self.reap() {
+            return Some(code);
+        }
+        self.hand_on();
+        self.check_deadlines();
+        None
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        match &self.supervisor {
+            None => Some(self.start_at),
+            Some(supervisor) if supervisor.killed => None,
+            Some(Supervisor { phase: Phase::TakesOver { since, .. }, .. }) => {
+                Some(since.saturating_add(TAKE_OVER_WITHIN))
+            }
+            Some(supervisor) => {
+                supervisor.owed_since.map(|since| since.saturating_add(self.settings.hang_timeout))
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let now = clock::monotonic();
+        let started = Channel::pair().and_then(|(ours, theirs)| {
+            let files = [theirs.as_fd(), self.settings.journal.as_fd()];
+            self.settings.supervisor.start(&files).map(|pid| (pid, ours))
+        });
+        match started {
+            Ok((pid, channel)) => {
+                self.supervisor = Some(Supervisor {
+                    pid,
+                    channel,
+                    phase: Phase::TakesOver { since: now, from: Some(0) },
+                    next_exit: 0,
+                    handed: 0,
+                    owed_since: None,
+                    full: false,
+                    killed: false,
+                    hung: false,
+                    finish: None,
+                });
+            }
+            // No process or descriptor to be had just now.
+            Err(_) => self.pause(now),
+        }
+    }
+
+    /// Puts off the next start: 0, 1, 2, 4 .. 30 seconds.
+    fn pause(&mut self, now: u64) {
+        let pause = match self.failures {
+            0 => 0,
+            failures => (SECOND << (failures - 1).min(5)).min(PAUSE_MAX),
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.start_at = now.saturating_add(pause);
+    }
+
+    /// Takes what the supervisor has said.
+    fn listen(&mut self) {
+        loop {
+            let Some(supervisor) = &self.supervisor else {
+                return;
+            };
+            let mut descriptors = [const { None }; DESCRIPTORS_MAX];
+            let mut places = descriptors.iter_mut();
+            let received =
+                supervisor.channel.receive(self.message.room(), Wait::No, |descriptor| {
+                    if let Some(place) = places.next() {
+                        *place = Some(descriptor);
+                    }
+                });
+            match received {
+                Ok(Received::Message(length)) => {
+                    self.message.set_length(length);
+                    if let Some(said) = self.message.from_supervisor() {
+                        self.obey(said, &mut descriptors);
+                    }
+                }
+                Ok(Received::Nothing) => return,
+                // It is dead, or as good as that.
+                Ok(Received::Closed) | Err(_) => return self.kill(),
+            }
+        }
+    }
+
+    fn obey(&mut self, said: ToKeeper, descriptors: &mut [Option<OwnedFd>]) {
+        let Some(supervisor) = &mut self.supervisor else {
+            return;
+        };
+        match said {
+            ToKeeper::Next => self.give(),
+            ToKeeper::TookOver => {
+                supervisor.phase = Phase::Works;
+                self.failures = 0;
+            }
+            ToKeeper::Hold(key, roles) => {
+                for (role, descriptor) in roles.each().zip(descriptors) {
+                    if let Some(descriptor) = descriptor.take() {
+                        self.vault.hold(key, role, descriptor);
+                    }
+                }
+            }
+            ToKeeper::Drop(key, roles) => self.vault.close(key, roles),
+            ToKeeper::ExitsTaken(sequence) => {
+                self.exits.forget(sequence);
+                self.paid();
+            }
+            ToKeeper::SignalsTaken(signals) => {
+                self.pending &= !signals;
+                supervisor.handed &= !signals;
+                self.paid();
+            }
+            ToKeeper::Hung => self.end_hung(),
+            ToKeeper::Finish(code) => supervisor.finish = Some(code),
+        }
+    }
+
+    /// The supervisor has taken something: its time begins anew, if there is more.
+    fn paid(&mut self) {
+        if let Some(supervisor) = &mut self.supervisor {
+            let all = supervisor.handed == 0 && self.exits.is_empty();
+            supervisor.owed_since = (!all).then(clock::monotonic);
+        }
+    }
+
+    /// Gives the supervisor the next batch of what is held, or the word to begin.
+    fn give(&mut self) {
+        let Some(supervisor) = &mut self.supervisor else {
+            return;
+        };
+        let Phase::TakesOver { since, from: Some(mut number) } = supervisor.phase else {
+            return;
+        };
+        let mut message = Message::to_supervisor(ToSupervisor::Held { count: 0 });
+        let mut batch = [const { None }; ENTRIES_MAX];
+        let mut count = 0;
+        while count < ENTRIES_MAX
+            && let Some((key, role, descriptor, next)) = self.vault.from(number)
+        {
+            message.push_held(key, role);
+            batch[count] = Some(descriptor);
+            count += 1;
+            number = next;
+        }
+        let from = if count == 0 {
+            message = Message::to_supervisor(ToSupervisor::Begin(self.predecessor));
+            None
+        } else {
+            Some(number)
+        };
+        // The array holds `count` descriptors and then none.
+        let mut descriptors = [self.signals.as_fd(); ENTRIES_MAX];
+        for (place, descriptor) in descriptors.iter_mut().zip(batch.iter().flatten()) {
+            *place = *descriptor;
+        }
+        // One batch is in the channel at a time, so there is room; where there is
+        // none, the supervisor does not take over in time and is started again.
+        let sent = supervisor.channel.send(message.bytes(), &descriptors[..count], Wait::No);
+        if sent.is_ok() {
+            supervisor.phase = Phase::TakesOver { since, from };
+        }
+    }
+
+    /// Takes the statuses of all that have ended. `Some` is the end.
+    fn reap(&mut self) -> Option<i32> {
+        while self.exits.has_room()
+            && let Some(ended) = process::reap()
+        {
+            if self.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid == ended.pid) {
+                // What it had said before its end still counts.
+                self.listen();
+                let code = self.bury(ended.status);
+                if code.is_some() {
+                    return code;
+                }
+            } else {
+                self.exits.push(ended.pid, ended.status);
+            }
+        }
+        None
+    }
+
+    /// The supervisor has ended: that was the end of all, or there is another one.
+    fn bury(&mut self, status: i32) -> Option<i32> {
+        let supervisor = self.supervisor.take()?;
+        if supervisor.finish.is_some() {
+            return supervisor.finish;
+        }
+        self.predecessor.count = self.predecessor.count.saturating_add(1);
+        self.predecessor.status = status;
+        self.predecessor.hung = supervisor.hung;
+        let now = clock::monotonic();
+        match supervisor.phase {
+            Phase::Works => self.start_at = now,
+            Phase::TakesOver { .. } => self.pause(now),
+        }
+        None
+    }
+
+    /// Hands on what the supervisor has not been told.
+    fn hand_on(&mut self) {
+        let Some(supervisor) = &mut self.supervisor else {
+            return;
+        };
+        if !matches!(supervisor.phase, Phase::Works | Phase::TakesOver { from: None, .. }) {
+            return;
+        }
+        supervisor.full = false;
+        while let Some(first) = self.exits.from(supervisor.next_exit) {
+            let mut message = Message::to_supervisor(ToSupervisor::Exits { count: 0 });
+            let mut next = first.sequence;
+            while next < first.sequence + ENTRIES_MAX as u64
+                && let Some(exit) = self.exits.from(next)
+            {
+                message.push_exit(exit);
+                next = exit.sequence + 1;
+            }
+            if supervisor.channel.send(message.bytes(), &[], Wait::No).is_err() {
+                supervisor.full = true;
+                break;
+            }
+            supervisor.next_exit = next;
+            supervisor.owed_since.get_or_insert_with(clock::monotonic);
+        }
+        let fresh = self.pending & !supervisor.handed;
+        if fresh != 0 && !supervisor.full {
+            let message = Message::to_supervisor(ToSupervisor::Signals(fresh));
+            if supervisor.channel.send(message.bytes(), &[], Wait::No).is_ok() {
+                supervisor.handed |= fresh;
+                supervisor.owed_since.get_or_insert_with(clock::monotonic);
+            } else {
+                supervisor.full = true;
+            }
+        }
+    }
+
+    fn check_deadlines(&mut self) {
+        if self.supervisor.is_some()
+            && self.deadline().is_some_and(|deadline| deadline <= clock::monotonic())
+        {
+            self.end_hung();
+        }
+    }
+
+    fn end_hung(&mut self) {
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.hung = true;
+        }
+        self.kill();
+    }
+
+    /// Ends a supervisor that does not answer. It is our child and not reaped yet,
+    /// so the number is its own.
+    fn kill(&mut self) {
+        if let Some(supervisor) = &mut self.supervisor
+            && !supervisor.killed
+        {
+            supervisor.killed = true;
+            process::kill_child(supervisor.pid, KILL);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! What keeper and supervisor say to each other: one small message at a time.
+//!
+//! Descriptors travel with the message that names them, in the order of their
+//! role bits.
+
+/// Bytes of the longest message.
+pub const MESSAGE_BYTES_MAX: usize = HEADER_BYTES + ENTRY_BYTES * ENTRIES_MAX;
+
+/// Bytes before the entries of a message.
+const HEADER_BYTES: usize = 24;
+
+/// Bytes of an entry: an exit record or a held descriptor.
+const ENTRY_BYTES: usize = 16;
+
+/// Most entries of a message. Descriptors in flight are limited by the kernel, so a
+/// batch is answered before the next one is sent.
+pub const ENTRIES_MAX: usize = 128;
+
+/// Whose descriptors they are: a number that the supervisor gives, and which of its
+/// lives. The keeper only compares them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Whose.
+    pub owner: u32,
+    /// Which life.
+    pub life: u32,
+}
+
+impl Key {
+    /// The owner of what belongs to no child.
+    pub const HOUSE: u32 = u32::MAX;
+}
+
+/// Which descriptors of an owner: a set of bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Roles(pub u32);
+
+impl Roles {
+    /// The write end of a child's standard input.
+    pub const STDIN: Self = Self(1);
+    /// The read end of its standard output.
+    pub const STDOUT: Self = Self(2);
+    /// The read end of its standard error.
+    pub const STDERR: Self = Self(4);
+    /// A listening socket; the life is its place in the list of servers.
+    pub const LISTENER: Self = Self(8);
+    /// The read end of the log pump's staging pipe.
+    pub const STAGING_READ: Self = Self(16);
+    /// The write end of the log pump's staging pipe.
+    pub const STAGING_WRITE: Self = Self(32);
+    /// Everything.
+    pub const ALL: Self = Self(u32::MAX);
+
+    /// Both sets together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether the sets have a role in common.
+    #[must_use]
+    pub fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    /// The roles one by one, in the order in which their descriptors travel.
+    pub fn each(self) -> impl Iterator<Item = Self> {
+        (0..u32::BITS).map(|bit| Self(1 << bit)).filter(move |role| self.meets(*role))
+    }
+}
+
+/// What a supervisor says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToKeeper {
+    /// The next batch of held descriptors can come.
+    Next,
+    /// All is taken over: what the keeper hands on from now on is taken in time.
+    TookOver,
+    /// Hold these descriptors, which come with this message.
+    Hold(Key, Roles),
+    /// Close them.
+    Drop(Key, Roles),
+    /// Exit records up to this one are done with.
+    ExitsTaken(u64),
+    /// These signals are done with: bit n is signal n.
+    SignalsTaken(u64),
+    /// The supervisor's control thread does not answer: end it and start another.
+    Hung,
+    /// All is over: end with this code as soon as the supervisor has ended.
+    Finish(i32),
+}
+
+/// What the keeper says, apart from its entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToSupervisor {
+    /// Descriptors that are held, which come with this message: one entry each.
+    Held {
+        /// How many.
+        count: u32,
+    },
+    /// That was all that is held; now work.
+    Begin(Predecessor),
+    /// Exit records: one entry each.
+    Exits {
+        /// How many.
+        count: u32,
+    },
+    /// Signals that the keeper was sent: bit n is signal n.
+    Signals(u64),
+}
+
+/// What became of the supervisor before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Predecessor {
+    /// How many there have been.
+    pub count: u32,
+    /// The wait status of the last one.
+    pub status: i32,
+    /// Whether the keeper killed it because it took nothing any more.
+    pub hung: bool,
+}
+
+/// An exit record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit {
+    /// Its number; they rise by one.
+    pub sequence: u64,
+    /// Who ended.
+    pub pid: u32,
+    /// How, as `wait` reports it.
+    pub status: i32,
+}
+
+/// A message's bytes.
+#[derive(Debug)]
+pub struct Message {
+    bytes: [u8; MESSAGE_BYTES_MAX],
+    length: usize,
+}
+
+impl Default for Message {
+    fn default() -> Self {
+        Self { bytes: [0; MESSAGE_BYTES_MAX], length: HEADER_BYTES }
+    }
+}
+
+impl Message {
+    /// A message of the supervisor.
+    #[must_use]
+    pub fn to_keeper(what: ToKeeper) -> Self {
+        let mut message = Self::default();
+        let (kind, one, other) = match what {
+            ToKeeper::Next => (1, 0, 0),
+            ToKeeper::TookOver => (2, 0, 0),
+            ToKeeper::Hold(key, roles) => (3, key.to_word(), u64::from(roles.0)),
+            ToKeeper::Drop(key, roles) => (4, key.to_word(), u64::from(roles.0)),
+            ToKeeper::ExitsTaken(sequence) => (5, sequence, 0),
+            ToKeeper::SignalsTaken(signals) => (6, signals, 0),
+            ToKeeper::Hung => (7, 0, 0),
+            ToKeeper::Finish(code) => (8, u64::from(code.cast_unsigned()), 0),
+        };
+        message.set_header(kind, one, other);
+        message
+    }
+
+    /// A message of the keeper without its entries.
+    #[must_use]
+    pub fn to_supervisor(what: ToSupervisor) -> Self {
+        let mut message = Self::default();
+        let (kind, one, other) = match what {
+            ToSupervisor::Held { count } => (1, u64::from(count), 0),
+            ToSupervisor::Begin(predecessor) => (
+                2,
+                u64::from(predecessor.count) << 1 | u64::from(predecessor.hung),
+                u64::from(predecessor.status.cast_unsigned()),
+            ),
+            ToSupervisor::Exits { count } => (3, u64::from(count), 0),
+            ToSupervisor::Signals(signals) => (4, signals, 0),
+        };
+        message.set_header(kind, one, other);
+        message
+    }
+
+    /// Room for a message that is to be received.
+    pub fn room(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Says how many bytes were received into the room.
+    pub fn set_length(&mut self, length: usize) {
+        self.length = length;
+    }
+
+    /// The bytes to send.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Adds a held descriptor's name.
+    pub fn push_held(&mut self, key: Key, role: Roles) {
+        self.push_entry(key.to_word(), u64::from(role.0));
+    }
+
+    /// Adds an exit record.
+    pub fn push_exit(&mut self, exit: Exit) {
+        let other = u64::from(exit.pid) << 32 | u64::from(exit.status.cast_unsigned());
+        self.push_entry(exit.sequence, other);
+    }
+
+    /// The names of held descriptors.
+    pub fn held(&self) -> impl Iterator<Item = (Key, Roles)> {
+        self.entries().map(|(one, other)| (Key::from_word(one), Roles(low(other))))
+    }
+
+    /// The exit records.
+    pub fn exits(&self) -> impl Iterator<Item = Exit> {
+        self.entries().map(|(sequence, other)| Exit {
+            sequence,
+            pid: low(other >> 32),
+            status: low(other).cast_signed(),
+        })
+    }
+
+    /// What a supervisor has said; `None` for what is not known.
+    #[must_use]
+    pub fn from_supervisor(&self) -> Option<ToKeeper> {
+        let (kind, one, other) = self.header()?;
+        Some(match kind {
+            1 => ToKeeper::Next,
+            2 => ToKeeper::TookOver,
+            3 => ToKeeper::Hold(Key::from_word(one), Roles(low(other))),
+            4 => ToKeeper::Drop(Key::from_word(one), Roles(low(other))),
+            5 => ToKeeper::ExitsTaken(one),
+            6 => ToKeeper::SignalsTaken(one),
+            7 => ToKeeper::Hung,
+            8 => ToKeeper::Finish(low(one).cast_signed()),
+            _ => return None,
+        })
+    }
+
+    /// What the keeper has said; `None` for what is not known.
+    #[must_use]
+    pub fn from_keeper(&self) -> Option<ToSupervisor> {
+        let (kind, one, other) = self.header()?;
+        Some(match kind {
+            1 => ToSupervisor::Held { count: low(one) },
+            2 => ToSupervisor::Begin(Predecessor {
+                count: low(one >> 1),
+                hung: one & 1 == 1,
+                status: low(other).cast_signed(),
+            }),
+            3 => ToSupervisor::Exits { count: low(one) },
+            4 => ToSupervisor::Signals(one),
+            _ => return None,
+        })
+    }
+
+    fn set_header(&mut self, kind: u64, one: u64, other: u64) {
+        self.put(0, kind);
+        self.put(8, one);
+        self.put(16, other);
+    }
+
+    fn header(&self) -> Option<(u64, u64, u64)> {
+        (self.length >= HEADER_BYTES).then(|| (self.word(0), self.word(8), self.word(16)))
+    }
+
+    fn push_entry(&mut self, one: u64, other: u64) {
+        assert!(
+            self.length + ENTRY_BYTES <= MESSAGE_BYTES_MAX,
+            "a message has room for its entries"
+        );
+        self.put(self.length, one);
+        self.put(self.length + 8, other);
+        self.length += ENTRY_BYTES;
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (u64, u64)> {
+        (HEADER_BYTES..self.length.saturating_sub(ENTRY_BYTES - 1))
+            .step_by(ENTRY_BYTES)
+            .map(|at| (self.word(at), self.word(at + 8)))
+    }
+
+    fn put(&mut self, at: usize, word: u64) {
+        self.bytes[at..at + 8].copy_from_slice(&word.to_ne_bytes());
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        let mut word = [0; 8];
+        word.copy_from_slice(&self.bytes[at..at + 8]);
+        u64::from_ne_bytes(word)
+    }
+}
+
+impl Key {
+    fn to_word(self) -> u64 {
+        u64::from(self.owner) << 32 | u64::from(self.life)
+    }
+
+    fn from_word(word: u64) -> Self {
+        Self { owner: low(word >> 32), life: low(word) }
+    }
+}
+
+/// The low half of a word.
+fn low(word: u64) -> u32 {
+    (word & u64::from(u32::MAX)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_supervisor_says_comes_across() {
+        let key = Key { owner: 7, life: u32::MAX };
+        for said in [
+            ToKeeper::Next,
+            ToKeeper::TookOver,
+            ToKeeper::Hold(key, Roles::STDIN.and(Roles::STDERR)),
+            ToKeeper::Drop(key, Roles::ALL),
+            ToKeeper::ExitsTaken(u64::MAX),
+            ToKeeper::SignalsTaken(1 << 15),
+            ToKeeper::Hung,
+            ToKeeper::Finish(-3),
+        ] {
+            assert_eq!(Message::to_keeper(said).from_supervisor(), Some(said));
+        }
+    }
+
+    #[test]
+    fn what_the_keeper_says_comes_across() {
+        let predecessor = Predecessor { count: 3, status: 9, hung: true };
+        for said in [
+            ToSupervisor::Held { count: 2 },
+            ToSupervisor::Begin(predecessor),
+            ToSupervisor::Exits { count: 1 },
+            ToSupervisor::Signals(1 << 15),
+        ] {
+            assert_eq!(Message::to_supervisor(said).from_keeper(), Some(said));
+        }
+    }
+
+    #[test]
+    fn entries_come_across_whole() {
+        let mut message = Message::to_supervisor(ToSupervisor::Exits { count: 2 });
+        let exits = [
+            Exit { sequence: 1, pid: 4_000_000, status: 256 },
+            Exit { sequence: 2, pid: 1, status: -1 },
+        ];
+        exits.iter().for_each(|exit| message.push_exit(*exit));
+
+        assert_eq!(message.exits().collect::<Vec<_>>(), exits);
+    }
+}

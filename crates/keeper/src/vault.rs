@@ -1,0 +1,134 @@
+//! Descriptors, held for whoever comes after this supervisor.
+//!
+//! A descriptor's number is its place, so nothing is searched or allocated; those
+//! of one owner hang together in a chain.
+
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use crate::protocol::{Key, Roles};
+
+/// Chains, a power of two. With ten thousand owners a chain is a few links long.
+const CHAINS: usize = 1 << 12;
+
+/// Everything that is held.
+#[derive(Debug)]
+pub(crate) struct Vault {
+    held: Box<[Option<OwnedFd>]>,
+    owners: Box<[u32]>,
+    lives: Box<[u32]>,
+    roles: Box<[u32]>,
+    /// The next link of the chain, as number + 1; 0 is the end.
+    next: Box<[u32]>,
+    /// The first link of each chain, as number + 1; 0 is none.
+    first: Box<[u32]>,
+    /// No number from here on is held.
+    end: usize,
+}
+
+impl Vault {
+    /// A vault for descriptors below `limit`.
+    pub(crate) fn new(limit: usize) -> Self {
+        let mut held = Vec::new();
+        held.resize_with(limit, || None);
+        Self {
+            held: held.into(),
+            owners: vec![0; limit].into(),
+            lives: vec![0; limit].into(),
+            roles: vec![0; limit].into(),
+            next: vec![0; limit].into(),
+            first: vec![0; CHAINS].into(),
+            end: 0,
+        }
+    }
+
+    /// Holds a descriptor. One whose number is beyond the limit is closed.
+    pub(crate) fn hold(&mut self, key: Key, role: Roles, descriptor: OwnedFd) {
+        let place = descriptor.as_raw_fd() as usize;
+        if place >= self.held.len() {
+            return;
+        }
+        let chain = Self::chain(key.owner);
+        self.owners[place] = key.owner;
+        self.lives[place] = key.life;
+        self.roles[place] = role.0;
+        self.next[place] = self.first[chain];
+        self.first[chain] = place as u32 + 1;
+        self.held[place] = Some(descriptor);
+        self.end = self.end.max(place + 1);
+    }
+
+    /// Closes the descriptors of `key` that have one of these roles.
+    pub(crate) fn close(&mut self, key: Key, roles: Roles) {
+        let chain = Self::chain(key.owner);
+        let mut before = None;
+        let mut link = self.first[chain];
+        while link != 0 {
+            let place = link as usize - 1;
+            link = self.next[place];
+            let named = self.owners[place] == key.owner
+                && self.lives[place] == key.life
+                && roles.meets(Roles(self.roles[place]));
+            if named {
+                match before {
+                    None => self.first[chain] = link,
+                    Some(before) => self.next[before as usize] = link,
+                }
+                self.held[place] = None;
+            } else {
+                before = Some(place as u32);
+            }
+        }
+    }
+
+    /// The first descriptor from this number on, and the number to go on from.
+    pub(crate) fn from(&self, number: usize) -> Option<(Key, Roles, BorrowedFd<'_>, usize)> {
+        use std::os::fd::AsFd;
+        (number..self.end).find_map(|place| {
+            let descriptor = self.held[place].as_ref()?;
+            let key = Key { owner: self.owners[place], life: self.lives[place] };
+            Some((key, Roles(self.roles[place]), descriptor.as_fd(), place + 1))
+        })
+    }
+
+    fn chain(owner: u32) -> usize {
+        owner as usize % CHAINS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> OwnedFd {
+        std::fs::File::open("/dev/null").unwrap().into()
+    }
+
+    fn keys(vault: &Vault) -> Vec<(u32, u32, u32)> {
+        let mut found = Vec::new();
+        let mut number = 0;
+        while let Some((key, roles, _, next)) = vault.from(number) {
+            found.push((key.owner, key.life, roles.0));
+            number = next;
+        }
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn only_what_is_named_is_closed() {
+        let mut vault = Vault::new(1024);
+        // The second owner falls into the first one's chain.
+        for (owner, life) in [(1, 1), (1, 2), (1 + CHAINS as u32, 1)] {
+            for role in [Roles::STDIN, Roles::STDOUT] {
+                vault.hold(Key { owner, life }, role, file());
+            }
+        }
+
+        vault.close(Key { owner: 1, life: 1 }, Roles::ALL);
+        vault.close(Key { owner: 1, life: 2 }, Roles::STDIN);
+        vault.close(Key { owner: 2, life: 1 }, Roles::ALL);
+
+        let other = 1 + CHAINS as u32;
+        assert_eq!(keys(&vault), [(1, 2, 2), (other, 1, 1), (other, 1, 2)]);
+    }
+}

@@ -1,0 +1,84 @@
+//! The clocks, read.
+
+use std::mem::MaybeUninit;
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Nanoseconds on the monotonic clock: the same to every process since boot.
+#[must_use]
+pub fn monotonic() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// Whole seconds since 1970 on the wall clock.
+#[must_use]
+pub fn wall_seconds() -> i64 {
+    clock_gettime(ClockId::Realtime).tv_sec
+}
+
+/// A moment as a calendar and a clock on the wall show it here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalTime {
+    /// Year, like 2026.
+    pub year: i32,
+    /// Month, 1 to 12.
+    pub month: u8,
+    /// Day of the month, 1 to 31.
+    pub day: u8,
+    /// Hour, 0 to 23.
+    pub hour: u8,
+    /// Minute.
+    pub minute: u8,
+    /// Second; 60 is a leap second.
+    pub second: u8,
+    /// Thousandths of a second.
+    pub millisecond: u16,
+}
+
+impl LocalTime {
+    /// Now.
+    #[must_use]
+    pub fn now() -> Self {
+        let time = clock_gettime(ClockId::Realtime);
+        let millisecond = u16::try_from(time.tv_nsec / 1_000_000).unwrap_or(0);
+        Self { millisecond, ..Self::at(time.tv_sec) }
+    }
+
+    /// A moment given in seconds since 1970.
+    #[must_use]
+    pub fn at(seconds: i64) -> Self {
+        let mut parts = MaybeUninit::<libc::tm>::zeroed();
+        // SAFETY: both pointers are valid; all zeroes are a valid value that is left
+        // where the moment is too far away for the calendar.
+        let parts = unsafe {
+            libc::localtime_r(&raw const seconds, parts.as_mut_ptr());
+            parts.assume_init()
+        };
+        let small = |value: i32| u8::try_from(value).unwrap_or(0);
+        Self {
+            year: parts.tm_year + 1900,
+            month: small(parts.tm_mon + 1),
+            day: small(parts.tm_mday),
+            hour: small(parts.tm_hour),
+            minute: small(parts.tm_min),
+            second: small(parts.tm_sec),
+            millisecond: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calendar_day_has_its_parts() {
+        // Noon of a day in the middle of a month is that day in every time zone.
+        let time = LocalTime::at(1_795_003_200);
+
+        assert_eq!((time.year, time.month), (2026, 11));
+        assert!((17..=19).contains(&time.day));
+    }
+}

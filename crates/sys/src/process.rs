@@ -1,0 +1,139 @@
+//! Processes: their ends, their identities, and what a process says of itself.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+/// The magic number of the file system that pidfds live on since Linux 6.9.
+const PIDFS_MAGIC: u64 = 0x5049_4446;
+
+/// A child that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reaped {
+    /// Its number, which the kernel may use again from now on.
+    pub pid: u32,
+    /// Its status as `wait` reports it.
+    pub status: i32,
+}
+
+/// Takes one ended child of any kind, without waiting. `None` when there is none.
+#[must_use]
+pub fn reap() -> Option<Reaped> {
+    let mut status = 0;
+    // SAFETY: `status` is valid for a write.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) };
+    u32::try_from(pid).ok().filter(|pid| *pid > 0).map(|pid| Reaped { pid, status })
+}
+
+/// Makes orphans below this process its children.
+///
+/// # Errors
+/// What `prctl` says.
+pub fn become_subreaper() -> io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
+}
+
+/// Sets the name that `ps -e` and `pidof` show; it is cut to 15 bytes.
+pub fn set_name(name: &str) {
+    let mut bytes: Vec<u8> = name.bytes().filter(|byte| *byte != 0).take(15).collect();
+    bytes.push(0);
+    // SAFETY: PR_SET_NAME reads a string closed by a NUL.
+    unsafe { libc::prctl(libc::PR_SET_NAME, bytes.as_ptr()) };
+}
+
+/// Opens a process by its number.
+///
+/// # Errors
+/// ESRCH when there is none; what `pidfd_open` says.
+pub fn open(pid: u32) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// A number that no other process has had or will have until the next boot: the
+/// inode of its pidfd, or where the kernel gives none, the moment of its start.
+///
+/// # Errors
+/// When neither can be read.
+pub fn identity(pidfd: BorrowedFd<'_>, pid: u32) -> io::Result<u64> {
+    let system = rustix::fs::fstatfs(pidfd)?;
+    if u64::try_from(system.f_type).is_ok_and(|magic| magic == PIDFS_MAGIC) {
+        return Ok(rustix::fs::fstat(pidfd)?.st_ino);
+    }
+    start_time(pid)
+}
+
+/// When a process started, in clock ticks since boot: field 22 of its stat file.
+fn start_time(pid: u32) -> io::Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let field = fields.split_ascii_whitespace().nth(19);
+    field.and_then(|field| field.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Sends a signal to a process. A process that is gone is no error: `false`.
+///
+/// # Errors
+/// What `pidfd_send_signal` says.
+pub fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<bool> {
+    // SAFETY: plain numbers, and no information to read.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_fd().as_raw_fd(),
+            signal,
+            std::ptr::null::<libc::siginfo_t>(),
+            0,
+        )
+    };
+    sent(result)
+}
+
+/// Sends a signal to the process group that a process leads, or has led. The
+/// process must not have been reaped, so that the number is still its own.
+/// A group that is gone is no error: `false`.
+///
+/// # Errors
+/// What `kill` says.
+pub fn signal_group(leader: u32, signal: i32) -> io::Result<bool> {
+    let group = i32::try_from(leader).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    assert!(group > 1, "a process group of ours is not everybody");
+    // SAFETY: plain numbers.
+    sent(unsafe { libc::kill(-group, signal) }.into())
+}
+
+/// Sends a signal to a child of ours that has not been reaped, so that the number is
+/// its own. Nothing can be wrong that the caller could mend.
+pub fn kill_child(pid: u32, signal: i32) {
+    if let Ok(pid) = i32::try_from(pid)
+        && pid > 1
+    {
+        // SAFETY: plain numbers.
+        unsafe { libc::kill(pid, signal) };
+    }
+}
+
+fn sent(result: libc::c_long) -> io::Result<bool> {
+    if result == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    if error.raw_os_error() == Some(libc::ESRCH) { Ok(false) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_the_same_under_two_descriptors() {
+        let own = std::process::id();
+        let (one, other) = (open(own).unwrap(), open(own).unwrap());
+
+        assert_eq!(identity(one.as_fd(), own).unwrap(), identity(other.as_fd(), own).unwrap());
+        assert_ne!(start_time(own).unwrap(), 0);
+        assert!(signal(one.as_fd(), 0).unwrap());
+    }
+}

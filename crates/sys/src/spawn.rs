@@ -1,0 +1,688 @@
+//! Starting a process without waiting for it, at a cost that does not grow with
+//! the number of children.
+//!
+//! A child is cloned so that it shares our memory (nothing is copied) and our
+//! descriptor table (nothing is copied), and is our sibling: its parent is ours.
+//! It runs on the stack of a *slot* until it executes its program. The kernel
+//! clears the slot's word when it does, or when it ends, so nobody waits for it: a
+//! child that is stuck on the way holds one slot and stalls nobody.
+//!
+//! What surprises a newcomer: until that moment the child must be as careful as a
+//! signal handler. It shares thread-local storage, so it makes raw system calls
+//! only, and it must leave the descriptor table alone until it has its own copy of
+//! the low part of it (`close_range` with UNSHARE copies what lies below its first
+//! argument). So what a child is to have as 0, 1 and 2 is put at three low numbers
+//! that belong to its slot. When all such slots are taken, further ones copy the
+//! whole table instead, which is slower and needs no low numbers.
+//!
+//! Signals: the caller has blocked all of them and set all to their default, so a
+//! child is born like that, and unblocks them just before its program.
+
+use std::cell::UnsafeCell;
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+use rustix::io::{DupFlags, dup3};
+
+use crate::memory::SharedMemory;
+use crate::plan::Plan;
+use crate::raw::syscall;
+
+/// Children on their way that share our descriptor table.
+pub const SHARED_SLOTS: usize = 16;
+
+/// Children on their way at most. The others are stuck: a dead mount may hold many.
+pub const SLOTS: usize = 64;
+
+/// The first number of the slots' descriptors. Below it is what the process was
+/// given at its start.
+const FIRST_SLOT_FD: RawFd = 16;
+
+/// The number from which all other descriptors lie. A table of 64 is the largest
+/// that the kernel keeps inside its own structure.
+const FIRST_FREE_FD: RawFd = FIRST_SLOT_FD + 3 * SHARED_SLOTS as RawFd;
+
+/// Bytes of a slot's stack. The child's frames need less than two pages.
+const STACK_BYTES: usize = 16 << 10;
+
+/// Longest path that a search along PATH tries: the kernel's own limit.
+const PATH_BYTES: usize = libc::PATH_MAX as usize;
+
+/// A slot's stack and the path that its child tries, one after the other. It is
+/// never given back: a child may outlive everything but the address space.
+const ROOM_BYTES: usize = STACK_BYTES + PATH_BYTES;
+
+/// Words of a birth cell: who is being born, and its pid.
+const CELL_WORDS: usize = 2;
+
+/// Words of surviving memory that the births take.
+pub const BIRTH_WORDS: usize = SLOTS * CELL_WORDS;
+
+/// What a child does between its birth and its program, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u16)]
+pub enum Step {
+    /// Take its own copy of the descriptor table, and put 0, 1 and 2 in place.
+    Descriptors = 1,
+    /// Lead a process group of its own.
+    ProcessGroup,
+    /// Take back the limit on descriptors.
+    Limits,
+    /// Set the supplementary groups.
+    Groups,
+    /// Set the group.
+    Gid,
+    /// Set the user.
+    Uid,
+    /// Change to its directory.
+    Directory,
+    /// Execute its program.
+    Exec,
+}
+
+/// Why a child has not become its program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildError {
+    /// There is no such file.
+    NotFound,
+    /// The file is a directory.
+    IsDirectory,
+    /// Nobody may execute the file.
+    NotExecutable,
+    /// Somebody may execute the file, but not we.
+    NotPermitted,
+    /// A step failed with this errno.
+    Failed(Step, i32),
+}
+
+/// A child that was cloned.
+#[derive(Debug)]
+pub struct Born {
+    /// Its number.
+    pub pid: u32,
+    /// A descriptor of it, which no other process can ever be mistaken for.
+    pub pidfd: OwnedFd,
+}
+
+/// Room for another child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// There is a slot whose child costs the same however many there are.
+    Fast,
+    /// There are only slots whose child copies the whole descriptor table.
+    Slow,
+    /// There is none.
+    None,
+}
+
+/// A child that is on its way no more.
+#[derive(Debug)]
+pub struct Settled {
+    /// Who: the number that was given to [`Spawner::spawn`].
+    pub identity: u64,
+    /// Its number.
+    pub pid: u32,
+    /// Why it has not become its program; `None` when it has, or when it was
+    /// killed on the way.
+    pub error: Option<ChildError>,
+    /// A way to write to its standard error, for words about a step that failed.
+    pub stderr: Option<OwnedFd>,
+}
+
+/// A birth that a predecessor left in the surviving memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Birth {
+    /// Who.
+    pub identity: u64,
+    /// Its number; `None` when there was no clone, or it has not run yet.
+    pub pid: Option<u32>,
+}
+
+/// What a child and its parent both look at while it is on its way.
+struct Slot {
+    /// The child's number while it is on its way. The kernel clears it.
+    tid: AtomicI32,
+    /// What went wrong: see [`ChildError::from_word`].
+    error: AtomicU32,
+    /// The rest, written by the parent before the clone and read by the child.
+    job: UnsafeCell<Job>,
+}
+
+/// What a child reads. It stays untouched until the child is on its way no more.
+struct Job {
+    plan: Option<Arc<Plan>>,
+    identity: u64,
+    pid: u32,
+    busy: bool,
+    /// The descriptors to have as 0, 1 and 2.
+    files: [RawFd; 3],
+    /// Our own name of its standard error, where the slot has no number for it.
+    stderr: Option<OwnedFd>,
+    shares_table: bool,
+    limit: Option<libc::rlimit>,
+    cell: *const AtomicU64,
+    argv: Vec<*const c_char>,
+    envp: Vec<*const c_char>,
+    search: *const c_char,
+    stack: *mut u8,
+    path: *mut u8,
+}
+
+/// Starts processes.
+pub struct Spawner {
+    slots: Box<[Slot]>,
+    births: Arc<SharedMemory>,
+    base: usize,
+    null: OwnedFd,
+    limit: Option<libc::rlimit>,
+    busy: usize,
+}
+
+// SAFETY: the raw pointers of a job point into its own plan, its own buffers and
+// the shared memory, all of which the spawner owns and moves along.
+unsafe impl Send for Spawner {}
+
+impl std::fmt::Debug for Spawner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spawner").field("busy", &self.busy).finish_non_exhaustive()
+    }
+}
+
+impl Spawner {
+    /// Takes the low descriptor numbers, which must be free from 16 on. Births are
+    /// noted in `births` from word `base`. Children get `limit` (soft, hard) as
+    /// their limit on descriptors where it is given.
+    ///
+    /// # Errors
+    /// When /dev/null cannot be opened or the numbers cannot be taken.
+    pub fn new(
+        births: Arc<SharedMemory>,
+        base: usize,
+        limit: Option<(u64, u64)>,
+    ) -> io::Result<Self> {
+        assert!(base + BIRTH_WORDS <= births.words().len(), "the births fit into the memory");
+        let first = rustix::fs::open(
+            "/dev/null",
+            rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )?;
+        // Fills every hole below, so that nothing else can come to lie there.
+        let mut spare = Vec::new();
+        let null = loop {
+            let next = rustix::io::fcntl_dupfd_cloexec(&first, 0)?;
+            if next.as_raw_fd() >= FIRST_FREE_FD {
+                break next;
+            }
+            spare.push(next);
+        };
+        spare.into_iter().for_each(std::mem::forget);
+        std::mem::forget(first);
+        let limit = limit.map(|(soft, hard)| libc::rlimit { rlim_cur: soft, rlim_max: hard });
+        // Zeroed memory of this size comes as pages that are not there until touched.
+        let room: &'static mut [u8] = Box::leak(vec![0; SLOTS * ROOM_BYTES].into());
+        let slots = room
+            .chunks_exact_mut(ROOM_BYTES)
+            .enumerate()
+            .map(|(index, room)| Slot::new(&births, base, index, room.as_mut_ptr()))
+            .collect();
+        Ok(Self { slots, births, base, null, limit, busy: 0 })
+    }
+
+    /// What a predecessor left behind: births that were begun and not yet noted
+    /// elsewhere. Look at it again where a pid is missing: a child writes it as
+    /// its first act.
+    #[must_use]
+    pub fn births(memory: &SharedMemory, base: usize) -> Vec<Birth> {
+        let words = &memory.words()[base..base + BIRTH_WORDS];
+        words
+            .chunks_exact(CELL_WORDS)
+            .filter_map(|cell| {
+                let identity = cell[0].load(Ordering::Acquire);
+                let pid = u32::try_from(cell[1].load(Ordering::Acquire)).ok();
+                (identity != 0).then_some(Birth { identity, pid: pid.filter(|pid| *pid != 0) })
+            })
+            .collect()
+    }
+
+    /// Forgets what a predecessor left behind.
+    pub fn forget_births(&self) {
+        for word in &self.births.words()[self.base..self.base + BIRTH_WORDS] {
+            word.store(0, Ordering::Release);
+        }
+    }
+
+    /// What room there is for another child now.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        match self.free_slot() {
+            Some(index) if index < SHARED_SLOTS => Room::Fast,
+            Some(_) => Room::Slow,
+            None => Room::None,
+        }
+    }
+
+    /// How many children are on their way.
+    #[must_use]
+    pub fn busy(&self) -> usize {
+        self.busy
+    }
+
+    /// Clones a child that becomes what `plan` says, with `files` as its 0, 1 and 2.
+    /// `identity` (never 0) is noted in the surviving memory before, together with
+    /// the pid, and kept there until the child is settled. Never waits.
+    ///
+    /// # Errors
+    /// What `clone` says; EAGAIN also when there is no room.
+    pub fn spawn(
+        &mut self,
+        identity: u64,
+        plan: Arc<Plan>,
+        files: [BorrowedFd<'_>; 3],
+    ) -> io::Result<Born> {
+        let index = self.free_slot().ok_or_else(|| io::Error::from_raw_os_error(libc::EAGAIN))?;
+        let shares_table = index < SHARED_SLOTS;
+        let limit = self.limit;
+        let cell = &self.births.words()[self.base + index * CELL_WORDS..][..CELL_WORDS];
+        let slot = &self.slots[index];
+        slot.error.store(0, Ordering::Relaxed);
+        {
+            // SAFETY: the slot is free, so no child reads its job.
+            let job = unsafe { &mut *slot.job.get() };
+            job.files = files.map(|file| file.as_raw_fd());
+            if shares_table {
+                let first = FIRST_SLOT_FD + 3 * RawFd::try_from(index).unwrap_or(0);
+                for (number, file) in (first..).zip(files) {
+                    put(file, number)?;
+                }
+                job.files = [first, first + 1, first + 2];
+            } else {
+                job.stderr = Some(files[2].try_clone_to_owned()?);
+            }
+            job.prepare(plan, identity, shares_table, limit);
+        }
+        cell[1].store(0, Ordering::Relaxed);
+        cell[0].store(identity, Ordering::Release);
+        match slot.clone_child(shares_table) {
+            Ok(born) => {
+                cell[1].store(u64::from(born.pid), Ordering::Release);
+                self.busy += 1;
+                Ok(born)
+            }
+            Err(error) => {
+                self.release(index);
+                Err(error)
+            }
+        }
+    }
+
+    /// Adds to `settled` the children that are on their way no more.
+    pub fn settle(&mut self, settled: &mut Vec<Settled>) {
+        if self.busy == 0 {
+            return;
+        }
+        for index in 0..SLOTS {
+            let slot = &self.slots[index];
+            // SAFETY: the child only reads its job, and so do we.
+            let job = unsafe { &*slot.job.get() };
+            if job.busy && slot.tid.load(Ordering::Acquire) == 0 {
+                let error = ChildError::from_word(slot.error.load(Ordering::Acquire));
+                let stderr = match error {
+                    Some(ChildError::Failed(..)) => job.stderr(),
+                    _ => None,
+                };
+                settled.push(Settled { identity: job.identity, pid: job.pid, error, stderr });
+                if job.plan.as_ref().is_some_and(|plan| plan.identity.is_some()) {
+                    // A change of user in shared memory has taken from us too the
+                    // right to be looked at and to leave a core file.
+                    let _ = rustix::process::set_dumpable_behavior(
+                        rustix::process::DumpableBehavior::Dumpable,
+                    );
+                }
+                self.busy -= 1;
+                self.release(index);
+            }
+        }
+    }
+
+    fn free_slot(&self) -> Option<usize> {
+        (0..SLOTS).find(|index| {
+            // SAFETY: only this thread writes `busy`.
+            let job = unsafe { &*self.slots[*index].job.get() };
+            !job.busy
+        })
+    }
+
+    fn release(&mut self, index: usize) {
+        {
+            // SAFETY: no child runs on this slot, so we are alone with its job.
+            let job = unsafe { &mut *self.slots[index].job.get() };
+            job.plan = None;
+            job.stderr = None;
+            job.busy = false;
+        }
+        let cell = self.base + index * CELL_WORDS;
+        self.births.words()[cell].store(0, Ordering::Release);
+        if index < SHARED_SLOTS {
+            let first = FIRST_SLOT_FD + 3 * RawFd::try_from(index).unwrap_or(0);
+            for number in first..first + 3 {
+                // Cannot fail: both numbers are open.
+                let _ = put(self.null.as_fd(), number);
+            }
+        }
+    }
+}
+
+/// Makes `number` another name of `file`, closed by exec.
+fn put(file: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    // SAFETY: the numbers of the slots belong to the spawner and are always open;
+    // the value is forgotten, so nothing is closed twice.
+    let mut target = unsafe { OwnedFd::from_raw_fd(number) };
+    let result = dup3(file, &mut target, DupFlags::CLOEXEC);
+    std::mem::forget(target);
+    Ok(result?)
+}
+
+impl Slot {
+    fn new(births: &Arc<SharedMemory>, base: usize, index: usize, room: *mut u8) -> Self {
+        let job = Job {
+            plan: None,
+            identity: 0,
+            pid: 0,
+            busy: false,
+            files: [0; 3],
+            stderr: None,
+            shares_table: false,
+            limit: None,
+            cell: &raw const births.words()[base + index * CELL_WORDS + 1],
+            argv: Vec::new(),
+            envp: Vec::new(),
+            search: ptr::null(),
+            stack: room,
+            path: room.wrapping_add(STACK_BYTES),
+        };
+        Self { tid: AtomicI32::new(0), error: AtomicU32::new(0), job: UnsafeCell::new(job) }
+    }
+
+    fn clone_child(&self, shares_table: bool) -> io::Result<Born> {
+        let mut flags =
+            libc::CLONE_VM | libc::CLONE_PARENT | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID;
+        if shares_table {
+            flags |= libc::CLONE_FILES;
+        }
+        let mut pidfd: c_int = -1;
+        // Not zero, so that the slot is taken before the child has run.
+        self.tid.store(-1, Ordering::Release);
+        // SAFETY: no child runs on this slot, so we may write its job.
+        let job = unsafe { &mut *self.job.get() };
+        let stack = job.stack.wrapping_add(STACK_BYTES);
+        job.busy = true;
+        let stack = stack.map_addr(|address| address & !15).cast::<c_void>();
+        let argument: *const Self = self;
+        // SAFETY: the stack belongs to this slot alone and outlives the child's use
+        // of it, because the slot is not used again before the kernel has cleared
+        // `tid`. `child` makes raw system calls only and never returns.
+        let pid = unsafe {
+            libc::clone(
+                child,
+                stack,
+                flags,
+                argument.cast_mut().cast(),
+                &raw mut pidfd,
+                ptr::null_mut::<c_void>(),
+                self.tid.as_ptr(),
+            )
+        };
+        if pid < 0 {
+            let error = io::Error::last_os_error();
+            self.tid.store(0, Ordering::Release);
+            // SAFETY: there is no child.
+            unsafe { (*self.job.get()).busy = false };
+            return Err(error);
+        }
+        let pid = u32::try_from(pid).unwrap_or(0);
+        // SAFETY: the child does not read `pid`; the kernel gave us `pidfd`.
+        let pidfd = unsafe {
+            (*self.job.get()).pid = pid;
+            OwnedFd::from_raw_fd(pidfd)
+        };
+        Ok(Born { pid, pidfd })
+    }
+}
+
+impl Job {
+    /// A new name of the child's standard error.
+    fn stderr(&self) -> Option<OwnedFd> {
+        match &self.stderr {
+            Some(stderr) => stderr.try_clone().ok(),
+            None => {
+                // SAFETY: the slot's numbers stay open until it is released.
+                let number = unsafe { BorrowedFd::borrow_raw(self.files[2]) };
+                number.try_clone_to_owned().ok()
+            }
+        }
+    }
+
+    /// Lays out the pointers that the kernel wants.
+    fn prepare(
+        &mut self,
+        plan: Arc<Plan>,
+        identity: u64,
+        shares_table: bool,
+        limit: Option<libc::rlimit>,
+    ) {
+        self.argv.clear();
+        self.argv.extend(plan.words.iter().map(CStr::as_ptr));
+        self.argv.push(ptr::null());
+        self.envp.clear();
+        self.envp.extend(plan.variables.iter().map(CStr::as_ptr));
+        let mut replaced = plan.replaced.iter().peekable();
+        for (variable, index) in plan.base.variables.iter().zip(0..) {
+            if replaced.next_if(|replaced| **replaced == index).is_none() {
+                self.envp.push(variable.as_ptr());
+            }
+        }
+        self.envp.push(ptr::null());
+        self.search = plan.search_path.iter().next().map_or(ptr::null(), CStr::as_ptr);
+        self.identity = identity;
+        self.shares_table = shares_table;
+        self.limit = limit;
+        self.plan = Some(plan);
+    }
+}
+
+impl ChildError {
+    fn to_word(self) -> u32 {
+        match self {
+            Self::NotFound => 1,
+            Self::IsDirectory => 2,
+            Self::NotExecutable => 3,
+            Self::NotPermitted => 4,
+            Self::Failed(step, errno) => (step as u32) << 16 | (errno as u32 & 0xffff),
+        }
+    }
+
+    fn from_word(word: u32) -> Option<Self> {
+        let step = match word >> 16 {
+            0 => {
+                return match word {
+                    1 => Some(Self::NotFound),
+                    2 => Some(Self::IsDirectory),
+                    3 => Some(Self::NotExecutable),
+                    4 => Some(Self::NotPermitted),
+                    _ => None,
+                };
+            }
+            1 => Step::Descriptors,
+            2 => Step::ProcessGroup,
+            3 => Step::Limits,
+            4 => Step::Groups,
+            5 => Step::Gid,
+            6 => Step::Uid,
+            7 => Step::Directory,
+            _ => Step::Exec,
+        };
+        Some(Self::Failed(step, i32::from((word & 0xffff) as u16)))
+    }
+}
+
+/// The child, until its program.
+extern "C" fn child(argument: *mut c_void) -> c_int {
+    // SAFETY: the argument is the slot that `clone_child` gave, which outlives the
+    // child's use of it; nobody writes the job meanwhile.
+    let (slot, job) = unsafe {
+        let slot = &*argument.cast::<Slot>();
+        (slot, &*slot.job.get())
+    };
+    let error = become_program(job);
+    slot.error.store(error.to_word(), Ordering::Release);
+    // SAFETY: takes a number; ends this process and returns to nobody.
+    unsafe { syscall(libc::SYS_exit_group, [127, 0, 0, 0, 0]) };
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// Makes a system call and names the step when it fails.
+macro_rules! step {
+    ($step:expr, $number:expr, $($argument:expr),*) => {{
+        let mut arguments = [0_usize; 5];
+        let given = [$($argument),*];
+        arguments[..given.len()].copy_from_slice(&given);
+        // SAFETY: every pointer among the arguments comes from the plan or the
+        // slot, closed by NUL or of the stated length, and outlives the call.
+        let result = unsafe { syscall($number, arguments) };
+        if result < 0 {
+            return ChildError::Failed($step, -(result as i32));
+        }
+        result
+    }};
+}
+
+/// The steps in their order; returns only when one of them fails.
+fn become_program(job: &Job) -> ChildError {
+    let Some(plan) = &job.plan else {
+        return ChildError::Failed(Step::Exec, libc::EINVAL);
+    };
+    let everything = u32::MAX as usize;
+    let pid = step!(Step::ProcessGroup, libc::SYS_getpid, 0);
+    // SAFETY: the cell lies in shared memory that stays mapped in this address
+    // space for as long as it exists.
+    unsafe { (*job.cell).store(pid as u64, Ordering::Release) };
+    if job.shares_table {
+        let unshare = libc::CLOSE_RANGE_UNSHARE as usize;
+        step!(
+            Step::Descriptors,
+            libc::SYS_close_range,
+            FIRST_FREE_FD as usize,
+            everything,
+            unshare
+        );
+    }
+    step!(Step::ProcessGroup, libc::SYS_setpgid, 0, 0);
+    for (number, file) in job.files.iter().enumerate() {
+        step!(Step::Descriptors, libc::SYS_dup3, *file as usize, number, 0);
+    }
+    step!(Step::Descriptors, libc::SYS_close_range, 3, everything, 0);
+    if let Some(limit) = &job.limit {
+        let limit: *const libc::rlimit = limit;
+        let resource = libc::RLIMIT_NOFILE as usize;
+        step!(Step::Limits, libc::SYS_prlimit64, 0, resource, limit.addr(), 0);
+    }
+    if let Some(identity) = &plan.identity {
+        let groups = identity.groups.as_ptr().addr();
+        step!(Step::Groups, libc::SYS_setgroups, identity.groups.len(), groups);
+        step!(Step::Gid, libc::SYS_setgid, identity.gid as usize);
+        step!(Step::Uid, libc::SYS_setuid, identity.uid as usize);
+    }
+    if let Some(directory) = plan.directory.iter().next() {
+        step!(Step::Directory, libc::SYS_chdir, directory.as_ptr().addr());
+    }
+    if let Some(umask) = plan.umask {
+        step!(Step::Directory, libc::SYS_umask, umask as usize);
+    }
+    let none = 0_u64;
+    let none: *const u64 = &raw const none;
+    let how = libc::SIG_SETMASK as usize;
+    step!(Step::Exec, libc::SYS_rt_sigprocmask, how, none.addr(), 0, 8);
+    execute(job, plan)
+}
+
+/// Executes the program under its own name, or along the search path. Unlike
+/// Supervisor, which ends its search at the first file of that name, it passes
+/// over directories and files that cannot be executed, as a shell does.
+fn execute(job: &Job, plan: &Plan) -> ChildError {
+    let Some(name) = job.argv.first().copied().filter(|name| !name.is_null()) else {
+        return ChildError::Failed(Step::Exec, libc::EINVAL);
+    };
+    // SAFETY: every word of the plan is closed by a NUL.
+    let name_bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
+    if name_bytes.contains(&b'/') || job.search.is_null() {
+        return try_execute(job, plan, name);
+    }
+    // SAFETY: the search path is closed by a NUL.
+    let search = unsafe { CStr::from_ptr(job.search) }.to_bytes();
+    let mut found = ChildError::NotFound;
+    for directory in search.split(|byte| *byte == b':') {
+        let directory = if directory.is_empty() { b".".as_slice() } else { directory };
+        let length = directory.len() + 1 + name_bytes.len() + 1;
+        if length > PATH_BYTES {
+            continue;
+        }
+        let path = job.path;
+        // SAFETY: the parts fit, as was just checked; nobody else uses the buffer
+        // while the child is on its way.
+        unsafe {
+            ptr::copy_nonoverlapping(directory.as_ptr(), path, directory.len());
+            path.add(directory.len()).write(b'/');
+            let rest = path.add(directory.len() + 1);
+            ptr::copy_nonoverlapping(name_bytes.as_ptr(), rest, name_bytes.len());
+            rest.add(name_bytes.len()).write(0);
+        }
+        match try_execute(job, plan, path.cast::<c_char>().cast_const()) {
+            ChildError::NotFound => {}
+            error @ (ChildError::IsDirectory
+            | ChildError::NotExecutable
+            | ChildError::NotPermitted) => {
+                if found == ChildError::NotFound {
+                    found = error;
+                }
+            }
+            error @ ChildError::Failed(..) => return error,
+        }
+    }
+    found
+}
+
+/// Executes one file, and says why it could not be.
+fn try_execute(job: &Job, plan: &Plan, path: *const c_char) -> ChildError {
+    let pointers = [path.addr(), job.argv.as_ptr().addr(), job.envp.as_ptr().addr(), 0, 0];
+    // SAFETY: the path is closed by a NUL, both arrays by a null pointer.
+    let errno = -(unsafe { syscall(libc::SYS_execve, pointers) } as i32);
+    let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
+    let here = libc::AT_FDCWD as usize;
+    let arguments = [here, path.addr(), status.as_mut_ptr().addr(), 0, 0];
+    // SAFETY: the path is closed by a NUL, and `status` has room for the answer.
+    let looked = unsafe { syscall(libc::SYS_newfstatat, arguments) };
+    if looked < 0 {
+        return match -(looked as i32) {
+            libc::ENOENT | libc::ENOTDIR => ChildError::NotFound,
+            libc::EACCES if plan.identity.is_none() => ChildError::NotPermitted,
+            _ => ChildError::Failed(Step::Exec, errno),
+        };
+    }
+    // SAFETY: the kernel has filled it in.
+    let mode = unsafe { status.assume_init() }.st_mode;
+    if mode & libc::S_IFMT == libc::S_IFDIR {
+        ChildError::IsDirectory
+    } else if mode & 0o111 == 0 {
+        ChildError::NotExecutable
+    } else if errno == libc::EACCES && plan.identity.is_none() {
+        ChildError::NotPermitted
+    } else {
+        ChildError::Failed(Step::Exec, errno)
+    }
+}
