@@ -431,7 +431,7 @@ impl Machine {
             path: logs::path(&self.surroundings, service, channel),
             bytes_max: log.bytes_max,
             backups: log.backups,
-            strip_ansi: self.settings.strip_ansi,
+            strip_ansi: service.spec.program.strip_ansi.unwrap_or(self.settings.strip_ansi),
         }
     }
 
