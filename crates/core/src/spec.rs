@@ -155,6 +155,9 @@ pub struct ProgramSpec {
     pub umask: Option<u32>,
     /// Whether standard error goes where standard output goes.
     pub redirect_stderr: bool,
+    /// Whether terminal escape sequences are taken out of its logs; `None` is what
+    /// the supervisor does with all.
+    pub strip_ansi: Option<bool>,
     /// `SUPERVISOR_SERVER_URL` of the process, where the file names one.
     pub server_url: Option<Arc<str>>,
 }
@@ -312,9 +315,7 @@ mod tests {
 
     #[test]
     fn supervisors_wait_grows_by_a_second_a_failure() {
-        let backoff = Backoff::Linear {
-            step: Duration::from_secs(1),
-        };
+        let backoff = Backoff::Linear { step: Duration::from_secs(1) };
 
         let waits: Vec<u64> = (1..=4).map(|n| backoff.wait(n).as_secs()).collect();
 
@@ -323,10 +324,8 @@ mod tests {
 
     #[test]
     fn minix_waits_nothing_then_doubles_up_to_its_limit() {
-        let backoff = Backoff::Exponential {
-            first: Duration::from_secs(2),
-            max: Duration::from_secs(30),
-        };
+        let backoff =
+            Backoff::Exponential { first: Duration::from_secs(2), max: Duration::from_secs(30) };
 
         let waits: Vec<u64> = (1..=8).map(|n| backoff.wait(n).as_secs()).collect();
 
