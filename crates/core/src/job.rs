@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{ServiceId, Ticket};
+use crate::id::{Generation, ServiceId, Ticket};
 use crate::reconcile::{Difference, Scope};
 use crate::service::{Failure, Goal, Launch, Service, State, StateName};
 use crate::signal::Signal;
@@ -123,7 +123,9 @@ pub(crate) struct Job {
     pub(crate) wait: Wait,
     /// Whether the target was a single process, whose refusal is the answer.
     pub(crate) single: bool,
-    pub(crate) waiting: Vec<ServiceId>,
+    /// The services, and the life of each that is meant: by the time somebody
+    /// looks, another one may have begun.
+    pub(crate) waiting: Vec<(ServiceId, Generation)>,
     pub(crate) outcomes: Vec<Outcome>,
 }
 
@@ -138,11 +140,21 @@ impl Job {
     }
 }
 
-/// What has come of `verb` for a service that somebody waits for; `None` while it
-/// is not decided.
-pub(crate) fn outcome(service: &Service, verb: Verb, wait: Wait) -> Option<Result<(), Refusal>> {
+/// What has come of `verb` for a life that somebody waits for; `None` while it is
+/// not decided.
+pub(crate) fn outcome(
+    service: &Service,
+    meant: Generation,
+    verb: Verb,
+    wait: Wait,
+) -> Option<Result<(), Refusal>> {
     match verb {
+        // A later life: the one that is meant has succeeded and ended at once.
+        Verb::Start if service.generation != meant && service.generation.next() != meant => {
+            Some(Ok(()))
+        }
         Verb::Start => started(service, wait),
+        Verb::Stop if service.generation != meant => Some(Ok(())),
         Verb::Stop => match (wait, service.state_name()) {
             (_, StateName::Unknown) => Some(Err(Refusal::UnknownState)),
             (Wait::Begun, _) => Some(Ok(())),
@@ -167,6 +179,14 @@ fn started(service: &Service, wait: Wait) -> Option<Result<(), Refusal>> {
             Some(Failure::ExitedTooQuickly | Failure::BadExitCode(_)) => Refusal::SpawnFailed(None),
             None => Refusal::EndedEarly,
         })),
+    }
+}
+
+/// Which life `verb` means, before it is done.
+pub(crate) fn meant(service: &Service, verb: Verb) -> Generation {
+    match verb {
+        Verb::Start => service.generation.next(),
+        Verb::Stop | Verb::Signal(_) => service.generation,
     }
 }
 
