@@ -196,19 +196,23 @@ impl Machine {
         let mut settled = std::mem::take(&mut self.settled);
         self.children.spawner().settle(&mut settled);
         for settled in settled.drain(..) {
-            let Life { service, generation } = Life::from_number(settled.identity);
+            let life = Life::from_number(settled.identity);
+            self.children.settled(life, settled.error.is_none());
             match settled.error {
-                None => inputs.push(Input::Executed { service, generation }),
+                None => {}
                 Some(error) => {
                     if let (ChildError::Failed(step, errno), Some(stderr)) = (error, settled.stderr)
                     {
-                        self.say_for_child(service, stderr, step, errno);
+                        self.say_for_child(life.service, stderr, step, errno);
                     }
                     self.stillborn.insert(settled.pid, error);
                 }
             }
         }
         self.settled = settled;
+        while let Some(Life { service, generation }) = self.children.next_executed() {
+            inputs.push(Input::Executed { service, generation });
+        }
         while let Some(start) = self.children.next_waiting() {
             let born = self.start(start);
             inputs.push(born);
