@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
+pub mod api;
 pub mod daemon;
 pub mod host;
 pub mod personality;

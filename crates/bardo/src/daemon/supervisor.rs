@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bardo_core::action::Actions;
 use bardo_core::service::{Launch, State};
-use bardo_core::{Found, Generation, Input, Supervisor, World};
+use bardo_core::{Found, Generation, Input, Pid, Supervisor, World};
 use bardo_keeper::protocol::{Key, Predecessor, Roles, ToKeeper};
 use bardo_sys::clock::{self, LocalTime};
 use bardo_sys::launch::inherited;
@@ -21,13 +22,14 @@ use bardo_sys::waker::Waker;
 use bardo_sys::{process, signals};
 
 use super::children::{Child, Children, Life};
-use super::clients;
+use super::clients::{self, Clients};
 use super::journal::{self, Entry, Journal, Memory};
 use super::link::{Held, Link};
 use super::main_log::{self, Level};
 use super::pump::{self, Channel, MainLogSettings, PumpSettings, Severity, Sink};
 use super::settings::Settings;
-use super::world::{Machine, Parts};
+use super::world::{Loader, Machine, Parts};
+use crate::api::{self, ApiSettings, Listener, ListenerKind, Shown};
 use crate::personality::words;
 
 /// The keeper's descriptor numbers in a new supervisor.
@@ -168,7 +170,7 @@ fn assemble(
     let (pump, pump_thread) = pump::start(pump_settings).map_err(system("start the log pump"))?;
     let (clients, questions) = clients::channel(Arc::clone(&waker));
     let loader = crate::daemon::boot::loader(&settings);
-    let _ = (clients, &inheritance.listeners);
+    start_api(&settings, clients, &link, &loader, inheritance)?;
     let machine = Machine::new(Parts {
         settings,
         journal,
@@ -182,6 +184,39 @@ fn assemble(
         loader,
     });
     Ok((machine, pump_thread))
+}
+
+/// Starts the API thread on the sockets that the keeper holds, which are in the order
+/// of the configured servers.
+fn start_api(
+    settings: &Settings,
+    clients: Clients,
+    link: &Link,
+    loader: &Loader,
+    inheritance: &mut Inheritance,
+) -> Result<(), TakeOverError> {
+    let sockets = std::mem::take(&mut inheritance.listeners);
+    let listeners = settings.servers.iter().zip(sockets).map(|(server, (_, fd))| Listener {
+        fd,
+        kind: if server.socket_file.is_some() { ListenerKind::Unix } else { ListenerKind::Tcp },
+        auth: server.credentials.clone(),
+    });
+    let link = link.clone();
+    let api_settings = ApiSettings {
+        shown: Arc::new(RwLock::new(Shown {
+            identifier: settings.identifier.as_str().into(),
+            main_log: settings.main_log.path.as_deref().map(Arc::from),
+        })),
+        keeper: Pid(settings.keeper_pid),
+        supervisor_version: api::SUPERVISOR_VERSION,
+        load: Arc::clone(loader),
+        question_wait: Duration::from_millis(settings.hang_timeout_ms),
+        // A keeper that is gone cannot be told; the control thread notices.
+        overdue: Arc::new(move || drop(link.say(ToKeeper::Hung))),
+    };
+    api::start(api_settings, listeners.collect(), clients)
+        .map(drop)
+        .map_err(system("start the API thread"))
 }
 
 fn supervise(
@@ -259,7 +294,7 @@ fn adopt(
             continue;
         };
         if there.pid.is_none() {
-            let found = Found::Alive(bardo_core::Pid(pid));
+            let found = Found::Alive(Pid(pid));
             inputs.push(Input::Found { service, generation, found });
         }
         if matches!(

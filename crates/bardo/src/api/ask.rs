@@ -1,0 +1,83 @@
+//! Asking the control thread, and noticing that it does not listen.
+
+use std::sync::atomic::Ordering;
+
+use bardo_core::Command;
+use bardo_core::job::Answer;
+
+use super::Context;
+use super::faults::{Code, Fault, refused};
+use crate::daemon::clients::{AskError, ProcessView, Question, Reply, Selection};
+
+impl Context {
+    /// Asks and waits for the answer, for as long as it takes. Only the time until
+    /// the question is taken is limited: a program may need an hour to start.
+    pub(super) async fn ask(&self, question: Question) -> Result<Reply, Fault> {
+        let mut pending = self.clients.ask(question).map_err(unanswered)?;
+        let wait = self.settings.question_wait;
+        if let Ok(reply) = tokio::time::timeout(wait, pending.answer()).await {
+            self.overdue_told.store(false, Ordering::Relaxed);
+            return reply.map_err(unanswered);
+        }
+        if pending.is_taken() {
+            self.overdue_told.store(false, Ordering::Relaxed);
+        } else if !self.overdue_told.swap(true, Ordering::Relaxed) {
+            (self.settings.overdue)();
+        }
+        pending.answer().await.map_err(unanswered)
+    }
+
+    /// Asks the core. `name` is what the client called its target.
+    pub(super) async fn command(&self, command: Command, name: &str) -> Result<Answer, Fault> {
+        match self.ask(Question::Command(command)).await? {
+            Reply::Answer(Answer::Refused(refusal)) => Err(refused(&refusal, name)),
+            Reply::Answer(answer) => Ok(answer),
+            _ => Err(misanswered()),
+        }
+    }
+
+    /// Refuses everything while all is being stopped, as Supervisor does even for
+    /// questions that could be answered.
+    pub(super) async fn working(&self) -> Result<(), Fault> {
+        self.command(Command::Look, "").await.map(|_| ())
+    }
+
+    /// How processes are. `name` is what the client called them.
+    pub(super) async fn processes(
+        &self,
+        selection: Selection,
+        name: &str,
+    ) -> Result<Vec<ProcessView>, Fault> {
+        match self.ask(Question::Processes(selection)).await? {
+            Reply::Processes(views) => Ok(views),
+            Reply::Answer(Answer::Refused(refusal)) => Err(refused(&refusal, name)),
+            _ => Err(misanswered()),
+        }
+    }
+
+    /// How one process is.
+    pub(super) async fn process(
+        &self,
+        group: &str,
+        process: &str,
+        name: &str,
+    ) -> Result<ProcessView, Fault> {
+        let selection = Selection::Process(group.into(), process.into());
+        let views = self.processes(selection, name).await?;
+        let first = views.into_iter().next();
+        first.ok_or_else(|| Fault::with(Code::BadName, name))
+    }
+}
+
+/// The control thread gave an answer to another question: a mistake of ours, told
+/// to the client rather than to everybody.
+pub(super) fn misanswered() -> Fault {
+    Fault::with(Code::Failed, "the supervisor's answer makes no sense")
+}
+
+fn unanswered(error: AskError) -> Fault {
+    match error {
+        AskError::Busy => Fault::with(Code::Failed, error),
+        AskError::Ended => Fault::bare(Code::ShutdownState),
+    }
+}

@@ -1,0 +1,218 @@
+//! One connection: the socket, and how long the other side may take.
+//!
+//! Supervisor has no limits here, so a client that sends half a request holds its
+//! connection for ever. One thing surprises a newcomer: there is a timer only
+//! while something is waited for that the other side owes us. A client that waits
+//! for a program to start owes nothing.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, Sleep};
+
+/// How long a new connection may be silent. Browsers open some in advance.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
+
+/// How long a request may take to arrive, from its first byte to its last.
+const REQUEST_WAIT: Duration = Duration::from_secs(60);
+
+/// How long a connection may be silent between two requests: as long as in
+/// Supervisor.
+const IDLE_WAIT: Duration = Duration::from_secs(30 * 60);
+
+/// How long a client may refuse to read what it has asked for.
+const READER_WAIT: Duration = Duration::from_secs(60);
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// The first byte of the first request.
+    First,
+    /// The rest of a request.
+    Request,
+    /// Nothing from the other side: the answer is being made.
+    Answer,
+    /// The next request.
+    Idle,
+}
+
+/// The phase, shared with whoever answers the requests.
+#[derive(Debug, Clone)]
+pub(super) struct Progress(Arc<AtomicU8>);
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(AtomicU8::new(Phase::First as u8)))
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.0.store(phase as u8, Ordering::Relaxed);
+    }
+
+    fn phase(&self) -> Phase {
+        let phases = [Phase::First, Phase::Request, Phase::Answer, Phase::Idle];
+        phases[usize::from(self.0.load(Ordering::Relaxed))]
+    }
+}
+
+/// Either kind of socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+/// A socket whose other side must not be too slow.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: Socket,
+    progress: Progress,
+    /// The phase that `reading` was set for.
+    timed: Option<Phase>,
+    reading: Option<Pin<Box<Sleep>>>,
+    writing: Option<Pin<Box<Sleep>>>,
+}
+
+impl Connection {
+    pub(super) fn new(socket: Socket, progress: Progress) -> Self {
+        Self { socket, progress, timed: None, reading: None, writing: None }
+    }
+
+    /// Sets the timer for a phase that has begun.
+    fn begin(&mut self, phase: Phase) {
+        self.timed = Some(phase);
+        let wait = match phase {
+            Phase::First => FIRST_WAIT,
+            Phase::Request => REQUEST_WAIT,
+            Phase::Idle => IDLE_WAIT,
+            Phase::Answer => {
+                self.reading = None;
+                return;
+            }
+        };
+        set(&mut self.reading, wait);
+    }
+
+    /// Something was read or there is nothing to read yet.
+    fn watch_reading(&mut self, context: &mut Context<'_>, got: bool) -> Poll<io::Result<()>> {
+        let phase = self.progress.phase();
+        if got {
+            if matches!(phase, Phase::First | Phase::Idle) {
+                self.progress.enter(Phase::Request);
+                self.begin(Phase::Request);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if self.timed != Some(phase) {
+            self.begin(phase);
+        }
+        expired(&mut self.reading, context)
+    }
+
+    fn watch_writing<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.writing = None;
+            return written;
+        }
+        if self.writing.is_none() {
+            set(&mut self.writing, READER_WAIT);
+        }
+        match expired(&mut self.writing, context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+fn set(timer: &mut Option<Pin<Box<Sleep>>>, wait: Duration) {
+    match timer {
+        Some(timer) => timer.as_mut().reset(Instant::now() + wait),
+        None => *timer = Some(Box::pin(tokio::time::sleep(wait))),
+    }
+}
+
+fn expired(timer: &mut Option<Pin<Box<Sleep>>>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    match timer.as_mut().map(|timer| timer.as_mut().poll(context)) {
+        Some(Poll::Ready(())) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        Some(Poll::Pending) | None => Poll::Pending,
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = match &mut this.socket {
+            Socket::Unix(socket) => Pin::new(socket).poll_read(context, buffer),
+            Socket::Tcp(socket) => Pin::new(socket).poll_read(context, buffer),
+        };
+        match read {
+            Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                this.watch_reading(context, true)
+            }
+            Poll::Pending => this.watch_reading(context, false),
+            ended => ended,
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = match &mut this.socket {
+            Socket::Unix(socket) => Pin::new(socket).poll_write(context, bytes),
+            Socket::Tcp(socket) => Pin::new(socket).poll_write(context, bytes),
+        };
+        this.watch_writing(context, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = match &mut this.socket {
+            Socket::Unix(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Socket::Tcp(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+        };
+        this.watch_writing(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().socket {
+            Socket::Unix(socket) => Pin::new(socket).poll_flush(context),
+            Socket::Tcp(socket) => Pin::new(socket).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().socket {
+            Socket::Unix(socket) => Pin::new(socket).poll_shutdown(context),
+            Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(context),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What clients are told when something is not done: Supervisor's numbers and
+//! texts.
+
+use std::fmt;
+
+use bardo_core::{Refusal, SpawnError};
+use bardo_wire::xmlrpc::FaultText;
+
+/// A fault number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Code {
+    UnknownMethod = 1,
+    IncorrectParameters = 2,
+    BadArguments = 3,
+    SignatureUnsupported = 4,
+    ShutdownState = 6,
+    BadName = 10,
+    BadSignal = 11,
+    NoFile = 20,
+    NotExecutable = 21,
+    Failed = 30,
+    AbnormalTermination = 40,
+    SpawnError = 50,
+    AlreadyStarted = 60,
+    NotRunning = 70,
+    Success = 80,
+    AlreadyAdded = 90,
+    StillRunning = 91,
+    CantReread = 92,
+}
+
+impl Code {
+    fn name(self) -> &'static str {
+        match self {
+            Self::UnknownMethod => "UNKNOWN_METHOD",
+            Self::IncorrectParameters => "INCORRECT_PARAMETERS",
+            Self::BadArguments => "BAD_ARGUMENTS",
+            Self::SignatureUnsupported => "SIGNATURE_UNSUPPORTED",
+            Self::ShutdownState => "SHUTDOWN_STATE",
+            Self::BadName => "BAD_NAME",
+            Self::BadSignal => "BAD_SIGNAL",
+            Self::NoFile => "NO_FILE",
+            Self::NotExecutable => "NOT_EXECUTABLE",
+            Self::Failed => "FAILED",
+            Self::AbnormalTermination => "ABNORMAL_TERMINATION",
+            Self::SpawnError => "SPAWN_ERROR",
+            Self::AlreadyStarted => "ALREADY_STARTED",
+            Self::NotRunning => "NOT_RUNNING",
+            Self::Success => "SUCCESS",
+            Self::AlreadyAdded => "ALREADY_ADDED",
+            Self::StillRunning => "STILL_RUNNING",
+            Self::CantReread => "CANT_REREAD",
+        }
+    }
+}
+
+/// A refusal on its way to a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) code: Code,
+    pub(super) text: String,
+}
+
+impl Fault {
+    /// A fault whose text is its name.
+    pub(super) fn bare(code: Code) -> Self {
+        Self { code, text: code.name().to_owned() }
+    }
+
+    /// A fault that says more.
+    pub(super) fn with(code: Code, extra: impl fmt::Display) -> Self {
+        Self { code, text: format!("{}: {extra}", code.name()) }
+    }
+}
+
+impl From<Fault> for FaultText {
+    fn from(fault: Fault) -> Self {
+        Self { code: fault.code as i32, text: fault.text }
+    }
+}
+
+/// The fault for what the core refuses; `name` is what the client called it.
+pub(super) fn refused(refusal: &Refusal, name: &str) -> Fault {
+    match refusal {
+        Refusal::NoSuchName => Fault::with(Code::BadName, name),
+        Refusal::AlreadyStarted => Fault::with(Code::AlreadyStarted, name),
+        Refusal::NotRunning => Fault::with(Code::NotRunning, name),
+        Refusal::UnknownState => {
+            Fault::with(Code::Failed, format_args!("{name} is in an unknown process state"))
+        }
+        Refusal::SpawnFailed(_) => Fault::with(Code::SpawnError, name),
+        Refusal::EndedEarly => Fault::with(Code::AbnormalTermination, name),
+        Refusal::AlreadyAdded => Fault::with(Code::AlreadyAdded, name),
+        Refusal::StillRunning => Fault::with(Code::StillRunning, name),
+        Refusal::ShuttingDown => Fault::bare(Code::ShutdownState),
+    }
+}
+
+/// The fault for a program that cannot be started, found out before the start;
+/// `text` says why.
+pub(super) fn not_startable(error: SpawnError, text: &str) -> Fault {
+    match error {
+        SpawnError::NotFound => Fault::with(Code::NoFile, text),
+        SpawnError::NoClosingQuotation
+        | SpawnError::NoEscapedCharacter
+        | SpawnError::Empty
+        | SpawnError::IsDirectory
+        | SpawnError::NotExecutable
+        | SpawnError::NotPermitted => Fault::with(Code::NotExecutable, text),
+        SpawnError::Pipes(_) | SpawnError::Clone(_) => Fault::with(Code::SpawnError, text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_its_target() {
+        let fault = refused(&Refusal::NotRunning, "g:p");
+
+        assert_eq!((fault.code as i32, &*fault.text), (70, "NOT_RUNNING: g:p"));
+    }
+
+    #[test]
+    fn a_shutdown_says_nothing_more() {
+        let fault = refused(&Refusal::ShuttingDown, "p");
+
+        assert_eq!((fault.code as i32, &*fault.text), (6, "SHUTDOWN_STATE"));
+    }
+
+    #[test]
+    fn only_a_missing_file_is_a_missing_file() {
+        assert_eq!(not_startable(SpawnError::NotFound, "x").code, Code::NoFile);
+        assert_eq!(
+            not_startable(SpawnError::Empty, "command is empty").text,
+            "NOT_EXECUTABLE: command is empty"
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! One process as clients see it.
+
+use std::ffi::OsStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bardo_core::service::{Failure, StateName};
+use bardo_wire::xmlrpc::Value;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::lookup;
+use crate::daemon::clients::ProcessView;
+
+/// A state as clients know it.
+pub(super) fn state(state: StateName) -> (i32, &'static str) {
+    match state {
+        StateName::Stopped => (0, "STOPPED"),
+        StateName::Starting => (10, "STARTING"),
+        StateName::Running => (20, "RUNNING"),
+        StateName::Backoff => (30, "BACKOFF"),
+        StateName::Stopping => (40, "STOPPING"),
+        StateName::Exited => (100, "EXITED"),
+        StateName::Fatal => (200, "FATAL"),
+        StateName::Unknown => (1000, "UNKNOWN"),
+    }
+}
+
+/// The seconds since 1970, now.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// The answer of `getProcessInfo`. The order of its keys is Supervisor's.
+///
+/// It may ask the file system for a program that could not be started.
+pub(super) fn process(view: &ProcessView, now: i64, own_path: Option<&OsStr>) -> Value {
+    let (code, name) = state(view.state);
+    let (start, stop) =
+        (view.started.map_or(0, |time| time.0), view.stopped.map_or(0, |time| time.0));
+    let spawnerr = spawn_error(view, own_path);
+    let description = description(view, now, &spawnerr);
+    let stdout = view.stdout_log.as_deref().unwrap_or_default();
+    let stderr = view.stderr_log.as_deref().unwrap_or_default();
+    let members = [
+        ("name", Value::from(&*view.spec.name)),
+        ("group", Value::from(&*view.group.name)),
+        ("start", capped(start)),
+        ("stop", capped(stop)),
+        ("now", capped(now)),
+        ("state", Value::from(code)),
+        ("statename", Value::from(name)),
+        ("spawnerr", Value::from(spawnerr)),
+        ("exitstatus", Value::from(view.exit.map_or(0, bardo_core::ExitStatus::code))),
+        ("logfile", Value::from(stdout)),
+        ("stdout_logfile", Value::from(stdout)),
+        ("stderr_logfile", Value::from(stderr)),
+        ("pid", Value::from(view.pid.map_or(0, |pid| i64::from(pid.0)))),
+        ("description", Value::from(description)),
+    ];
+    Value::Struct(members.into_iter().map(|(key, value)| (key.into(), value)).collect())
+}
+
+/// The text that stands behind the state. `spawnerr` is what went wrong last.
+pub(super) fn description(view: &ProcessView, now: i64, spawnerr: &str) -> String {
+    match view.state {
+        StateName::Running => {
+            let pid = view.pid.map_or(0, |pid| pid.0);
+            let start = view.started.map_or(now, |time| time.0);
+            format!("pid {pid}, uptime {}", uptime(now - start))
+        }
+        StateName::Fatal | StateName::Backoff if spawnerr.is_empty() => {
+            format!("unknown error (try \"tail {}\")", view.spec.name)
+        }
+        StateName::Fatal | StateName::Backoff => spawnerr.to_owned(),
+        StateName::Stopped | StateName::Exited => match view.started {
+            Some(_) => ended(view.stopped.map_or(0, |time| time.0), &TimeZone::system()),
+            None => "Not started".to_owned(),
+        },
+        StateName::Starting | StateName::Stopping | StateName::Unknown => String::new(),
+    }
+}
+
+/// What went wrong last, in Supervisor's words; empty when nothing did.
+pub(super) fn spawn_error(view: &ProcessView, own_path: Option<&OsStr>) -> String {
+    match view.failure {
+        None => String::new(),
+        Some(Failure::Spawn(error)) => lookup::past_spawn_error(error, &view.spec, own_path),
+        Some(Failure::ExitedTooQuickly) => {
+            "Exited too quickly (process log may have details)".to_owned()
+        }
+        Some(Failure::BadExitCode(code)) => format!("Bad exit code {code}"),
+    }
+}
+
+/// A time that fits the protocol's 32 bits: clients count on the clamp of 2038.
+fn capped(seconds: i64) -> Value {
+    Value::Int(seconds.clamp(i32::MIN.into(), i32::MAX.into()))
+}
+
+/// A span as Python shows one. A clock that was set back makes it nothing.
+fn uptime(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (days, rest) = (seconds / 86400, seconds % 86400);
+    let clock = format!("{}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);
+    match days {
+        0 => clock,
+        1 => format!("1 day, {clock}"),
+        _ => format!("{days} days, {clock}"),
+    }
+}
+
+/// When a process ended, in local time.
+fn ended(seconds: i64, zone: &TimeZone) -> String {
+    let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
+    time.to_zoned(zone.clone()).strftime("%b %d %I:%M %p").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use bardo_core::time::WallTime;
+    use bardo_core::{ExitStatus, Pid, SpawnError};
+
+    use super::super::test_specs::view;
+    use super::*;
+
+    #[test]
+    fn a_running_process_shows_pid_and_uptime() {
+        let mut process = view("g", "p", StateName::Running);
+        process.pid = Some(Pid(7));
+        process.started = Some(WallTime(1000));
+
+        assert_eq!(description(&process, 1000 + 3661, ""), "pid 7, uptime 1:01:01");
+        assert_eq!(description(&process, 1000 + 86400, ""), "pid 7, uptime 1 day, 0:00:00");
+        assert_eq!(
+            description(&process, 1000 + 2 * 86400 + 59, ""),
+            "pid 7, uptime 2 days, 0:00:59"
+        );
+        assert_eq!(description(&process, 0, ""), "pid 7, uptime 0:00:00");
+    }
+
+    #[test]
+    fn a_process_that_ended_shows_when() {
+        let utc = TimeZone::UTC;
+
+        assert_eq!(ended(0, &utc), "Jan 01 12:00 AM");
+        assert_eq!(ended(1_763_679_960, &utc), "Nov 20 11:06 PM");
+        let never = view("g", "p", StateName::Stopped);
+        assert_eq!(description(&never, 0, ""), "Not started");
+    }
+
+    #[test]
+    fn a_failed_process_shows_why() {
+        let mut process = view("g", "p", StateName::Fatal);
+        assert_eq!(description(&process, 0, ""), "unknown error (try \"tail p\")");
+
+        process.failure = Some(Failure::BadExitCode(-1));
+        assert_eq!(spawn_error(&process, None), "Bad exit code -1");
+        process.failure = Some(Failure::Spawn(SpawnError::Clone(12)));
+        assert_eq!(spawn_error(&process, None), "unknown error during fork for 'p': ENOMEM");
+    }
+
+    #[test]
+    fn every_field_is_there_in_supervisors_order() {
+        let mut process_view = view("g", "p", StateName::Exited);
+        process_view.exit = Some(ExitStatus::Code(3));
+        process_view.started = Some(WallTime(5));
+        process_view.stopped = Some(WallTime(i64::MAX));
+        process_view.stdout_log = Some("/o".into());
+
+        let Value::Struct(members) = process(&process_view, 9, None) else {
+            panic!("an info is a struct");
+        };
+
+        let keys: Vec<&str> = members.iter().map(|(key, _)| &**key).collect();
+        assert_eq!(
+            keys.join(" "),
+            "name group start stop now state statename spawnerr exitstatus logfile \
+             stdout_logfile stderr_logfile pid description"
+        );
+        let info = Value::Struct(members);
+        assert_eq!(info.member("stop"), Some(&Value::Int(i32::MAX.into())));
+        assert_eq!(info.member("exitstatus"), Some(&Value::Int(3)));
+        assert_eq!(info.member("logfile"), Some(&Value::from("/o")));
+        assert_eq!(info.member("stderr_logfile"), Some(&Value::from("")));
+    }
+}

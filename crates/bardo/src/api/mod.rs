@@ -1,0 +1,157 @@
+//! The API thread: HTTP for people and programs.
+//!
+//! It answers XML-RPC, log streams and pages over sockets that somebody else has
+//! bound, and asks the control thread whatever concerns processes. It never
+//! touches a child, and what can wait for a disk is done on a thread beside it.
+//!
+//! One thing surprises a newcomer: a client that waits for a start is nothing but
+//! a future that waits for a channel. Nothing is polled, and no other client
+//! notices.
+
+mod answer;
+mod ask;
+mod auth;
+mod connection;
+mod errno;
+mod faults;
+mod info;
+mod logs;
+mod logtail;
+mod lookup;
+pub mod names;
+mod page;
+mod rpc;
+mod server;
+mod tail_file;
+#[cfg(test)]
+mod test_specs;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bardo_core::{Configuration, Pid};
+
+use crate::daemon::clients::Clients;
+
+/// How long a question may wait before the control thread counts as hung, unless
+/// the settings say otherwise.
+pub const QUESTION_WAIT: Duration = Duration::from_secs(10);
+
+/// What tools that compare versions are told: the Supervisor that this is one of.
+pub const SUPERVISOR_VERSION: &str = "4.3.0";
+
+/// How long the thread for files stays when there is nothing to read.
+const FILE_THREAD_KEPT: Duration = Duration::from_secs(2);
+
+/// Reads the configuration file again. What is wrong with it is told in words.
+pub type Load = Arc<dyn Fn() -> Result<Configuration, String> + Send + Sync>;
+
+/// Is told that the control thread takes no questions any more.
+pub type Overdue = Arc<dyn Fn() + Send + Sync>;
+
+/// What the API has to know.
+#[derive(Clone)]
+pub struct ApiSettings {
+    /// What a new configuration may change.
+    pub shown: Arc<RwLock<Shown>>,
+    /// The process that clients know as the supervisor: the keeper.
+    pub keeper: Pid,
+    /// What `getSupervisorVersion` says.
+    pub supervisor_version: &'static str,
+    /// Reads the configuration file again. It may block.
+    pub load: Load,
+    /// How long a question may wait to be taken.
+    pub question_wait: Duration,
+    /// Called when one has waited longer, once until a question is taken again.
+    pub overdue: Overdue,
+}
+
+/// What clients are shown of the supervisor itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown {
+    /// The name that `identifier=` gives it.
+    pub identifier: Arc<str>,
+    /// The file of the main log; `None` when it goes elsewhere.
+    pub main_log: Option<Arc<str>>,
+}
+
+/// A socket that is bound and listens.
+#[derive(Debug)]
+pub struct Listener {
+    /// The socket.
+    pub fd: OwnedFd,
+    /// Of which kind it is.
+    pub kind: ListenerKind,
+    /// The user and the password that it asks for.
+    pub auth: Option<(String, String)>,
+}
+
+/// Kinds of sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// A socket file.
+    Unix,
+    /// A port.
+    Tcp,
+}
+
+/// What all handlers share.
+struct Context {
+    settings: ApiSettings,
+    clients: Clients,
+    /// Our own `PATH`: programs that set none are looked for along it.
+    path: Option<OsString>,
+    overdue_told: AtomicBool,
+}
+
+impl Context {
+    fn shown(&self) -> Shown {
+        self.settings.shown.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl fmt::Debug for ApiSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ApiSettings")
+            .field("shown", &self.shown)
+            .field("keeper", &self.keeper)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts the API thread. It ends with the process.
+///
+/// # Errors
+/// When there is no thread, no epoll or no usable socket to be had.
+pub fn start(
+    settings: ApiSettings,
+    listeners: Vec<Listener>,
+    clients: Clients,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(1)
+        .thread_keep_alive(FILE_THREAD_KEPT)
+        .thread_name("files")
+        .build()?;
+    let context = Arc::new(Context {
+        settings,
+        clients,
+        path: std::env::var_os("PATH"),
+        overdue_told: AtomicBool::new(false),
+    });
+    let doors = {
+        let _entered = runtime.enter();
+        listeners.into_iter().map(server::Door::open).collect::<io::Result<Vec<_>>>()?
+    };
+    std::thread::Builder::new()
+        .name("api".to_owned())
+        .spawn(move || runtime.block_on(server::serve(context, doors)))
+}

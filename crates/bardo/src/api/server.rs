@@ -1,0 +1,240 @@
+//! Connections: accepting them, reading requests, finding who answers.
+
+use std::convert::Infallible;
+use std::io;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bardo_wire::xmlrpc::REQUEST_BYTES_MAX;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderValue, WWW_AUTHENTICATE};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+
+use super::answer::{self, Content};
+use super::auth::{self, Claim};
+use super::connection::{Connection, Phase, Progress, Socket};
+use super::{Context, Listener, ListenerKind, logtail, page, rpc};
+
+/// Most connections at a time, of all sockets together. More of them wait in the
+/// kernel's queue.
+const CONNECTIONS_MAX: usize = 512;
+
+/// Most bytes of a request's first line and headers.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+
+/// How long no connection is accepted after the kernel could give none, for want of
+/// descriptors or memory.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
+
+/// A socket through which clients come, and what they must know.
+pub(super) struct Door {
+    socket: DoorSocket,
+    auth: Option<(String, String)>,
+}
+
+enum DoorSocket {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Door {
+    /// Makes a listening socket ours. It has to be called within the runtime.
+    pub(super) fn open(listener: Listener) -> io::Result<Self> {
+        let socket = match listener.kind {
+            ListenerKind::Unix => {
+                let socket = StdUnixListener::from(listener.fd);
+                socket.set_nonblocking(true)?;
+                DoorSocket::Unix(UnixListener::from_std(socket)?)
+            }
+            ListenerKind::Tcp => {
+                let socket = std::net::TcpListener::from(listener.fd);
+                socket.set_nonblocking(true)?;
+                DoorSocket::Tcp(TcpListener::from_std(socket)?)
+            }
+        };
+        // A user without a name asks for nothing, as in Supervisor.
+        let auth = listener.auth.filter(|(user, _)| !user.is_empty());
+        Ok(Self { socket, auth })
+    }
+
+    async fn accept(&self) -> io::Result<Socket> {
+        match &self.socket {
+            DoorSocket::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
+            DoorSocket::Tcp(listener) => {
+                let (socket, _) = listener.accept().await?;
+                socket.set_nodelay(true)?;
+                Ok(Socket::Tcp(socket))
+            }
+        }
+    }
+}
+
+/// Serves all sockets, for ever.
+pub(super) async fn serve(context: Arc<Context>, doors: Vec<Door>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    for door in doors {
+        let (context, room) = (Arc::clone(&context), Arc::clone(&room));
+        tokio::spawn(receive(context, Arc::new(door), room));
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn receive(context: Arc<Context>, door: Arc<Door>, room: Arc<Semaphore>) {
+    while let Ok(place) = Arc::clone(&room).acquire_owned().await {
+        let Ok(socket) = door.accept().await else {
+            tokio::time::sleep(ACCEPT_AGAIN).await;
+            continue;
+        };
+        let (context, door) = (Arc::clone(&context), Arc::clone(&door));
+        tokio::spawn(async move {
+            converse(context, door, socket).await;
+            drop(place);
+        });
+    }
+}
+
+/// Answers the requests of one connection until it ends, in whatever way.
+async fn converse(context: Arc<Context>, door: Arc<Door>, socket: Socket) {
+    let progress = Progress::new();
+    let connection = TokioIo::new(Connection::new(socket, progress.clone()));
+    let service = service_fn(move |request| {
+        let (context, door, progress) = (Arc::clone(&context), Arc::clone(&door), progress.clone());
+        async move {
+            let response = respond(&context, &door, request, &progress).await;
+            // A stream goes on while it is read; the other side owes nothing.
+            if matches!(response.body(), Content::Whole(_)) {
+                progress.enter(Phase::Idle);
+            }
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let _ = http1::Builder::new()
+        .max_buf_size(HEAD_BYTES_MAX)
+        .title_case_headers(true)
+        .serve_connection(connection, service)
+        .await;
+}
+
+async fn respond(
+    context: &Arc<Context>,
+    door: &Door,
+    request: Request<Incoming>,
+    progress: &Progress,
+) -> Response<Content> {
+    let (head, body) = request.into_parts();
+    if let Some((user, password)) = &door.auth {
+        let header = head.headers.get(AUTHORIZATION);
+        let claim = auth::judge(header.map(HeaderValue::as_bytes), user, password);
+        if claim != Claim::Granted {
+            discard(body).await;
+            return turned_away(claim);
+        }
+    }
+    let Ok(body) = Limited::new(body, REQUEST_BYTES_MAX).collect().await else {
+        return closing(answer::error(StatusCode::PAYLOAD_TOO_LARGE));
+    };
+    progress.enter(Phase::Answer);
+    let length_known = head.headers.contains_key(CONTENT_LENGTH);
+    let path = percent_decoded(head.uri.path());
+    if path.starts_with("/RPC2") {
+        match (head.method == Method::POST, length_known) {
+            (false, _) => answer::error(StatusCode::BAD_REQUEST),
+            (true, false) => answer::error(StatusCode::LENGTH_REQUIRED),
+            (true, true) => call(context, body.to_bytes()).await,
+        }
+    } else if path.starts_with("/logtail") {
+        logtail::process(context, &head.method, &path).await
+    } else if path.starts_with("/mainlogtail") {
+        logtail::main_log(context, &head.method).await
+    } else {
+        match &*path {
+            "/" | "/index.html" => page::status(context).await,
+            "/ok.html" => page::health(),
+            _ if head.method == Method::GET || head.method == Method::HEAD => {
+                answer::error(StatusCode::NOT_FOUND)
+            }
+            _ => answer::error(StatusCode::BAD_REQUEST),
+        }
+    }
+}
+
+async fn call(context: &Arc<Context>, body: Bytes) -> Response<Content> {
+    match rpc::answer(context, &body).await {
+        Ok(text) => answer::whole("text/xml", text),
+        Err(_) => answer::error(StatusCode::BAD_REQUEST),
+    }
+}
+
+/// What somebody gets who may not come in. The connection ends, so that passwords
+/// cannot be tried quickly.
+fn turned_away(claim: Claim) -> Response<Content> {
+    if claim == Claim::Garbage {
+        return closing(answer::error(StatusCode::BAD_REQUEST));
+    }
+    let mut response = closing(answer::error(StatusCode::UNAUTHORIZED));
+    let realm = HeaderValue::from_static("Basic realm=\"default\"");
+    response.headers_mut().insert(WWW_AUTHENTICATE, realm);
+    response
+}
+
+fn closing(mut response: Response<Content>) -> Response<Content> {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
+}
+
+/// Reads a body that nobody wants: a connection that is closed with something
+/// unread in it loses its last answer. What is longer than any request stays.
+async fn discard(body: Incoming) {
+    let mut body = Limited::new(body, REQUEST_BYTES_MAX);
+    while let Some(Ok(_)) = body.frame().await {}
+}
+
+/// A path with its `%` sequences resolved; bytes that are no text are replaced.
+fn percent_decoded(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let digits = path.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
+        match digits.map(|digits| u8::from_str_radix(digits, 16)) {
+            Some(Ok(byte)) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            _ => {
+                decoded.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_sequences_are_resolved() {
+        let cases = [
+            ("/logtail/a%3Ab", "/logtail/a:b"),
+            ("/%", "/%"),
+            ("/%4", "/%4"),
+            ("/%zz", "/%zz"),
+            ("/%C3%A9", "/é"),
+            ("/%ff", "/\u{fffd}"),
+        ];
+
+        for (path, decoded) in cases {
+            assert_eq!(percent_decoded(path), decoded);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The API thread and the control tool, seen from outside.
+
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod server;
