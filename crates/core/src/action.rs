@@ -161,9 +161,11 @@ pub struct Actions {
 }
 
 impl Actions {
-    /// Puts an action behind the others of its queue.
+    /// Puts an action behind the others of its queue. A birth that is taken back
+    /// before anybody was told of it is no longer there.
     pub fn push(&mut self, action: Action) {
         match action {
+            Action::Unspawn { service, generation } if self.take_back(service, generation) => {}
             Action::Spawn { .. } | Action::Unspawn { .. } | Action::Signal { .. } => {
                 self.urgent.push_back(action);
             }
@@ -184,5 +186,13 @@ impl Actions {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.urgent.is_empty() && self.later.is_empty()
+    }
+
+    /// Takes a birth out of the queue; whether it was there. The last ones are
+    /// looked at first: what is taken back was mostly decided just now.
+    fn take_back(&mut self, service: ServiceId, generation: Generation) -> bool {
+        let spawn = Action::Spawn { service, generation };
+        let place = self.urgent.iter().rposition(|action| *action == spawn);
+        place.is_some_and(|place| self.urgent.remove(place).is_some())
     }
 }

@@ -3,7 +3,7 @@
 use crate::id::{ExitSequence, Generation, Pid, ServiceId, Ticket};
 use crate::job::Command;
 use crate::signal::Signal;
-use crate::spec::Configuration;
+use crate::spec::{Configuration, Reach};
 use crate::status::{ExitStatus, SpawnError};
 
 /// Something happened.
@@ -66,12 +66,17 @@ pub enum Input {
         /// The number of the keeper's record.
         sequence: ExitSequence,
     },
-    /// A signal has been sent.
+    /// A signal has been sent: which one and to whom is said again, because a
+    /// client's signal does not do for the stop signal.
     Signalled {
         /// Whose.
         service: ServiceId,
         /// Which life.
         generation: Generation,
+        /// Which signal.
+        signal: Signal,
+        /// Whom it reached.
+        reach: Reach,
     },
     /// A signal could not be sent, though the process is there.
     SignalFailed {

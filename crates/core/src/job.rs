@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::id::{ServiceId, Ticket};
 use crate::reconcile::{Difference, Scope};
-use crate::service::{Launch, Service, State, StateName};
+use crate::service::{Failure, Goal, Launch, Service, State, StateName};
 use crate::signal::Signal;
 use crate::spec::Configuration;
 use crate::status::SpawnError;
@@ -131,13 +131,7 @@ impl Job {
     /// The answer, once nothing is waited for.
     pub(crate) fn answer(&mut self) -> Answer {
         match (self.single, self.outcomes.first()) {
-            (
-                true,
-                Some(Outcome {
-                    result: Err(refusal),
-                    ..
-                }),
-            ) => Answer::Refused(refusal.clone()),
+            (true, Some(Outcome { result: Err(refusal), .. })) => Answer::Refused(refusal.clone()),
             (true, _) => Answer::Done,
             (false, _) => Answer::Outcomes(std::mem::take(&mut self.outcomes)),
         }
@@ -149,9 +143,10 @@ impl Job {
 pub(crate) fn outcome(service: &Service, verb: Verb, wait: Wait) -> Option<Result<(), Refusal>> {
     match verb {
         Verb::Start => started(service, wait),
-        Verb::Stop => match (wait, service.state_name().is_stopped()) {
-            (Wait::Begun, _) | (Wait::Done, true) => Some(Ok(())),
-            (Wait::Done, false) => None,
+        Verb::Stop => match (wait, service.state_name()) {
+            (_, StateName::Unknown) => Some(Err(Refusal::UnknownState)),
+            (Wait::Begun, _) => Some(Ok(())),
+            (Wait::Done, state) => state.is_stopped().then_some(Ok(())),
         },
         Verb::Signal(_) => Some(Ok(())),
     }
@@ -159,37 +154,34 @@ pub(crate) fn outcome(service: &Service, verb: Verb, wait: Wait) -> Option<Resul
 
 fn started(service: &Service, wait: Wait) -> Option<Result<(), Refusal>> {
     match (service.state, wait) {
-        (
-            State::Starting {
-                launch: Launch::Requested,
-                ..
-            },
-            _,
-        ) => None,
+        (State::Starting { launch: Launch::Requested, .. }, _) => None,
         (State::Starting { .. }, Wait::Begun) | (State::Running, _) => Some(Ok(())),
         (State::Starting { .. }, Wait::Done) => None,
-        (State::Stopping { .. }, _) if service.goal == crate::service::Goal::Up => None,
+        (State::Stopping { .. }, _) if service.goal == Goal::Up => None,
         (State::Stopping { .. }, _) => Some(Err(Refusal::EndedEarly)),
         (
             State::Stopped | State::Backoff { .. } | State::Exited | State::Fatal | State::Unknown,
             _,
         ) => Some(Err(match service.failure {
-            Some(crate::service::Failure::Spawn(error)) => Refusal::SpawnFailed(Some(error)),
-            Some(
-                crate::service::Failure::ExitedTooQuickly | crate::service::Failure::BadExitCode(_),
-            ) => Refusal::SpawnFailed(None),
+            Some(Failure::Spawn(error)) => Refusal::SpawnFailed(Some(error)),
+            Some(Failure::ExitedTooQuickly | Failure::BadExitCode(_)) => Refusal::SpawnFailed(None),
             None => Refusal::EndedEarly,
         })),
     }
 }
 
-/// Why `verb` cannot be done to a service in this state; `None` when it can.
-pub(crate) fn refusal(state: StateName, verb: Verb) -> Option<Refusal> {
+/// Why `verb` cannot be done to a service just now; `None` when it can.
+pub(crate) fn refusal(service: &Service, verb: Verb) -> Option<Refusal> {
+    let state = service.state_name();
     match verb {
         Verb::Start if state == StateName::Unknown => Some(Refusal::UnknownState),
         Verb::Start if state.is_up() => Some(Refusal::AlreadyStarted),
+        // A stop takes back a start that waits for the end of the stop before it.
+        Verb::Stop if state == StateName::Stopping && service.goal == Goal::Up => None,
         Verb::Stop if !state.is_up() => Some(Refusal::NotRunning),
-        Verb::Signal(_) if !state.is_signallable() => Some(Refusal::NotRunning),
+        Verb::Signal(_) if !state.is_signallable() || service.pid.is_none() => {
+            Some(Refusal::NotRunning)
+        }
         Verb::Start | Verb::Stop | Verb::Signal(_) => None,
     }
 }

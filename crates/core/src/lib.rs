@@ -19,6 +19,7 @@ pub mod group;
 pub mod id;
 pub mod input;
 pub mod job;
+pub mod mutant;
 pub mod reconcile;
 pub mod record;
 pub mod run;

@@ -63,11 +63,7 @@ fn same_group(one: &GroupSpec, other: &GroupSpec) -> bool {
         && one.name == other.name
         && one.priority == other.priority
         && one.services.len() == other.services.len()
-        && one
-            .services
-            .iter()
-            .zip(&other.services)
-            .all(|(one, other)| same_service(one, other))
+        && one.services.iter().zip(&other.services).all(|(one, other)| same_service(one, other))
 }
 
 fn same_service(one: &ServiceSpec, other: &ServiceSpec) -> bool {

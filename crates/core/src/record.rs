@@ -134,6 +134,12 @@ impl Snapshot {
             Record::Loaded(configuration) => self.loaded = configuration,
             Record::GroupAdded(group) => {
                 self.remove_group(&group.spec);
+                for (spec, id) in group.spec.services.iter().zip(&group.members) {
+                    let place = self.place(*id);
+                    let name = Arc::clone(&group.spec.name);
+                    let service = Service::new(*id, place.generation, name, Arc::clone(spec));
+                    place.service = Some(ServiceRecord::from(&service));
+                }
                 self.groups.push(group);
             }
             Record::GroupRemoved(name) => {
@@ -143,27 +149,24 @@ impl Snapshot {
                 }
             }
             Record::Service(service) => {
-                let index = service.id.0 as usize;
-                if index >= self.places.len() {
-                    self.places.resize(index + 1, Place::default());
-                }
-                let generation = service.generation;
-                self.places[index] = Place {
-                    generation,
-                    service: Some(service),
-                };
+                *self.place(service.id) =
+                    Place { generation: service.generation, service: Some(service) };
             }
             Record::Mood(mood) => self.mood = Some(mood),
             Record::Replacement(configuration) => self.replacement = configuration,
         }
     }
 
+    fn place(&mut self, id: ServiceId) -> &mut Place {
+        let index = id.0 as usize;
+        if index >= self.places.len() {
+            self.places.resize(index + 1, Place::default());
+        }
+        &mut self.places[index]
+    }
+
     fn remove_group(&mut self, spec: &GroupSpec) {
-        let Some(place) = self
-            .groups
-            .iter()
-            .position(|group| group.spec.name == spec.name)
-        else {
+        let Some(place) = self.groups.iter().position(|group| group.spec.name == spec.name) else {
             return;
         };
         for member in self.groups.remove(place).members {

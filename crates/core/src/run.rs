@@ -45,10 +45,7 @@ pub fn turn(
     for input in inputs.drain(..) {
         supervisor.step(now, input, actions);
     }
-    if supervisor
-        .deadline()
-        .is_some_and(|deadline| deadline <= now.instant)
-    {
+    if supervisor.deadline().is_some_and(|deadline| deadline <= now.instant) {
         supervisor.step(now, Input::Timeout, actions);
     }
     world.record(supervisor);

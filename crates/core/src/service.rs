@@ -7,6 +7,7 @@ use crate::action::{Action, Actions, Notice};
 use crate::event::Event;
 use crate::id::{ExitSequence, Generation, Pid, ServiceId};
 use crate::input::{Found, Mood};
+use crate::mutant::{self, Mutant};
 use crate::signal::Signal;
 use crate::spec::{Reach, RestartOn, ServiceSpec};
 use crate::status::{ExitStatus, SpawnError};
@@ -105,10 +106,7 @@ impl StateName {
     /// Whether nothing runs and nothing will by itself.
     #[must_use]
     pub fn is_stopped(self) -> bool {
-        matches!(
-            self,
-            Self::Stopped | Self::Exited | Self::Fatal | Self::Unknown
-        )
+        matches!(self, Self::Stopped | Self::Exited | Self::Fatal | Self::Unknown)
     }
 
     /// Whether it counts as started: a start is refused, a stop is possible.
@@ -174,7 +172,7 @@ pub enum Stimulus {
     /// See [`crate::Input::Exited`].
     Exited(Generation, ExitStatus, ExitSequence),
     /// See [`crate::Input::Signalled`].
-    Signalled(Generation),
+    Signalled(Generation, Signal, Reach),
     /// See [`crate::Input::SignalFailed`].
     SignalFailed(Generation, Signal, i32),
     /// See [`crate::Input::Found`].
@@ -267,23 +265,13 @@ impl Service {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Starting {
-                launch: Launch::Requested,
-                ..
-            } => None,
-            State::Starting {
-                launch: Launch::Cloned { report_at },
-                ..
-            } => report_at,
-            State::Starting {
-                since,
-                launch: Launch::Executed,
-            } => Some(self.start_succeeds(since)),
+            State::Starting { launch: Launch::Requested, .. } => None,
+            State::Starting { launch: Launch::Cloned { report_at }, .. } => report_at,
+            State::Starting { since, launch: Launch::Executed } => Some(self.start_succeeds(since)),
             State::Backoff { until } => Some(until),
-            State::Stopping { kill_at, .. } => Some(
-                self.stop_report_at
-                    .map_or(kill_at, |report_at| report_at.min(kill_at)),
-            ),
+            State::Stopping { kill_at, .. } => {
+                Some(self.stop_report_at.map_or(kill_at, |report_at| report_at.min(kill_at)))
+            }
             State::Stopped | State::Running | State::Exited | State::Fatal | State::Unknown => None,
         }
     }
@@ -307,32 +295,29 @@ impl Service {
     /// A report about a former life changes nothing. `Exited` and `Fatal` are
     /// left by `Start` as `Stopped` is. `Unknown` is entered when a signal cannot
     /// be sent and left when the process is seen to end.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one flat match over state and stimulus"
-    )]
+    #[expect(clippy::too_many_lines, reason = "one flat match over state and stimulus")]
     pub fn step(&mut self, now: Now, mood: Mood, stimulus: Stimulus, actions: &mut Actions) {
         match (self.state, stimulus) {
             (_, Stimulus::Exited(generation, ..)) if self.is_over(generation) => {}
+            (State::Stopping { .. }, Stimulus::Exited(_, status, _))
+                if mutant::on(Mutant::TakesStopForCrash) =>
+            {
+                self.exited(now, mood, status, actions);
+            }
             // A birth that nobody waits for any more must not become a second process.
             (_, Stimulus::Spawned(generation, _)) if generation != self.generation => {
                 let service = self.id;
                 let (signal, reach) = (Signal::KILL, Reach::Process);
-                actions.push(Action::Signal {
-                    service,
-                    generation,
-                    signal,
-                    reach,
-                });
+                actions.push(Action::Signal { service, generation, signal, reach });
             }
             (
                 _,
                 Stimulus::Executed(generation)
                 | Stimulus::SpawnFailed(generation, _)
-                | Stimulus::Signalled(generation)
+                | Stimulus::Signalled(generation, ..)
                 | Stimulus::SignalFailed(generation, ..)
                 | Stimulus::Found(generation, _),
-            ) if generation != self.generation => {}
+            ) if generation != self.generation && !mutant::on(Mutant::ForgetsGeneration) => {}
 
             (State::Stopped | State::Exited | State::Fatal, Stimulus::Start) => {
                 self.failures = 0;
@@ -345,16 +330,10 @@ impl Service {
             ) => {}
 
             (
-                State::Starting {
-                    launch: Launch::Requested,
-                    ..
-                },
+                State::Starting { launch: Launch::Requested, .. },
                 Stimulus::Stop | Stimulus::ShutDown,
             ) => {
-                actions.push(Action::Unspawn {
-                    service: self.id,
-                    generation: self.generation,
-                });
+                actions.push(Action::Unspawn { service: self.id, generation: self.generation });
                 self.come_to_rest(now, State::Stopped, actions);
             }
             (State::Starting { .. } | State::Running, Stimulus::Stop | Stimulus::ShutDown) => {
@@ -374,25 +353,14 @@ impl Service {
             ) => {}
 
             (
-                State::Starting {
-                    since,
-                    launch: Launch::Requested,
-                },
-                Stimulus::Spawned(_, pid),
-            )
-            | (
-                State::Starting {
-                    since,
-                    launch: Launch::Requested,
-                },
-                Stimulus::Found(_, Found::Alive(pid)),
+                State::Starting { launch: Launch::Requested, .. },
+                Stimulus::Spawned(_, pid) | Stimulus::Found(_, Found::Alive(pid)),
             ) => {
                 self.pid = Some(pid);
                 let report_at = Some(now.instant + STUCK_AFTER);
-                self.state = State::Starting {
-                    since,
-                    launch: Launch::Cloned { report_at },
-                };
+                // A birth may have waited for its turn: it counts from now on.
+                self.state =
+                    State::Starting { since: now.instant, launch: Launch::Cloned { report_at } };
             }
             // The order to forget it crossed the news of its birth.
             (
@@ -404,27 +372,17 @@ impl Service {
             }
             (_, Stimulus::Spawned(..) | Stimulus::Found(_, Found::Alive(_))) => {}
 
-            (
-                State::Starting {
-                    since,
-                    launch: Launch::Cloned { .. },
-                },
-                Stimulus::Executed(_),
-            ) => {
+            (State::Starting { since, launch: Launch::Cloned { .. } }, Stimulus::Executed(_)) => {
                 self.executed(now, since, actions);
             }
             (_, Stimulus::Executed(_)) => {}
 
             (State::Starting { .. }, Stimulus::SpawnFailed(_, error)) => {
                 self.pid = None;
-                actions.push(Action::Notice(Notice::SpawnFailed {
-                    service: self.id,
-                    error,
-                }));
+                actions.push(Action::Notice(Notice::SpawnFailed { service: self.id, error }));
                 self.failed(now, Failure::Spawn(error), actions);
             }
             (State::Stopping { .. }, Stimulus::SpawnFailed(..)) => {
-                self.pid = None;
                 self.after_stop(now, mood, actions);
             }
             (_, Stimulus::SpawnFailed(..)) => {}
@@ -443,11 +401,7 @@ impl Service {
                 self.stopped = Some(now.wall);
                 let expected = self.is_expected(status);
                 let service = self.id;
-                actions.push(Action::Notice(Notice::Stopped {
-                    service,
-                    status,
-                    expected,
-                }));
+                actions.push(Action::Notice(Notice::Stopped { service, status, expected }));
                 self.after_stop(now, mood, actions);
             }
             (State::Unknown, Stimulus::Exited(_, status, sequence)) => {
@@ -461,26 +415,18 @@ impl Service {
                 Stimulus::Exited(..),
             ) => {}
 
-            (State::Stopping { kill_at, order }, Stimulus::Signalled(_)) => {
-                let order = match order {
-                    Order::Stop | Order::StopSent => Order::StopSent,
-                    Order::Kill | Order::KillSent => Order::KillSent,
-                };
+            (State::Stopping { kill_at, order }, Stimulus::Signalled(_, signal, reach)) => {
+                let order = self.sent(order, signal, reach);
                 self.state = State::Stopping { kill_at, order };
             }
-            (_, Stimulus::Signalled(_)) => {}
+            (_, Stimulus::Signalled(..)) => {}
 
             (
                 State::Starting { .. } | State::Running | State::Stopping { .. },
                 Stimulus::SignalFailed(_, signal, errno),
             ) => {
                 let (service, pid) = (self.id, self.pid);
-                let notice = Notice::SignalFailed {
-                    service,
-                    pid,
-                    signal,
-                    errno,
-                };
+                let notice = Notice::SignalFailed { service, pid, signal, errno };
                 actions.push(Action::Notice(notice));
                 self.enter(State::Unknown, false, actions);
             }
@@ -494,15 +440,22 @@ impl Service {
             ) => {}
 
             (
-                State::Starting {
-                    launch: Launch::Requested,
-                    ..
-                },
+                State::Starting { launch: Launch::Requested, .. },
                 Stimulus::Found(_, Found::NeverCloned),
-            ) => self.request_spawn(actions),
+            ) => match mood {
+                Mood::Running => {
+                    if mutant::on(Mutant::ReusesGeneration) {
+                        self.generation = Generation(self.generation.0.wrapping_sub(1));
+                    }
+                    self.request_spawn(actions);
+                }
+                Mood::Restarting | Mood::Shutdown => {
+                    self.come_to_rest(now, State::Stopped, actions);
+                }
+            },
             (_, Stimulus::Found(_, Found::NeverCloned)) => {}
 
-            (state, Stimulus::Resume) => self.resume(state, actions),
+            (state, Stimulus::Resume) => self.resume(now, mood, state, actions),
             (state, Stimulus::Timeout) => self.timeout(now, mood, state, actions),
         }
     }
@@ -513,18 +466,21 @@ impl Service {
     }
 
     /// Does what was decided before a crash and not done.
-    fn resume(&mut self, state: State, actions: &mut Actions) {
+    fn resume(&mut self, now: Now, mood: Mood, state: State, actions: &mut Actions) {
         match state {
-            State::Stopping {
-                order: Order::Stop, ..
-            } => self.order_stop(actions),
-            State::Stopping {
-                order: Order::Kill, ..
-            } => self.order_kill(actions),
-            State::Stopping {
-                order: Order::StopSent | Order::KillSent,
-                ..
+            // Its group was added, and the crash came before its first start.
+            State::Stopped
+                if mood == Mood::Running
+                    && self.started.is_none()
+                    && self.spec.program.autostart =>
+            {
+                self.spawn(now, actions);
             }
+            State::Stopping { order: Order::Stop, .. } if mutant::on(Mutant::ForgetsUnsentStop) => {
+            }
+            State::Stopping { order: Order::Stop, .. } => self.order_stop(actions),
+            State::Stopping { order: Order::Kill, .. } => self.order_kill(actions),
+            State::Stopping { order: Order::StopSent | Order::KillSent, .. }
             | State::Stopped
             | State::Starting { .. }
             | State::Running
@@ -537,32 +493,26 @@ impl Service {
 
     fn timeout(&mut self, now: Now, mood: Mood, state: State, actions: &mut Actions) {
         match state {
-            State::Starting {
-                since,
-                launch:
-                    Launch::Cloned {
-                        report_at: Some(report_at),
-                    },
-            } if report_at <= now.instant => {
-                self.state = State::Starting {
-                    since,
-                    launch: Launch::Cloned { report_at: None },
-                };
+            State::Starting { since, launch: Launch::Cloned { report_at: Some(report_at) } }
+                if report_at <= now.instant =>
+            {
+                self.state = State::Starting { since, launch: Launch::Cloned { report_at: None } };
                 if let Some(pid) = self.pid {
-                    actions.push(Action::Notice(Notice::Stuck {
-                        service: self.id,
-                        pid,
-                    }));
+                    actions.push(Action::Notice(Notice::Stuck { service: self.id, pid }));
                 }
             }
-            State::Starting {
-                since,
-                launch: Launch::Executed,
-            } if self.start_succeeds(since) <= now.instant => {
+            State::Starting { since, launch: Launch::Executed }
+                if self.start_succeeds(since) <= now.instant =>
+            {
                 self.stayed_up(actions);
             }
             State::Backoff { until } if until <= now.instant => match mood {
-                Mood::Running => self.spawn(now, actions),
+                Mood::Running => {
+                    if mutant::on(Mutant::ForgetsFailures) {
+                        self.failures = 0;
+                    }
+                    self.spawn(now, actions);
+                }
                 Mood::Restarting | Mood::Shutdown => self.give_up(actions),
             },
             State::Stopping { kill_at, .. } => self.stop_timeout(now, kill_at, actions),
@@ -577,31 +527,19 @@ impl Service {
     }
 
     fn stop_timeout(&mut self, now: Now, kill_at: Instant, actions: &mut Actions) {
-        if self
-            .stop_report_at
-            .is_some_and(|report_at| report_at <= now.instant)
-        {
+        if self.stop_report_at.is_some_and(|report_at| report_at <= now.instant) {
             self.report_stop(now, actions);
         }
         if kill_at <= now.instant {
-            let wait = self
-                .spec
-                .program
-                .stop
-                .wait
-                .duration()
-                .max(Duration::from_millis(1));
+            let wait = self.spec.program.stop.wait.duration().max(Duration::from_millis(1));
+            let stale = mutant::on(Mutant::KeepsPastDeadline);
             self.state = State::Stopping {
-                kill_at: now.instant + wait,
+                kill_at: if stale { kill_at } else { now.instant + wait },
                 order: Order::Kill,
             };
             if let Some(pid) = self.pid {
                 let reach = self.spec.program.stop.kill_reach;
-                actions.push(Action::Notice(Notice::Killing {
-                    service: self.id,
-                    pid,
-                    reach,
-                }));
+                actions.push(Action::Notice(Notice::Killing { service: self.id, pid, reach }));
             }
             self.order_kill(actions);
         }
@@ -620,10 +558,7 @@ impl Service {
         self.started = Some(now.wall);
         self.exit = None;
         self.failure = None;
-        let state = State::Starting {
-            since: now.instant,
-            launch: Launch::Requested,
-        };
+        let state = State::Starting { since: now.instant, launch: Launch::Requested };
         self.enter(state, false, actions);
         self.request_spawn(actions);
     }
@@ -631,23 +566,14 @@ impl Service {
     /// Asks for a process under a generation that was never used.
     fn request_spawn(&mut self, actions: &mut Actions) {
         self.generation = self.generation.next();
-        actions.push(Action::Spawn {
-            service: self.id,
-            generation: self.generation,
-        });
+        actions.push(Action::Spawn { service: self.id, generation: self.generation });
     }
 
     fn executed(&mut self, now: Now, since: Instant, actions: &mut Actions) {
         if let Some(pid) = self.pid {
-            actions.push(Action::Notice(Notice::Spawned {
-                service: self.id,
-                pid,
-            }));
+            actions.push(Action::Notice(Notice::Spawned { service: self.id, pid }));
         }
-        self.state = State::Starting {
-            since,
-            launch: Launch::Executed,
-        };
+        self.state = State::Starting { since, launch: Launch::Executed };
         if self.start_succeeds(since) <= now.instant {
             self.stayed_up(actions);
         }
@@ -677,20 +603,13 @@ impl Service {
         if launch != Launch::Executed
             && let Some(pid) = self.pid
         {
-            actions.push(Action::Notice(Notice::Spawned {
-                service: self.id,
-                pid,
-            }));
+            actions.push(Action::Notice(Notice::Spawned { service: self.id, pid }));
         }
         if now.instant.since(since) < self.spec.program.readiness.span() {
             self.pid = None;
             self.stopped = Some(now.wall);
             let service = self.id;
-            actions.push(Action::Notice(Notice::Exited {
-                service,
-                status,
-                expected: false,
-            }));
+            actions.push(Action::Notice(Notice::Exited { service, status, expected: false }));
             self.failed(now, Failure::ExitedTooQuickly, actions);
         } else {
             // Supervisor lets listeners see that it ran, however shortly.
@@ -710,11 +629,7 @@ impl Service {
         }
         self.enter(State::Exited, expected, actions);
         self.pid = None;
-        actions.push(Action::Notice(Notice::Exited {
-            service: self.id,
-            status,
-            expected,
-        }));
+        actions.push(Action::Notice(Notice::Exited { service: self.id, status, expected }));
         let again = match self.spec.program.restart.on {
             RestartOn::Always => true,
             RestartOn::Unexpected => !expected,
@@ -732,9 +647,9 @@ impl Service {
         self.failure = Some(failure);
         self.failures = self.failures.saturating_add(1);
         let restart = &self.spec.program.restart;
-        let exhausted = restart
-            .start_retries
-            .is_some_and(|retries| i64::from(self.failures) > retries);
+        let more = i64::from(mutant::on(Mutant::RetriesOnceMore));
+        let exhausted =
+            restart.start_retries.is_some_and(|retries| i64::from(self.failures) > retries + more);
         let until = now.instant + restart.backoff.wait(self.failures);
         self.enter(State::Backoff { until }, false, actions);
         if exhausted {
@@ -757,22 +672,21 @@ impl Service {
         let kill_at = now.instant + stop.wait.duration();
         if let Some(pid) = self.pid {
             let service = self.id;
-            actions.push(Action::Notice(Notice::Stopping {
-                service,
-                pid,
-                signal,
-                reach,
-            }));
+            actions.push(Action::Notice(Notice::Stopping { service, pid, signal, reach }));
         }
-        self.enter(
-            State::Stopping {
-                kill_at,
-                order: Order::Stop,
-            },
-            false,
-            actions,
-        );
+        self.enter(State::Stopping { kill_at, order: Order::Stop }, false, actions);
         self.order_stop(actions);
+    }
+
+    /// What is still to be sent once `signal` was: a client's own signal does not
+    /// do for the one that is on order.
+    fn sent(&self, order: Order, signal: Signal, reach: Reach) -> Order {
+        let stop = &self.spec.program.stop;
+        match order {
+            Order::Stop if (signal, reach) == (stop.signal, stop.stop_reach) => Order::StopSent,
+            Order::Kill if (signal, reach) == (Signal::KILL, stop.kill_reach) => Order::KillSent,
+            Order::Stop | Order::StopSent | Order::Kill | Order::KillSent => order,
+        }
     }
 
     fn order_stop(&self, actions: &mut Actions) {
@@ -781,17 +695,15 @@ impl Service {
     }
 
     fn order_kill(&self, actions: &mut Actions) {
+        if mutant::on(Mutant::NeverKills) {
+            return;
+        }
         self.order(Signal::KILL, self.spec.program.stop.kill_reach, actions);
     }
 
     fn order(&self, signal: Signal, reach: Reach, actions: &mut Actions) {
         let (service, generation) = (self.id, self.generation);
-        actions.push(Action::Signal {
-            service,
-            generation,
-            signal,
-            reach,
-        });
+        actions.push(Action::Signal { service, generation, signal, reach });
     }
 
     /// The process that was told to stop is gone: a client may have asked for a

@@ -65,10 +65,7 @@ impl Signal {
     /// A signal by its number; `None` above 64.
     #[must_use]
     pub fn from_number(number: i64) -> Option<Self> {
-        u8::try_from(number)
-            .ok()
-            .filter(|number| *number <= 64)
-            .map(Self)
+        u8::try_from(number).ok().filter(|number| *number <= 64).map(Self)
     }
 
     /// A signal by its name, with or without `SIG`, in any case.
@@ -76,10 +73,7 @@ impl Signal {
     pub fn from_name(name: &str) -> Option<Self> {
         let wanted = name.to_ascii_uppercase();
         let bare = wanted.strip_prefix("SIG").unwrap_or(&wanted);
-        NAMES
-            .iter()
-            .find(|(_, known)| &known[3..] == bare)
-            .map(|(number, _)| Self(*number))
+        NAMES.iter().find(|(_, known)| &known[3..] == bare).map(|(number, _)| Self(*number))
     }
 
     /// The number.
@@ -91,10 +85,7 @@ impl Signal {
     /// The name with `SIG`, for numbers that have one.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
-        NAMES
-            .iter()
-            .find(|(number, _)| *number == self.0)
-            .map(|(_, name)| *name)
+        NAMES.iter().find(|(number, _)| *number == self.0).map(|(_, name)| *name)
     }
 }
 
@@ -121,10 +112,7 @@ mod tests {
 
     #[test]
     fn a_number_has_its_canonical_name() {
-        assert_eq!(
-            Signal::from_number(6).and_then(Signal::name),
-            Some("SIGABRT")
-        );
+        assert_eq!(Signal::from_number(6).and_then(Signal::name), Some("SIGABRT"));
         assert_eq!(Signal::from_number(65), None);
         assert_eq!(Signal::from_number(-1), None);
     }

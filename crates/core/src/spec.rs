@@ -312,9 +312,7 @@ mod tests {
 
     #[test]
     fn supervisors_wait_grows_by_a_second_a_failure() {
-        let backoff = Backoff::Linear {
-            step: Duration::from_secs(1),
-        };
+        let backoff = Backoff::Linear { step: Duration::from_secs(1) };
 
         let waits: Vec<u64> = (1..=4).map(|n| backoff.wait(n).as_secs()).collect();
 
@@ -323,10 +321,8 @@ mod tests {
 
     #[test]
     fn minix_waits_nothing_then_doubles_up_to_its_limit() {
-        let backoff = Backoff::Exponential {
-            first: Duration::from_secs(2),
-            max: Duration::from_secs(30),
-        };
+        let backoff =
+            Backoff::Exponential { first: Duration::from_secs(2), max: Duration::from_secs(30) };
 
         let waits: Vec<u64> = (1..=8).map(|n| backoff.wait(n).as_secs()).collect();
 

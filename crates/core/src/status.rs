@@ -25,10 +25,8 @@ impl ExitStatus {
         if status & 0x7f == 0 {
             return Self::Code(u8::try_from((status >> 8) & 0xff).unwrap_or(u8::MAX));
         }
-        Signal::from_number(i64::from(status & 0x7f)).map_or(Self::Unknown, |signal| Self::Signal {
-            signal,
-            core: status & 0x80 != 0,
-        })
+        Signal::from_number(i64::from(status & 0x7f))
+            .map_or(Self::Unknown, |signal| Self::Signal { signal, core: status & 0x80 != 0 })
     }
 
     /// The exit code, or -1 for every other ending, as Supervisor counts.
@@ -71,10 +69,7 @@ mod tests {
     #[test]
     fn wait_statuses_are_read_as_linux_writes_them() {
         assert_eq!(ExitStatus::from_wait_status(7 << 8), ExitStatus::Code(7));
-        let killed = ExitStatus::Signal {
-            signal: Signal::KILL,
-            core: false,
-        };
+        let killed = ExitStatus::Signal { signal: Signal::KILL, core: false };
         assert_eq!(ExitStatus::from_wait_status(9), killed);
         let aborted = ExitStatus::from_wait_status(6 | 0x80);
         assert!(matches!(aborted, ExitStatus::Signal { core: true, .. }));

@@ -9,6 +9,7 @@ use crate::group::{Group, start_order};
 use crate::id::{Generation, ServiceId, Ticket};
 use crate::input::{Input, Mood};
 use crate::job::{self, Answer, Command, Job, Outcome, Refusal, Target, Verb, Wait};
+use crate::mutant::{self, Mutant};
 use crate::reconcile::{Difference, Scope};
 use crate::record::{Place, Record, ServiceRecord, Snapshot};
 use crate::service::{Service, StateName, Stimulus};
@@ -34,6 +35,9 @@ pub struct Supervisor {
     timers: Timers,
     death_report_at: Option<Instant>,
     winding: Option<Winding>,
+    /// Whether it is still being told what became of a predecessor's processes:
+    /// nothing ends before that is known.
+    recovering: bool,
     finished: bool,
     changes: Changes,
 }
@@ -54,20 +58,11 @@ struct Winding {
 #[derive(Debug, Default)]
 struct Changes {
     /// Changes of the table as a whole, in order.
-    table: Vec<TableChange>,
+    table: Vec<Record>,
     /// Services that were stepped, each once.
     services: Vec<ServiceId>,
     /// Whether a service is in `services`, by place.
     marked: Vec<bool>,
-}
-
-#[derive(Debug)]
-enum TableChange {
-    Loaded,
-    GroupAdded(Arc<str>),
-    GroupRemoved(Arc<str>),
-    Mood,
-    Replacement,
 }
 
 impl Default for Supervisor {
@@ -91,6 +86,7 @@ impl Supervisor {
             timers: Timers::default(),
             death_report_at: None,
             winding: None,
+            recovering: false,
             finished: false,
             changes: Changes::default(),
         }
@@ -101,24 +97,15 @@ impl Supervisor {
     #[must_use]
     pub fn recover(snapshot: Snapshot) -> Self {
         let mut supervisor = Self::new();
+        supervisor.recovering = true;
         supervisor.mood = snapshot.mood.unwrap_or(Mood::Running);
         supervisor.loaded = snapshot.loaded;
         supervisor.replacement = snapshot.replacement;
-        supervisor
-            .services
-            .resize_with(snapshot.places.len(), || None);
-        supervisor.generations = snapshot
-            .places
-            .iter()
-            .map(|place| place.generation)
-            .collect();
+        supervisor.services.resize_with(snapshot.places.len(), || None);
+        supervisor.generations = snapshot.places.iter().map(|place| place.generation).collect();
         for group in snapshot.groups {
             for (spec, id) in group.spec.services.iter().zip(&group.members) {
-                let place = snapshot
-                    .places
-                    .get(id.0 as usize)
-                    .copied()
-                    .unwrap_or_default();
+                let place = snapshot.places.get(id.0 as usize).copied().unwrap_or_default();
                 let name = Arc::clone(&group.spec.name);
                 let mut service = Service::new(*id, place.generation, name, Arc::clone(spec));
                 if let Some(record) = place.service {
@@ -136,96 +123,43 @@ impl Supervisor {
         match input {
             Input::Begin(configuration) => self.begin(now, configuration, actions),
             Input::Resume => self.resume(now, actions),
-            Input::Found {
-                service,
-                generation,
-                found,
-            } => {
+            Input::Found { service, generation, found } => {
                 self.stir(now, service, Stimulus::Found(generation, found), actions);
             }
             Input::Command { ticket, command } => self.command(now, ticket, command, actions),
-            Input::Spawned {
-                service,
-                generation,
-                pid,
-            } => {
+            Input::Spawned { service, generation, pid } => {
                 self.spawned(now, service, Stimulus::Spawned(generation, pid), actions);
             }
-            Input::Executed {
-                service,
-                generation,
-            } => {
+            Input::Executed { service, generation } => {
                 self.stir(now, service, Stimulus::Executed(generation), actions);
             }
-            Input::SpawnFailed {
-                service,
-                generation,
-                error,
-            } => {
-                self.stir(
-                    now,
-                    service,
-                    Stimulus::SpawnFailed(generation, error),
-                    actions,
-                );
+            Input::SpawnFailed { service, generation, error } => {
+                self.stir(now, service, Stimulus::SpawnFailed(generation, error), actions);
             }
-            Input::Exited {
-                service,
-                generation,
-                status,
-                sequence,
-            } => {
-                self.stir(
-                    now,
-                    service,
-                    Stimulus::Exited(generation, status, sequence),
-                    actions,
-                );
+            Input::Exited { service, generation, status, sequence } => {
+                self.stir(now, service, Stimulus::Exited(generation, status, sequence), actions);
             }
-            Input::Signalled {
-                service,
-                generation,
-            } => {
-                self.stir(now, service, Stimulus::Signalled(generation), actions);
+            Input::Signalled { service, generation, signal, reach } => {
+                self.stir(now, service, Stimulus::Signalled(generation, signal, reach), actions);
             }
-            Input::SignalFailed {
-                service,
-                generation,
-                signal,
-                errno,
-            } => {
-                self.stir(
-                    now,
-                    service,
-                    Stimulus::SignalFailed(generation, signal, errno),
-                    actions,
-                );
+            Input::SignalFailed { service, generation, signal, errno } => {
+                self.stir(now, service, Stimulus::SignalFailed(generation, signal, errno), actions);
             }
             Input::Replace(configuration) => self.replace(now, configuration, actions),
             Input::Shutdown => self.shut_down(now, actions),
             Input::Timeout => self.timeout(now, actions),
         }
-        if self.mood != Mood::Running {
+        if self.mood != Mood::Running && !self.recovering {
             self.wind_down(now, actions);
         }
     }
 
     /// Hands out every change since the last call, in an order in which
-    /// [`Snapshot::apply`] gives the same table.
+    /// [`Snapshot::apply`] gives the same table. Whoever writes them down may be
+    /// cut off after any of them: what is recovered then is a table from which the
+    /// same is decided again.
     pub fn take_records(&mut self, mut write: impl FnMut(Record)) {
-        for change in self.changes.table.drain(..) {
-            match change {
-                TableChange::Loaded => write(Record::Loaded(self.loaded.clone())),
-                TableChange::GroupAdded(name) => {
-                    if let Some(group) = self.groups.iter().find(|group| group.spec.name == name) {
-                        write(Record::GroupAdded(group.clone()));
-                    }
-                }
-                TableChange::GroupRemoved(name) => write(Record::GroupRemoved(name)),
-                TableChange::Mood => write(Record::Mood(self.mood)),
-                TableChange::Replacement => write(Record::Replacement(self.replacement.clone())),
-            }
-        }
+        self.changes.table.drain(..).for_each(&mut write);
         for id in self.changes.services.drain(..) {
             self.changes.marked[id.0 as usize] = false;
             if let Some(Some(service)) = self.services.get(id.0 as usize) {
@@ -292,15 +226,10 @@ impl Supervisor {
     }
 
     fn places(&self) -> impl Iterator<Item = Place> {
-        self.services
-            .iter()
-            .zip(&self.generations)
-            .map(|(service, generation)| Place {
-                generation: service
-                    .as_ref()
-                    .map_or(*generation, |service| service.generation),
-                service: service.as_ref().map(ServiceRecord::from),
-            })
+        self.services.iter().zip(&self.generations).map(|(service, generation)| Place {
+            generation: service.as_ref().map_or(*generation, |service| service.generation),
+            service: service.as_ref().map(ServiceRecord::from),
+        })
     }
 
     // First start, reload and update.
@@ -312,6 +241,8 @@ impl Supervisor {
                 self.add_group(spec, actions);
             }
         }
+        // Its record says that there is a whole table.
+        self.changes.table.push(Record::Mood(self.mood));
         actions.push(Action::Event(Event::SupervisorRunning));
         for index in start_order(&self.groups) {
             self.autostart(now, index, actions);
@@ -320,7 +251,8 @@ impl Supervisor {
 
     fn load(&mut self, configuration: Configuration) -> Difference {
         self.loaded = configuration;
-        self.changes.table.push(TableChange::Loaded);
+        let record = Record::Loaded(self.loaded.clone());
+        self.changes.table.push(record);
         Difference::between(self.groups.iter().map(|group| &group.spec), &self.loaded)
     }
 
@@ -340,19 +272,15 @@ impl Supervisor {
             actions.push(Action::Added(id));
         }
         let name = Arc::clone(&spec.name);
-        self.groups.push(Group { spec, members });
-        self.changes
-            .table
-            .push(TableChange::GroupAdded(Arc::clone(&name)));
+        let group = Group { spec, members };
+        self.changes.table.push(Record::GroupAdded(group.clone()));
+        self.groups.push(group);
         actions.push(Action::Event(Event::GroupAdded(name)));
     }
 
     fn autostart(&mut self, now: Now, group: usize, actions: &mut Actions) {
         for id in self.groups[group].members.clone() {
-            if self
-                .service(id)
-                .is_some_and(|service| service.spec.program.autostart)
-            {
+            if self.service(id).is_some_and(|service| service.spec.program.autostart) {
                 self.stir(now, id, Stimulus::Start, actions);
             }
         }
@@ -363,18 +291,20 @@ impl Supervisor {
         for id in &group.members {
             actions.push(Action::Removed(*id));
         }
-        let name = Arc::clone(&group.spec.name);
-        self.changes
-            .table
-            .push(TableChange::GroupRemoved(Arc::clone(&name)));
-        actions.push(Action::Event(Event::GroupRemoved(name)));
         self.winding = None;
         for id in group.members {
             self.timers.set(id.0, None);
             if let Some(service) = self.services[id.0 as usize].take() {
                 self.generations[id.0 as usize] = service.generation;
+                // The place remembers its last life, also one nobody recorded yet.
+                let record = Record::Service(ServiceRecord::from(&service));
+                self.changes.table.push(record);
             }
         }
+        let name = Arc::clone(&group.spec.name);
+        let record = Record::GroupRemoved(Arc::clone(&name));
+        self.changes.table.push(record);
+        actions.push(Action::Event(Event::GroupRemoved(name)));
     }
 
     fn reconcile(&mut self, now: Now, scope: &Scope, actions: &mut Actions) -> Answer {
@@ -390,10 +320,7 @@ impl Supervisor {
                 self.autostart(now, self.groups.len() - 1, actions);
             }
             Scope::Remove(name) => {
-                let found = self
-                    .groups
-                    .iter()
-                    .position(|group| group.spec.name == *name);
+                let found = self.groups.iter().position(|group| group.spec.name == *name);
                 let Some(index) = found else {
                     return Answer::Refused(Refusal::NoSuchName);
                 };
@@ -441,19 +368,12 @@ impl Supervisor {
             return Some(Answer::Refused(Refusal::NoSuchName));
         };
         let single = matches!(target, Target::Process(..));
-        let mut job = Job {
-            ticket,
-            verb,
-            wait,
-            single,
-            waiting: Vec::new(),
-            outcomes: Vec::new(),
-        };
+        let mut job = Job { ticket, verb, wait, single, waiting: Vec::new(), outcomes: Vec::new() };
         for id in candidates {
-            let Some(state) = self.service(id).map(Service::state_name) else {
+            let Some(service) = self.service(id) else {
                 continue;
             };
-            match job::refusal(state, verb) {
+            match job::refusal(service, verb) {
                 // Of many, those that it does not apply to are passed over.
                 Some(_) if !single => {}
                 Some(refusal) => return Some(Answer::Refused(refusal)),
@@ -497,18 +417,9 @@ impl Supervisor {
             && let Some(pid) = service.pid
         {
             let generation = service.generation;
-            actions.push(Action::Notice(Notice::Signalling {
-                service: id,
-                pid,
-                signal,
-            }));
+            actions.push(Action::Notice(Notice::Signalling { service: id, pid, signal }));
             let reach = Reach::Process;
-            actions.push(Action::Signal {
-                service: id,
-                generation,
-                signal,
-                reach,
-            });
+            actions.push(Action::Signal { service: id, generation, signal, reach });
         }
     }
 
@@ -517,11 +428,7 @@ impl Supervisor {
         match target {
             Target::Process(group, name) => {
                 let group = self.groups.iter().find(|there| there.spec.name == *group)?;
-                let member = group
-                    .spec
-                    .services
-                    .iter()
-                    .position(|there| there.name == *name)?;
+                let member = group.spec.services.iter().position(|there| there.name == *name)?;
                 Some(vec![group.members[member]])
             }
             Target::Group(name) => {
@@ -546,22 +453,18 @@ impl Supervisor {
                 return true;
             };
             if let Some(service) = self.service(id) {
+                if mutant::on(Mutant::LosesAnswer) && job.verb == Verb::Stop {
+                    return true;
+                }
                 let Some(result) = job::outcome(service, job.verb, job.wait) else {
                     return true;
                 };
                 let (group, name) = (Arc::clone(&service.group), Arc::clone(&service.spec.name));
-                job.outcomes.push(Outcome {
-                    group,
-                    name,
-                    result,
-                });
+                job.outcomes.push(Outcome { group, name, result });
             }
             job.waiting.swap_remove(place);
             if job.waiting.is_empty() {
-                actions.push(Action::Answer {
-                    ticket: job.ticket,
-                    answer: job.answer(),
-                });
+                actions.push(Action::Answer { ticket: job.ticket, answer: job.answer() });
             }
             !job.waiting.is_empty()
         });
@@ -577,12 +480,7 @@ impl Supervisor {
             self.stir(now, id, stimulus, actions);
         } else if let Stimulus::Spawned(generation, _) = stimulus {
             let (signal, reach) = (Signal::KILL, Reach::Process);
-            actions.push(Action::Signal {
-                service: id,
-                generation,
-                signal,
-                reach,
-            });
+            actions.push(Action::Signal { service: id, generation, signal, reach });
         }
     }
 
@@ -612,6 +510,10 @@ impl Supervisor {
     }
 
     fn resume(&mut self, now: Now, actions: &mut Actions) {
+        self.recovering = false;
+        if self.mood != Mood::Running {
+            self.death_report_at = Some(now.instant);
+        }
         for index in 0..self.services.len() {
             let id = ServiceId(u32::try_from(index).expect("places are numbered in u32"));
             self.stir(now, id, Stimulus::Resume, actions);
@@ -626,6 +528,7 @@ impl Supervisor {
             self.death_report_at = Some(now.instant);
         }
         self.change_mood(Mood::Shutdown);
+        self.change_replacement(None);
     }
 
     /// Everything stops, then `configuration` begins. A shutdown wins over it.
@@ -637,15 +540,23 @@ impl Supervisor {
             actions.push(Action::Event(Event::SupervisorStopping));
             self.death_report_at = Some(now.instant);
         }
+        // First what follows the end, then that it has begun: see `take_records`.
+        self.change_replacement(Some(configuration));
         self.change_mood(Mood::Restarting);
-        self.replacement = Some(configuration);
-        self.changes.table.push(TableChange::Replacement);
     }
 
     fn change_mood(&mut self, mood: Mood) {
         if self.mood != mood {
             self.mood = mood;
-            self.changes.table.push(TableChange::Mood);
+            self.changes.table.push(Record::Mood(mood));
+        }
+    }
+
+    fn change_replacement(&mut self, replacement: Option<Configuration>) {
+        if self.replacement != replacement {
+            let record = Record::Replacement(replacement.clone());
+            self.changes.table.push(record);
+            self.replacement = replacement;
         }
     }
 
@@ -653,21 +564,14 @@ impl Supervisor {
     /// next is told when every process of the one before has stopped.
     fn wind_down(&mut self, now: Now, actions: &mut Actions) {
         let begun = self.winding.take();
-        let mut winding = begun.unwrap_or_else(|| Winding {
-            groups: start_order(&self.groups),
-            told: false,
-            member: 0,
-        });
+        let mut winding = begun.unwrap_or_else(|| self.winding());
         while let Some(group) = winding.groups.last().copied() {
             if !winding.told {
                 winding.told = true;
                 self.tell_group(now, group, actions);
             }
             let members = &self.groups[group].members;
-            while members
-                .get(winding.member)
-                .is_some_and(|id| self.is_stopped(*id))
-            {
+            while members.get(winding.member).is_some_and(|id| self.is_stopped(*id)) {
                 winding.member += 1;
             }
             if winding.member < members.len() {
@@ -677,33 +581,31 @@ impl Supervisor {
                 }
                 return;
             }
-            winding = Winding {
-                told: false,
-                member: 0,
-                ..winding
-            };
+            winding = Winding { told: false, member: 0, ..winding };
             winding.groups.pop();
         }
         self.end(now, actions);
     }
 
+    fn winding(&self) -> Winding {
+        let mut groups = start_order(&self.groups);
+        if mutant::on(Mutant::StopsInStartOrder) {
+            groups.reverse();
+        }
+        Winding { groups, told: false, member: 0 }
+    }
+
     fn tell_group(&mut self, now: Now, group: usize, actions: &mut Actions) {
         for id in self.groups[group].by_priority().into_iter().rev() {
-            if self
-                .service(id)
-                .is_some_and(|service| service.state_name().is_up())
-            {
+            if self.service(id).is_some_and(|service| service.state_name().is_up()) {
                 self.stir(now, id, Stimulus::ShutDown, actions);
             }
         }
     }
 
     fn report_deaths(&mut self, now: Now, actions: &mut Actions) {
-        let names: Vec<ServiceId> = self
-            .groups
-            .iter()
-            .flat_map(|group| self.unstopped(group))
-            .collect();
+        let names: Vec<ServiceId> =
+            self.groups.iter().flat_map(|group| self.unstopped(group)).collect();
         self.death_report_at = None;
         if !names.is_empty() {
             actions.push(Action::Notice(Notice::WaitingToDie(names)));
@@ -714,14 +616,16 @@ impl Supervisor {
     /// Nothing runs any more.
     fn end(&mut self, now: Now, actions: &mut Actions) {
         self.death_report_at = None;
-        match self.replacement.take() {
+        match &self.replacement {
             Some(configuration) if self.mood == Mood::Restarting => {
+                let configuration = configuration.clone();
                 for index in (0..self.groups.len()).rev() {
                     self.remove_group(index, actions);
                 }
-                self.changes.table.push(TableChange::Replacement);
-                self.change_mood(Mood::Running);
+                // Recorded at the end of `begin`: until then the end can come again.
+                self.mood = Mood::Running;
                 self.begin(now, configuration, actions);
+                self.change_replacement(None);
             }
             _ if !self.finished => {
                 self.finished = true;
@@ -732,16 +636,11 @@ impl Supervisor {
     }
 
     fn unstopped<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = ServiceId> + 'a {
-        group
-            .members
-            .iter()
-            .copied()
-            .filter(|id| !self.is_stopped(*id))
+        group.members.iter().copied().filter(|id| !self.is_stopped(*id))
     }
 
     fn is_stopped(&self, id: ServiceId) -> bool {
-        self.service(id)
-            .is_none_or(|service| service.state_name().is_stopped())
+        self.service(id).is_none_or(|service| service.state_name().is_stopped())
     }
 
     // The table.

@@ -13,6 +13,22 @@ use std::sync::atomic::AtomicU64;
 use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, ftruncate};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
+/// Gives memory that was freed back to the system. The C library keeps it otherwise,
+/// which is right for a while and not for ever.
+pub fn give_back() {
+    trim();
+}
+
+#[cfg(target_env = "gnu")]
+fn trim() {
+    // SAFETY: it takes a number and touches free memory only.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Other C libraries give it back by themselves.
+#[cfg(not(target_env = "gnu"))]
+fn trim() {}
+
 /// A shared mapping of a whole file, seen as 64-bit words.
 #[derive(Debug)]
 pub struct SharedMemory {

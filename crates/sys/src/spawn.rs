@@ -248,10 +248,15 @@ impl Spawner {
             .collect()
     }
 
-    /// Forgets what a predecessor left behind.
-    pub fn forget_births(&self) {
-        for word in &self.births.words()[self.base..self.base + BIRTH_WORDS] {
-            word.store(0, Ordering::Release);
+    /// Forgets births that a predecessor left behind, now that it is written down
+    /// elsewhere what became of them. A cell that was used since is left alone.
+    pub fn forget(&self, births: &[Birth]) {
+        let words = &self.births.words()[self.base..self.base + BIRTH_WORDS];
+        for cell in words.chunks_exact(CELL_WORDS) {
+            let identity = cell[0].load(Ordering::Acquire);
+            if births.iter().any(|birth| birth.identity == identity) {
+                cell[0].store(0, Ordering::Release);
+            }
         }
     }
 

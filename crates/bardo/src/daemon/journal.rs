@@ -117,9 +117,10 @@ impl Journal {
     /// there is no room before a snapshot has taken the place of what is there.
     #[must_use]
     pub fn append(&mut self, entry: &Entry) -> bool {
-        self.encoder.clear();
         write_entry(&mut self.encoder, entry);
-        self.regions.append(self.encoder.bytes()).is_ok()
+        let written = self.regions.append(self.encoder.bytes()).is_ok();
+        self.encoder.clear();
+        written
     }
 
     /// Whether a snapshot would shorten it much.

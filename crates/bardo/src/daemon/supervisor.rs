@@ -11,12 +11,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bardo_core::action::Actions;
+use bardo_core::record::Snapshot;
+use bardo_core::run::turn;
 use bardo_core::service::{Launch, State};
 use bardo_core::{Found, Generation, Input, Pid, Supervisor, World};
 use bardo_keeper::protocol::{Key, Predecessor, Roles, ToKeeper};
 use bardo_sys::clock::{self, LocalTime};
 use bardo_sys::launch::inherited;
-use bardo_sys::memory::SharedMemory;
+use bardo_sys::memory::{self, SharedMemory};
 use bardo_sys::spawn::{Birth, Spawner};
 use bardo_sys::waker::Waker;
 use bardo_sys::{process, signals};
@@ -224,26 +226,42 @@ fn supervise(
     pump: JoinHandle<()>,
     known: Memory,
     births: Vec<Birth>,
-    mut inheritance: Inheritance,
+    inheritance: Inheritance,
     predecessor: Predecessor,
 ) -> i32 {
-    let first = known.table.mood.is_none();
     greet(&mut machine, &known, predecessor);
-    let mut supervisor =
-        if first { Supervisor::new() } else { Supervisor::recover(known.table.clone()) };
-    let mut inputs = adopt(&mut machine, &supervisor, &births, &mut inheritance);
-    attach_all(&mut machine, &supervisor, inheritance);
-    machine.pump.go();
-    machine.children.spawner().forget_births();
+    let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
     let began = machine.link.say(ToKeeper::TookOver).is_ok();
-    inputs.push(if first { Input::Begin(known.table.loaded) } else { Input::Resume });
-    let mut actions = Actions::default();
-    bardo_core::run::turn(&mut supervisor, &mut machine, &mut inputs, &mut actions);
+    // What the start needed is not needed any more.
+    memory::give_back();
+    let (mut inputs, mut actions) = (Vec::new(), Actions::default());
     while began && !supervisor.is_finished() && !machine.keeper_lost {
         machine.wait(supervisor.deadline(), &mut inputs);
-        bardo_core::run::turn(&mut supervisor, &mut machine, &mut inputs, &mut actions);
+        turn(&mut supervisor, &mut machine, &mut inputs, &mut actions);
     }
     end(machine, pump)
+}
+
+/// Makes the table what it was, with all that became of it meanwhile, and does what
+/// was decided and not done.
+fn take_over(
+    machine: &mut Machine,
+    table: Snapshot,
+    births: &[Birth],
+    mut inheritance: Inheritance,
+) -> Supervisor {
+    let (mut supervisor, last) = match table.mood {
+        None => (Supervisor::new(), Input::Begin(table.loaded)),
+        Some(_) => (Supervisor::recover(table), Input::Resume),
+    };
+    let mut inputs = adopt(machine, &supervisor, births, &mut inheritance);
+    attach_all(machine, &supervisor, inheritance);
+    machine.pump.go();
+    inputs.push(last);
+    turn(&mut supervisor, machine, &mut inputs, &mut Actions::default());
+    // Only now is it written down what became of them.
+    machine.children.spawner().forget(births);
+    supervisor
 }
 
 /// Lines of the start, once; and after that, what became of the predecessor.

@@ -21,6 +21,7 @@ use bardo_core::{
 };
 use bardo_keeper::protocol::{Exit, Roles, ToKeeper};
 use bardo_sys::clock::{self, LocalTime};
+use bardo_sys::memory;
 use bardo_sys::plan::Plan;
 use bardo_sys::poll::{self, Room};
 use bardo_sys::process;
@@ -181,6 +182,7 @@ impl Machine {
         if let Err(error) = self.journal.replace(&supervisor.snapshot(), &self.surroundings) {
             self.log(Level::Critical, &format!("cannot write the journal: {error}"));
         }
+        memory::give_back();
     }
 
     // What has happened.

@@ -12,6 +12,10 @@ use std::sync::Arc;
 #[error("a journal entry cannot be read")]
 pub(super) struct Malformed;
 
+/// Room that an encoder keeps: more than the entry of any one service needs.
+const KEPT_BYTES: usize = 1 << 10;
+const KEPT_SHARED: usize = 16;
+
 /// Bytes in the making.
 #[derive(Debug, Default)]
 pub(super) struct Encoder {
@@ -22,10 +26,12 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    /// Begins a new entry in the same memory.
+    /// Begins a new entry in the same memory, unless the last one was uncommonly long.
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
+        self.bytes.shrink_to(KEPT_BYTES);
         self.shared.clear();
+        self.shared.shrink_to(KEPT_SHARED);
     }
 
     /// What was written.

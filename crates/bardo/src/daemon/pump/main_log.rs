@@ -6,7 +6,9 @@
 //! what did not fit is counted, and the count becomes a line when there is room.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 
 use bardo_sys::pipe::PatientWriter;
 
@@ -133,12 +135,17 @@ impl MainLog {
     pub(super) fn new(settings: super::MainLogSettings, files: &mut Files) -> io::Result<Self> {
         let file = settings.path.map(|path| {
             let file = files.acquire(&path);
+            let mut queue = Queue::default();
             // If it cannot be had, the first line says so.
-            let _ = files.prepare(file);
+            if let Ok(Some(place)) = files.prepare(file)
+                && ends_in_a_line(&path, place.offset)
+            {
+                queue.push(b"\n");
+            }
             FileOutlet {
                 file,
                 rotation: Rotation::new(settings.bytes_max, settings.backups),
-                queue: Queue::default(),
+                queue,
             }
         });
         let copy = match settings.copy {
@@ -243,5 +250,84 @@ impl MainLog {
         let file = self.file.as_mut().map(|outlet| &mut outlet.queue);
         let copy = self.copy.as_mut().map(|outlet| &mut outlet.queue);
         file.into_iter().chain(copy)
+    }
+}
+
+/// Whether a log of that size ends in the midst of a line, as a process leaves it
+/// that was killed while it wrote one.
+fn ends_in_a_line(path: &str, size: u64) -> bool {
+    let mut last = [b'\n'];
+    let read = File::open(path).and_then(|file| file.read_at(&mut last, size.max(1) - 1));
+    read.is_ok() && last != *b"\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_a_kill_has_cut_is_told_from_a_whole_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("main");
+        let cut = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            ends_in_a_line(path.to_str().unwrap(), text.len() as u64)
+        };
+
+        assert!(cut("whole\ncut"));
+        assert!(!cut("whole\n"));
+        assert!(!cut(""));
+    }
+
+    fn format(_: Severity, text: &str) -> Vec<u8> {
+        text.as_bytes().to_vec()
+    }
+
+    fn batch(queue: &Queue, room: u64) -> String {
+        let mut batch = Vec::new();
+        queue.fill(&mut batch, room);
+        String::from_utf8(batch).unwrap()
+    }
+
+    #[test]
+    fn a_line_that_reaches_the_limit_is_the_last_of_its_file() {
+        let mut queue = Queue::default();
+        for line in ["one\n", "two\n", "three\n"] {
+            queue.push(line.as_bytes());
+        }
+
+        assert_eq!(batch(&queue, 5), "one\ntwo\n");
+        assert_eq!(batch(&queue, 4), "one\n");
+        assert_eq!(batch(&queue, u64::MAX), "one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn what_was_written_in_part_goes_on_where_it_stopped() {
+        let mut queue = Queue::default();
+        queue.push(b"one\n");
+        queue.push(b"two\n");
+
+        queue.wrote(2);
+        assert_eq!(batch(&queue, u64::MAX), "e\ntwo\n");
+        queue.wrote(3);
+        assert_eq!(batch(&queue, u64::MAX), "wo\n");
+        queue.wrote(3);
+
+        assert!(queue.is_empty() && queue.bytes == 0);
+    }
+
+    #[test]
+    fn the_lines_that_were_lost_are_counted_when_there_is_room() {
+        let mut queue = Queue::default();
+        queue.push(&[b'x'; QUEUE_BYTES_MAX / 2]);
+        queue.push(&[b'x'; QUEUE_BYTES_MAX / 2]);
+        queue.lose(2);
+        queue.confess(format);
+        assert_eq!(queue.lines.len(), 1);
+
+        queue.wrote(QUEUE_BYTES_MAX / 2);
+        queue.confess(format);
+
+        assert!(batch(&queue, u64::MAX).starts_with("3 lines of this log were lost"));
     }
 }

@@ -43,6 +43,7 @@
 //! [record]: self::record
 
 mod file;
+mod flow;
 mod main_log;
 mod record;
 mod rotation;
@@ -55,6 +56,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -73,7 +75,7 @@ use self::main_log::MainLog;
 use self::record::{Known, Record};
 use self::staging::Staging;
 use self::streams::Streams;
-use self::worker::{Stage, WAKER_TOKEN, Worker};
+use self::worker::{Round, Stage, WAKER_TOKEN, Worker};
 
 /// Most bytes that are carried of one stream before the next one's turn, and
 /// between two looks at a file's size. Supervisor reads as much at once, so logs
@@ -330,8 +332,23 @@ pub fn start(settings: PumpSettings) -> io::Result<(PumpHandle, JoinHandle<()>)>
         lost: AtomicU64::new(0),
     });
     let worker = worker(settings, Arc::clone(&shared), receiver)?;
-    let thread = thread::Builder::new().name("log-pump".into()).spawn(move || worker.run())?;
+    let thread = thread::Builder::new().name("log-pump".into()).spawn(move || {
+        let _guard = AbortOnPanic;
+        worker.run();
+    })?;
     Ok((PumpHandle { commands, shared }, thread))
+}
+
+/// Ends the process when the thread panics. Without a pump, every child would soon
+/// wait for its output to be read; a new supervisor reads it.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::abort();
+        }
+    }
 }
 
 fn worker(
@@ -362,6 +379,7 @@ fn worker(
         drained: settings.drained,
         control: settings.waker,
         stage: Stage::Gathering,
+        carried: Round::default(),
         retry: None,
         waiting: VecDeque::new(),
     })

@@ -608,6 +608,24 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_are_not_changed_can_go_the_same_way() {
+        let keeper = Keeper::new();
+        let mut pump = keeper.pump();
+        let file = pipe::open_target(&keeper.path).unwrap();
+        let target = Target { file: &file, place: end_of(&file) };
+        let source = Source { filter: None, ..keeper.source(Strip::Text) };
+        keeper.say(b"\x1b[1mbold\n");
+
+        let carried = pump.carry(source, target, 6).unwrap();
+
+        let (input, output) = (6, 6);
+        let filter = None;
+        assert_eq!(carried, Carried::Chunk { input, output, filter });
+        assert_eq!(keeper.log(), b"before\n\x1b[1mbo");
+        assert_eq!(pipe::waiting(&keeper.pipe).unwrap(), 3);
+    }
+
+    #[test]
     fn a_fifo_that_takes_a_part_gets_the_rest_later() {
         let keeper = Keeper::new();
         let mut pump = keeper.pump();

@@ -3,11 +3,7 @@
 //! Each round carries at most one chunk of each ready stream, obeys what others
 //! have asked for, tries again what had refused, and writes the main log. It
 //! decides nothing about programs: which streams there are, where they go and
-//! when they end is told to it.
-//!
-//! One thing surprises a newcomer: a stream whose file takes nothing is *parked*,
-//! that is, taken out of the poll. Its bytes stay in the pipe, its writer waits
-//! when the pipe is full, and nobody else notices.
+//! when they end is told to it. How a stream's bytes move on is in [`super::flow`].
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -17,45 +13,35 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use bardo_core::{Generation, ServiceId};
 use bardo_sys::pipe;
 use bardo_sys::poller::{Events, Interest, Poller};
 use bardo_sys::waker::Waker;
 
-use super::file::{FileId, Files, News, Rotation, Second};
+use super::file::{FileId, Files, Rotation, Second};
 use super::main_log::{Flushed, LINE_OVERHEAD, MainLog};
-use super::staging::{Carried, Source, Staging, Target};
+use super::staging::{Staging, Target};
 use super::streams::{Entry, Flow, Growth, Slot, Streams};
 use super::strip::Strip;
-use super::{CHUNK_BYTES_MAX, Channel, Command, Severity, Shared, Stream, StreamKey};
+use super::{Channel, Command, Severity, Shared, Stream, StreamKey};
 
-/// A chunk of this size says that the stream fills its pipe.
-const GROW_AT: usize = 64 * 1024;
+/// Chunks smaller than this on average are a trickle.
+const TRICKLE_CHUNK: usize = 4096;
 
-/// What a busy stream's pipe is asked to hold. The kernel grants an unprivileged
-/// user no more by default, and larger ones carry no faster.
-const PIPE_BYTES_GROWN: usize = 1 << 20;
+/// Rounds that are nearer to each other than this are a quick succession.
+const TRICKLE_SPAN: Duration = Duration::from_millis(1);
 
-/// Most streams of processes that have ended whose files take nothing. Each
-/// holds a descriptor here and one in the keeper; a program that restarts every
-/// second while the disk is full must not use them up, so the oldest is given up.
-const ENDED_WAITING_MAX: usize = 1024;
+/// How long a trickle may gather: a fraction of what fills a pipe of 64 KiB with
+/// lines, and less than anybody who reads a log can see.
+const TRICKLE_REST: Duration = Duration::from_micros(200);
 
 /// Tokens of the poll: streams by slot, then files, then the two others.
-const FILE_TOKENS: u64 = 1 << 32;
+pub(super) const FILE_TOKENS: u64 = 1 << 32;
 const COPY_TOKEN: u64 = u64::MAX - 1;
 pub(super) const WAKER_TOKEN: u64 = u64::MAX;
-
-/// What one attempt to carry a chunk came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moved {
-    Bytes(usize),
-    Empty,
-    End,
-    /// The file takes nothing now.
-    Blocked,
-}
 
 /// Everything the thread owns.
 #[derive(Debug)]
@@ -71,10 +57,42 @@ pub(super) struct Worker {
     pub(super) drained: Sender<StreamKey>,
     pub(super) control: Arc<Waker>,
     pub(super) stage: Stage,
+    /// What this round has carried so far.
+    pub(super) carried: Round,
     /// When parked streams and files that refused are tried again.
     pub(super) retry: Option<Second>,
     /// Ended streams that wait for their files, oldest first. Some may be gone.
     pub(super) waiting: VecDeque<StreamKey>,
+}
+
+/// What one round has carried.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Round {
+    pub(super) chunks: usize,
+    pub(super) bytes: usize,
+}
+
+/// Sees that programs write in a quick succession of small pieces, and lets some
+/// of them gather in the pipes: to carry each piece by itself costs several times
+/// as much as writing it did.
+#[derive(Debug, Default)]
+struct Trickle {
+    last: Option<Instant>,
+}
+
+impl Trickle {
+    /// Rests for a moment if this round and one just before it carried little. A
+    /// line that comes alone is never late.
+    fn rest_after(&mut self, round: Round) {
+        if round.chunks == 0 || round.bytes >= round.chunks * TRICKLE_CHUNK {
+            return;
+        }
+        let now = Instant::now();
+        if self.last.is_some_and(|last| now - last < TRICKLE_SPAN) {
+            thread::sleep(TRICKLE_REST);
+        }
+        self.last = Some(now);
+    }
 }
 
 /// How far the pump's life has come.
@@ -90,17 +108,20 @@ impl Worker {
     /// Works until it is told to finish.
     pub(super) fn run(mut self) {
         let mut events = Events::new();
+        let mut trickle = Trickle::default();
         while self.stage != Stage::Finished {
             let timeout = self.retry.map(|retry| self.files.until(retry));
             self.poller
                 .wait(&mut events, timeout)
                 .expect("a poll of our own descriptors with a valid timeout does not fail");
+            self.carried = Round::default();
             for event in events.iter() {
                 self.serve(event.token());
             }
             self.obey();
             self.try_again();
             self.write_main_log();
+            trickle.rest_after(self.carried);
         }
     }
 
@@ -115,17 +136,6 @@ impl Worker {
             }
             FILE_TOKENS.. => self.file_has_room(FileId((token - FILE_TOKENS) as u32)),
             slot => self.flow(Slot(slot as u32)),
-        }
-    }
-
-    /// Carries one chunk of a stream that is ready.
-    fn flow(&mut self, slot: Slot) {
-        match self.carry(slot, CHUNK_BYTES_MAX) {
-            Moved::Bytes(_) | Moved::Empty => {}
-            Moved::End => {
-                self.end(slot, 0);
-            }
-            Moved::Blocked => self.park(slot),
         }
     }
 
@@ -289,197 +299,6 @@ impl Worker {
         self.stage = Stage::Finished;
     }
 
-    /// Ends a stream after so many bytes more.
-    fn end(&mut self, slot: Slot, left: u32) {
-        let Some(entry) = self.streams.get_mut(slot) else {
-            return;
-        };
-        entry.left = Some(left);
-        if self.stage == Stage::Flowing {
-            self.drain(slot);
-        }
-    }
-
-    /// Carries what is left of a stream that ends. If its file takes nothing, it
-    /// waits for the file, parked.
-    fn drain(&mut self, slot: Slot) {
-        loop {
-            let Some(entry) = self.streams.get_mut(slot) else {
-                return;
-            };
-            let left = entry.left.unwrap_or(0) as usize;
-            let moved = match left {
-                0 => self.flush(slot),
-                _ => self.carry(slot, left.min(CHUNK_BYTES_MAX)),
-            };
-            let left = match moved {
-                Moved::Bytes(moved) => left.saturating_sub(moved),
-                Moved::End if left == 0 => {
-                    self.detach_and_report(slot);
-                    return;
-                }
-                Moved::End | Moved::Empty => 0,
-                Moved::Blocked => {
-                    self.park(slot);
-                    self.wait_ended(slot);
-                    return;
-                }
-            };
-            if let Some(entry) = self.streams.get_mut(slot) {
-                entry.left = Some(u32::try_from(left).unwrap_or(u32::MAX));
-            }
-        }
-    }
-
-    /// Carries one chunk.
-    fn carry(&mut self, slot: Slot, limit: usize) -> Moved {
-        let Some(entry) = self.streams.get(slot) else {
-            return Moved::Empty;
-        };
-        let Some(file) = entry.file else {
-            return moved(pipe::splice(&entry.pipe, &self.null, limit)).unwrap_or(Moved::Empty);
-        };
-        if !self.files.may_try(file) {
-            return Moved::Blocked;
-        }
-        let place = match self.files.prepare(file) {
-            Ok(place) => place,
-            Err(error) => return self.refused(file, &error),
-        };
-        let target = Target { file: self.files.opened(file), place };
-        if entry.filter.is_some() || !self.files.splices(file) {
-            let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
-            let carried = self.staging.carry(source, target, limit);
-            return self.carried(slot, file, target_end(place), carried);
-        }
-        let spliced = match place {
-            Some(place) => pipe::splice_at(&entry.pipe, target.file, place.offset, limit),
-            None => pipe::splice(&entry.pipe, target.file, limit),
-        };
-        let filter = None;
-        let carried = match spliced {
-            Ok(0) => Ok(Carried::End),
-            Ok(bytes) => Ok(Carried::Chunk { input: bytes, output: bytes, filter }),
-            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                self.files.cannot_splice(file);
-                return self.carry(slot, limit);
-            }
-            // Either end may have been the one that would have had to wait.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                match pipe::waiting(&entry.pipe) {
-                    Ok(0) => Ok(Carried::Empty),
-                    _ => Err(error),
-                }
-            }
-            Err(error) => Err(error),
-        };
-        self.carried(slot, file, target_end(place), carried)
-    }
-
-    /// Writes what the transformer of a stream that ends holds back.
-    fn flush(&mut self, slot: Slot) -> Moved {
-        let Some(entry) = self.streams.get(slot) else {
-            return Moved::End;
-        };
-        let (Some(file), Some(filter)) = (entry.file, entry.filter) else {
-            return Moved::End;
-        };
-        if filter.held_back().is_empty() {
-            return Moved::End;
-        }
-        if !self.files.may_try(file) {
-            return Moved::Blocked;
-        }
-        let place = match self.files.prepare(file) {
-            Ok(place) => place,
-            Err(error) => return self.refused(file, &error),
-        };
-        let target = Target { file: self.files.opened(file), place };
-        let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
-        let carried = self.staging.flush(source, target);
-        self.carried(slot, file, target_end(place), carried)
-    }
-
-    /// What follows from a chunk: rotation, a larger pipe, a word about the file.
-    fn carried(
-        &mut self,
-        slot: Slot,
-        file: FileId,
-        start: u64,
-        carried: io::Result<Carried>,
-    ) -> Moved {
-        let (input, output, filter) = match carried {
-            Ok(Carried::Chunk { input, output, filter }) => (input, output, filter),
-            Ok(Carried::Empty) => return Moved::Empty,
-            Ok(Carried::End) => return Moved::End,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return self.wait_for_room(file);
-            }
-            Err(error) => return self.refused(file, &error),
-        };
-        self.took(file);
-        if let Some(entry) = self.streams.get_mut(slot) {
-            entry.filter = filter;
-            if input >= GROW_AT && entry.growth == Growth::Untried {
-                entry.growth = Growth::Tried;
-                // A refusal leaves the pipe as it is, which is as exact.
-                let _ = pipe::set_capacity(&entry.pipe, PIPE_BYTES_GROWN);
-            }
-            let rotation = entry.rotation;
-            if let Err(error) = self.files.rotate(file, start + output as u64, rotation) {
-                self.not_rotated(file, &error);
-            }
-        }
-        Moved::Bytes(input)
-    }
-
-    fn took(&mut self, file: FileId) {
-        if self.files.took(file) == News::Yes {
-            let text = format!("writing to {} again", self.files.path(file));
-            self.main_log.say(Severity::Information, &text);
-        }
-    }
-
-    fn refused(&mut self, file: FileId, error: &io::Error) -> Moved {
-        let (news, retry) = self.files.refused(file);
-        if news == News::Yes {
-            let path = self.files.path(file);
-            let text = format!("cannot write to {path}: {error}; what is for it waits");
-            self.main_log.say(Severity::Warning, &text);
-        }
-        self.retry = earliest(self.retry, Some(retry));
-        Moved::Blocked
-    }
-
-    fn not_rotated(&mut self, file: FileId, error: &io::Error) {
-        let path = self.files.path(file);
-        let text = format!("cannot rotate {path}: {error}; it grows on");
-        self.main_log.say(Severity::Warning, &text);
-    }
-
-    /// The target of a stream is full: the poll says when it is not.
-    fn wait_for_room(&mut self, file: FileId) -> Moved {
-        let token = FILE_TOKENS + u64::from(file.0);
-        match self.poller.add(self.files.opened(file), token, Interest::Writable) {
-            Ok(()) => {
-                self.files.full(file);
-                Moved::Blocked
-            }
-            Err(error) => self.refused(file, &error),
-        }
-    }
-
-    fn file_has_room(&mut self, file: FileId) {
-        if !self.files.is_full(file) {
-            return;
-        }
-        let _ = self.poller.delete(self.files.opened(file));
-        self.files.took(file);
-        for slot in self.streams.which(|entry| entry.file == Some(file)) {
-            self.resume(slot);
-        }
-    }
-
     /// Tries what had refused, once its time has come.
     fn try_again(&mut self) {
         if self.retry.is_none_or(|retry| !self.files.until(retry).is_zero()) {
@@ -487,103 +306,14 @@ impl Worker {
         }
         self.retry = None;
         self.resume_parked();
-        self.retry = earliest(self.retry, self.files.next_retry());
-    }
-
-    fn resume_parked(&mut self) {
-        if self.stage == Stage::Flowing {
-            for slot in self.streams.which(|entry| entry.flow == Flow::Parked) {
-                self.resume(slot);
-            }
+        if let Some(next) = self.files.next_retry() {
+            self.try_later(next);
         }
     }
 
-    /// Lets a parked stream flow, if its file may be tried.
-    fn resume(&mut self, slot: Slot) {
-        let Some(entry) = self.streams.get(slot) else {
-            return;
-        };
-        if entry.file.is_some_and(|file| !self.files.may_try(file)) {
-            return;
-        }
-        if entry.left.is_some() {
-            self.drain(slot);
-        } else {
-            self.watch(slot);
-        }
-    }
-
-    fn watch(&mut self, slot: Slot) {
-        let Some(entry) = self.streams.get_mut(slot) else {
-            return;
-        };
-        if entry.flow == Flow::Watched {
-            return;
-        }
-        match self.poller.add(&entry.pipe, slot.0.into(), Interest::Readable) {
-            Ok(()) => entry.flow = Flow::Watched,
-            // The kernel has no memory or no room for another watch.
-            Err(_) => self.retry = earliest(self.retry, Some(self.files.soon())),
-        }
-    }
-
-    fn park(&mut self, slot: Slot) {
-        let Some(entry) = self.streams.get_mut(slot) else {
-            return;
-        };
-        if entry.flow == Flow::Watched {
-            let _ = self.poller.delete(&entry.pipe);
-            entry.flow = Flow::Parked;
-        }
-    }
-
-    /// Notes that an ended stream waits, and gives up the oldest if there are too
-    /// many.
-    fn wait_ended(&mut self, slot: Slot) {
-        let Some(entry) = self.streams.get(slot) else {
-            return;
-        };
-        let key = entry.key;
-        if !self.waiting.contains(&key) {
-            self.waiting.push_back(key);
-        }
-        if self.waiting.len() > ENDED_WAITING_MAX
-            && let Some(oldest) = self.waiting.pop_front()
-            && let Some(slot) = self.streams.find(oldest)
-        {
-            self.give_up(slot);
-        }
-    }
-
-    fn give_up(&mut self, slot: Slot) {
-        let Some(entry) = self.streams.get(slot) else {
-            return;
-        };
-        let lost = pipe::waiting(&entry.pipe).unwrap_or(0);
-        if let Some(file) = entry.file {
-            let path = self.files.path(file);
-            let text = format!("{lost} bytes for {path} are lost: it cannot be written to");
-            self.main_log.say(Severity::Warning, &text);
-        }
-        self.detach_and_report(slot);
-    }
-
-    fn detach_and_report(&mut self, slot: Slot) {
-        if let Some(key) = self.detach(slot) {
-            // If nobody listens any more, the process is about to end.
-            let _ = self.drained.send(key);
-            self.control.wake();
-        }
-    }
-
-    fn detach(&mut self, slot: Slot) -> Option<StreamKey> {
-        self.park(slot);
-        let entry = self.streams.remove(slot)?;
-        if let Some(file) = entry.file {
-            self.files.release(file);
-        }
-        self.waiting.retain(|key| *key != entry.key);
-        Some(entry.key)
+    /// Makes sure that what has refused is tried again at that time.
+    pub(super) fn try_later(&mut self, at: Second) {
+        self.retry = Some(self.retry.map_or(at, |retry| retry.min(at)));
     }
 
     fn write_main_log(&mut self) {
@@ -610,25 +340,5 @@ impl Worker {
     fn kept_filter(&self, key: StreamKey) -> Strip {
         let kept = self.staging.record.state(key);
         kept.map(Strip::from_bits).unwrap_or_default()
-    }
-}
-
-fn moved(spliced: io::Result<usize>) -> io::Result<Moved> {
-    match spliced {
-        Ok(0) => Ok(Moved::End),
-        Ok(bytes) => Ok(Moved::Bytes(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Moved::Empty),
-        Err(error) => Err(error),
-    }
-}
-
-fn target_end(place: Option<super::record::Place>) -> u64 {
-    place.map_or(0, |place| place.offset)
-}
-
-fn earliest(one: Option<Second>, other: Option<Second>) -> Option<Second> {
-    match (one, other) {
-        (Some(one), Some(other)) => Some(one.min(other)),
-        (one, other) => one.or(other),
     }
 }

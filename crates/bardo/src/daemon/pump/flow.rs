@@ -1,0 +1,370 @@
+//! How one stream's bytes move on, and what happens when they cannot.
+//!
+//! One thing surprises a newcomer: a stream whose file takes nothing is *parked*,
+//! that is, taken out of the poll. Its bytes stay in the pipe, its writer waits
+//! when the pipe is full, and nobody else notices.
+
+use std::io;
+use std::os::fd::AsFd as _;
+
+use bardo_sys::pipe;
+use bardo_sys::poller::Interest;
+
+use super::file::{FileId, News};
+use super::record::Place;
+use super::staging::{Carried, Source, Target};
+use super::streams::{Flow, Growth, Slot};
+use super::worker::{FILE_TOKENS, Stage, Worker};
+use super::{CHUNK_BYTES_MAX, Severity, StreamKey};
+
+/// A chunk of this size says that the stream fills its pipe.
+const GROW_AT: usize = 64 * 1024;
+
+/// What a busy stream's pipe is asked to hold. The kernel grants an unprivileged
+/// user no more by default, and larger ones carry no faster.
+const PIPE_BYTES_GROWN: usize = 1 << 20;
+
+/// Most streams of processes that have ended whose files take nothing. Each
+/// holds a descriptor here and one in the keeper; a program that restarts every
+/// second while the disk is full must not use them up, so the oldest is given up.
+const ENDED_WAITING_MAX: usize = 1024;
+
+/// What one attempt to carry a chunk came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    Bytes(usize),
+    Empty,
+    End,
+    /// The file takes nothing now.
+    Blocked,
+}
+
+impl Worker {
+    /// Carries one chunk of a stream that is ready.
+    pub(super) fn flow(&mut self, slot: Slot) {
+        match self.carry(slot, CHUNK_BYTES_MAX) {
+            Moved::Bytes(bytes) => {
+                self.carried.chunks += 1;
+                self.carried.bytes += bytes;
+            }
+            Moved::Empty => {}
+            Moved::End => self.end(slot, 0),
+            Moved::Blocked => self.park(slot),
+        }
+    }
+
+    /// Ends a stream after so many bytes more.
+    pub(super) fn end(&mut self, slot: Slot, left: u32) {
+        let Some(entry) = self.streams.get_mut(slot) else {
+            return;
+        };
+        entry.left = Some(left);
+        if self.stage == Stage::Flowing {
+            self.drain(slot);
+        }
+    }
+
+    /// Carries what is left of a stream that ends. If its file takes nothing, it
+    /// waits for the file, parked.
+    fn drain(&mut self, slot: Slot) {
+        loop {
+            let Some(entry) = self.streams.get_mut(slot) else {
+                return;
+            };
+            let left = entry.left.unwrap_or(0) as usize;
+            let moved = match left {
+                0 => self.flush(slot),
+                _ => self.carry(slot, left.min(CHUNK_BYTES_MAX)),
+            };
+            let left = match moved {
+                Moved::Bytes(moved) => left.saturating_sub(moved),
+                Moved::End if left == 0 => {
+                    self.detach_and_report(slot);
+                    return;
+                }
+                Moved::End | Moved::Empty => 0,
+                Moved::Blocked => {
+                    self.park(slot);
+                    self.wait_ended(slot);
+                    return;
+                }
+            };
+            if let Some(entry) = self.streams.get_mut(slot) {
+                entry.left = Some(u32::try_from(left).unwrap_or(u32::MAX));
+            }
+        }
+    }
+
+    /// Carries one chunk.
+    fn carry(&mut self, slot: Slot, limit: usize) -> Moved {
+        let Some(entry) = self.streams.get(slot) else {
+            return Moved::Empty;
+        };
+        let Some(file) = entry.file else {
+            return moved(pipe::splice(&entry.pipe, &self.null, limit)).unwrap_or(Moved::Empty);
+        };
+        if !self.files.may_try(file) {
+            return Moved::Blocked;
+        }
+        let place = match self.files.prepare(file) {
+            Ok(place) => place,
+            Err(error) => return self.refused(file, &error),
+        };
+        let target = Target { file: self.files.opened(file), place };
+        if entry.filter.is_some() || !self.files.splices(file) {
+            let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
+            let carried = self.staging.carry(source, target, limit);
+            return self.carried(slot, file, target_end(place), carried);
+        }
+        let spliced = match place {
+            Some(place) => pipe::splice_at(&entry.pipe, target.file, place.offset, limit),
+            None => pipe::splice(&entry.pipe, target.file, limit),
+        };
+        let filter = None;
+        let carried = match spliced {
+            Ok(0) => Ok(Carried::End),
+            Ok(bytes) => Ok(Carried::Chunk { input: bytes, output: bytes, filter }),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                self.files.cannot_splice(file);
+                return self.carry(slot, limit);
+            }
+            // A disk is waited for, so the pipe was empty. Other targets may be what
+            // would have had to wait.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                match pipe::waiting(&entry.pipe) {
+                    Ok(1..) if place.is_none() => Err(error),
+                    _ => Ok(Carried::Empty),
+                }
+            }
+            Err(error) => Err(error),
+        };
+        self.carried(slot, file, target_end(place), carried)
+    }
+
+    /// Writes what the transformer of a stream that ends holds back.
+    fn flush(&mut self, slot: Slot) -> Moved {
+        let Some(entry) = self.streams.get(slot) else {
+            return Moved::End;
+        };
+        let (Some(file), Some(filter)) = (entry.file, entry.filter) else {
+            return Moved::End;
+        };
+        if filter.held_back().is_empty() {
+            return Moved::End;
+        }
+        if !self.files.may_try(file) {
+            return Moved::Blocked;
+        }
+        let place = match self.files.prepare(file) {
+            Ok(place) => place,
+            Err(error) => return self.refused(file, &error),
+        };
+        let target = Target { file: self.files.opened(file), place };
+        let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
+        let carried = self.staging.flush(source, target);
+        self.carried(slot, file, target_end(place), carried)
+    }
+
+    /// What follows from a chunk: rotation, a larger pipe, a word about the file.
+    fn carried(
+        &mut self,
+        slot: Slot,
+        file: FileId,
+        start: u64,
+        carried: io::Result<Carried>,
+    ) -> Moved {
+        let (input, output, filter) = match carried {
+            Ok(Carried::Chunk { input, output, filter }) => (input, output, filter),
+            Ok(Carried::Empty) => return Moved::Empty,
+            Ok(Carried::End) => return Moved::End,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return self.wait_for_room(file);
+            }
+            Err(error) => return self.refused(file, &error),
+        };
+        self.took(file);
+        if let Some(entry) = self.streams.get_mut(slot) {
+            entry.filter = filter;
+            if input >= GROW_AT && entry.growth == Growth::Untried {
+                entry.growth = Growth::Tried;
+                // A refusal leaves the pipe as it is, which is as exact.
+                let _ = pipe::set_capacity(&entry.pipe, PIPE_BYTES_GROWN);
+            }
+            let rotation = entry.rotation;
+            if let Err(error) = self.files.rotate(file, start + output as u64, rotation) {
+                self.not_rotated(file, &error);
+            }
+        }
+        Moved::Bytes(input)
+    }
+
+    /// A file took bytes. If that ends a refusal, the main log says so.
+    pub(super) fn took(&mut self, file: FileId) {
+        if self.files.took(file) == News::Yes {
+            let text = format!("writing to {} again", self.files.path(file));
+            self.main_log.say(Severity::Information, &text);
+        }
+    }
+
+    /// A file refused. The main log says so once, and it is tried again later.
+    pub(super) fn refused(&mut self, file: FileId, error: &io::Error) -> Moved {
+        let (news, retry) = self.files.refused(file);
+        if news == News::Yes {
+            let path = self.files.path(file);
+            let text = format!("cannot write to {path}: {error}; what is for it waits");
+            self.main_log.say(Severity::Warning, &text);
+        }
+        self.try_later(retry);
+        Moved::Blocked
+    }
+
+    /// A file could not be rotated.
+    pub(super) fn not_rotated(&mut self, file: FileId, error: &io::Error) {
+        let path = self.files.path(file);
+        let text = format!("cannot rotate {path}: {error}; it grows on");
+        self.main_log.say(Severity::Warning, &text);
+    }
+
+    /// The target of a stream is full: the poll says when it is not.
+    pub(super) fn wait_for_room(&mut self, file: FileId) -> Moved {
+        let token = FILE_TOKENS + u64::from(file.0);
+        match self.poller.add(self.files.opened(file), token, Interest::Writable) {
+            Ok(()) => {
+                self.files.full(file);
+                Moved::Blocked
+            }
+            Err(error) => self.refused(file, &error),
+        }
+    }
+
+    /// A target that was full is not, or somebody has gone from its other end.
+    pub(super) fn file_has_room(&mut self, file: FileId) {
+        if !self.files.is_full(file) {
+            return;
+        }
+        let _ = self.poller.delete(self.files.opened(file));
+        self.files.took(file);
+        for slot in self.streams.which(|entry| entry.file == Some(file)) {
+            self.resume(slot);
+        }
+    }
+
+    /// Lets all streams flow whose files may be tried.
+    pub(super) fn resume_parked(&mut self) {
+        if self.stage == Stage::Flowing {
+            for slot in self.streams.which(|entry| entry.flow == Flow::Parked) {
+                self.resume(slot);
+            }
+        }
+    }
+
+    /// Lets a parked stream flow, if its file may be tried.
+    pub(super) fn resume(&mut self, slot: Slot) {
+        let Some(entry) = self.streams.get(slot) else {
+            return;
+        };
+        if entry.file.is_some_and(|file| !self.files.may_try(file)) {
+            return;
+        }
+        if entry.left.is_some() {
+            self.drain(slot);
+        } else {
+            self.watch(slot);
+        }
+    }
+
+    /// Lets bytes of a stream wake the pump.
+    pub(super) fn watch(&mut self, slot: Slot) {
+        let Some(entry) = self.streams.get_mut(slot) else {
+            return;
+        };
+        if entry.flow == Flow::Watched {
+            return;
+        }
+        match self.poller.add(&entry.pipe, slot.0.into(), Interest::Readable) {
+            Ok(()) => entry.flow = Flow::Watched,
+            // The kernel has no memory or no room for another watch.
+            Err(_) => {
+                let soon = self.files.soon();
+                self.try_later(soon);
+            }
+        }
+    }
+
+    /// Lets them not.
+    fn park(&mut self, slot: Slot) {
+        let Some(entry) = self.streams.get_mut(slot) else {
+            return;
+        };
+        if entry.flow == Flow::Watched {
+            let _ = self.poller.delete(&entry.pipe);
+            entry.flow = Flow::Parked;
+        }
+    }
+
+    /// Notes that an ended stream waits, and gives up the oldest if there are too
+    /// many.
+    fn wait_ended(&mut self, slot: Slot) {
+        let Some(entry) = self.streams.get(slot) else {
+            return;
+        };
+        let key = entry.key;
+        if !self.waiting.contains(&key) {
+            self.waiting.push_back(key);
+        }
+        if self.waiting.len() > ENDED_WAITING_MAX
+            && let Some(oldest) = self.waiting.pop_front()
+            && let Some(slot) = self.streams.find(oldest)
+        {
+            self.give_up(slot);
+        }
+    }
+
+    /// Ends a stream at once, whatever is left in its pipe.
+    pub(super) fn give_up(&mut self, slot: Slot) {
+        let Some(entry) = self.streams.get(slot) else {
+            return;
+        };
+        let lost = pipe::waiting(&entry.pipe).unwrap_or(0);
+        if let Some(file) = entry.file
+            && lost > 0
+        {
+            let path = self.files.path(file);
+            let text = format!("{lost} bytes for {path} are lost: it cannot be written to");
+            self.main_log.say(Severity::Warning, &text);
+        }
+        self.detach_and_report(slot);
+    }
+
+    fn detach_and_report(&mut self, slot: Slot) {
+        if let Some(key) = self.detach(slot) {
+            // If nobody listens any more, the process is about to end.
+            let _ = self.drained.send(key);
+            self.control.wake();
+        }
+    }
+
+    /// Takes a stream out of the table and the poll, and closes its pipe.
+    pub(super) fn detach(&mut self, slot: Slot) -> Option<StreamKey> {
+        self.park(slot);
+        let entry = self.streams.remove(slot)?;
+        if let Some(file) = entry.file {
+            self.files.release(file);
+        }
+        self.waiting.retain(|key| *key != entry.key);
+        Some(entry.key)
+    }
+}
+
+fn moved(spliced: io::Result<usize>) -> io::Result<Moved> {
+    match spliced {
+        Ok(0) => Ok(Moved::End),
+        Ok(bytes) => Ok(Moved::Bytes(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Moved::Empty),
+        Err(error) => Err(error),
+    }
+}
+
+fn target_end(place: Option<Place>) -> u64 {
+    place.map_or(0, |place| place.offset)
+}

@@ -1,0 +1,577 @@
+//! The log pump on real pipes and files: where bytes go, and what happens when
+//! they cannot go there.
+
+#![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bardo::daemon::pump::{
+    self, Channel, Drained, MainLogSettings, PumpHandle, PumpSettings, Severity, Sink, Stream,
+    StreamKey, words_for,
+};
+use bardo_core::{Generation, ServiceId};
+use bardo_sys::memory::SharedMemory;
+use bardo_sys::pipe;
+use bardo_sys::waker::Waker;
+use tempfile::TempDir;
+
+/// No condition takes longer, or something hangs.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A running pump and what surrounds it.
+struct House {
+    directory: TempDir,
+    pump: PumpHandle,
+    thread: Option<JoinHandle<()>>,
+    drained: Receiver<Drained>,
+    cells: OwnedFd,
+    staging: (OwnedFd, OwnedFd),
+}
+
+impl House {
+    fn new() -> Self {
+        let house = Self::gathering(None);
+        house.pump.go();
+        house
+    }
+
+    /// A pump that has not been told to go.
+    fn gathering(copy: Option<OwnedFd>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let cells = SharedMemory::anonymous("cells").unwrap();
+        let staging = pipe::pipe().unwrap();
+        Self::start(directory, cells, staging, copy)
+    }
+
+    fn start(
+        directory: TempDir,
+        cells: OwnedFd,
+        staging: (OwnedFd, OwnedFd),
+        copy: Option<OwnedFd>,
+    ) -> Self {
+        let words = words_for(64);
+        let (sender, drained) = mpsc::channel();
+        let memory = SharedMemory::map(cells.try_clone().unwrap(), words).unwrap();
+        let ends = (staging.0.try_clone().unwrap(), staging.1.try_clone().unwrap());
+        let main = directory.path().join("main");
+        let (pump, thread) = pump::start(PumpSettings {
+            cells: Arc::new(memory),
+            base: 0,
+            length: words,
+            staging: ends,
+            drained: sender,
+            waker: Arc::new(Waker::new().unwrap()),
+            main_log: MainLogSettings {
+                path: Some(main.to_str().unwrap().into()),
+                bytes_max: 0,
+                backups: 0,
+                copy,
+                format: |severity: Severity, text: &str| {
+                    format!("{severity:?} {text}\n").into_bytes()
+                },
+            },
+        })
+        .unwrap();
+        Self { directory, pump, thread: Some(thread), drained, cells, staging }
+    }
+
+    /// Ends the pump and starts another one over the same memory and staging.
+    fn restart(mut self) -> Self {
+        self.end();
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
+        let cells = self.cells.try_clone().unwrap();
+        let staging = (self.staging.0.try_clone().unwrap(), self.staging.1.try_clone().unwrap());
+        Self::start(directory, cells, staging, None)
+    }
+
+    fn end(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.pump.finish();
+            thread.join().unwrap();
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn sink(&self, name: &str) -> Sink {
+        Sink {
+            path: Some(self.path(name).to_str().unwrap().into()),
+            bytes_max: 0,
+            backups: 0,
+            strip_ansi: false,
+        }
+    }
+
+    /// Attaches the output of a service, and returns the end it writes to.
+    fn attach(&self, service: u32, sink: Sink) -> File {
+        let (read, write) = pipe::pipe().unwrap();
+        self.pump.attach(Stream { key: key(service), pipe: read, sink });
+        write.into()
+    }
+
+    fn release(&self, service: u32) {
+        self.pump.release(ServiceId(service), Generation(1));
+    }
+
+    fn wait_drained(&self, service: u32) {
+        assert_eq!(self.drained.recv_timeout(LIMIT).unwrap(), key(service));
+    }
+
+    fn wait_for(&self, name: &str, expected: &str) {
+        wait_for(&self.path(name), |text| text == expected);
+    }
+
+    fn wait_for_main(&self, part: &str) {
+        wait_for(&self.path("main"), |text| text.contains(part));
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.end();
+        }
+    }
+}
+
+fn key(service: u32) -> StreamKey {
+    StreamKey { service: ServiceId(service), generation: Generation(1), channel: Channel::Stdout }
+}
+
+fn wait_for(path: &Path, condition: impl Fn(&str) -> bool) {
+    let read = || String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    let began = Instant::now();
+    while !condition(&read()) {
+        assert!(began.elapsed() < LIMIT, "{} has {:?}", path.display(), read());
+        thread::yield_now();
+    }
+}
+
+fn say(child: &mut File, text: &str) {
+    child.write_all(text.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_log_is_created_at_once_and_what_it_held_is_kept() {
+    let house = House::new();
+    fs::write(house.path("old"), "kept\n").unwrap();
+
+    let _new = house.attach(1, house.sink("new"));
+    let mut old = house.attach(2, house.sink("old"));
+    say(&mut old, "more\n");
+
+    house.wait_for("old", "kept\nmore\n");
+    house.wait_for("new", "");
+    assert!(house.path("new").exists());
+}
+
+#[test]
+fn two_programs_may_write_one_file() {
+    let house = House::new();
+    let mut one = house.attach(1, house.sink("log"));
+    let mut two = house.attach(2, house.sink("log"));
+
+    say(&mut one, "one\n");
+    house.wait_for("log", "one\n");
+    say(&mut two, "two\n");
+    house.wait_for("log", "one\ntwo\n");
+    say(&mut one, "three\n");
+
+    house.wait_for("log", "one\ntwo\nthree\n");
+}
+
+#[test]
+fn a_file_is_rotated_after_the_chunk_that_reaches_its_limit() {
+    let house = House::new();
+    let mut child = house.attach(1, Sink { bytes_max: 8, backups: 2, ..house.sink("log") });
+
+    for chunk in ["first\n", "second\n", "third is long\n", "fourth\n", "5\n"] {
+        say_and_wait(&house, chunk, &mut child);
+    }
+
+    house.wait_for("log", "");
+    house.wait_for("log.1", "fourth\n5\n");
+    house.wait_for("log.2", "third is long\n");
+    assert!(!house.path("log.3").exists());
+}
+
+/// Writes a chunk and waits until the newest file, or the one before, ends with it.
+fn say_and_wait(house: &House, chunk: &str, child: &mut File) {
+    say(child, chunk);
+    let holds = |name: &str| {
+        let text = fs::read_to_string(house.path(name)).unwrap_or_default();
+        text.ends_with(chunk)
+    };
+    let began = Instant::now();
+    while !holds("log") && !holds("log.1") {
+        assert!(began.elapsed() < LIMIT, "the chunk {chunk:?} never came");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn without_backups_a_file_is_truncated_and_without_a_limit_it_grows() {
+    let house = House::new();
+    let mut short = house.attach(1, Sink { bytes_max: 4, ..house.sink("short") });
+    let mut long = house.attach(2, Sink { backups: 3, ..house.sink("long") });
+
+    say(&mut short, "12345");
+    say(&mut long, "12345");
+
+    house.wait_for("long", "12345");
+    house.release(1);
+    house.wait_drained(1);
+    house.wait_for("short", "");
+    assert!(!house.path("short.1").exists());
+}
+
+#[test]
+fn a_file_that_somebody_truncates_goes_on_from_its_new_end() {
+    for strip_ansi in [false, true] {
+        let house = House::new();
+        let mut child = house.attach(1, Sink { strip_ansi, ..house.sink("log") });
+        say(&mut child, "before\n");
+        house.wait_for("log", "before\n");
+
+        File::options().write(true).open(house.path("log")).unwrap().set_len(0).unwrap();
+        say(&mut child, "after\n");
+
+        house.wait_for("log", "after\n");
+    }
+}
+
+#[test]
+fn a_file_that_somebody_appends_to_is_not_overwritten() {
+    let house = House::new();
+    let mut child = house.attach(1, house.sink("log"));
+    say(&mut child, "ours\n");
+    house.wait_for("log", "ours\n");
+
+    let mut other = File::options().append(true).open(house.path("log")).unwrap();
+    say(&mut other, "theirs\n");
+    say(&mut child, "ours\n");
+
+    house.wait_for("log", "ours\ntheirs\nours\n");
+}
+
+#[test]
+fn a_file_that_was_removed_is_created_again() {
+    let house = House::new();
+    let mut child = house.attach(1, house.sink("log"));
+    say(&mut child, "before\n");
+    house.wait_for("log", "before\n");
+
+    fs::remove_file(house.path("log")).unwrap();
+    say(&mut child, "after\n");
+
+    house.wait_for("log", "after\n");
+}
+
+#[test]
+fn a_renamed_file_is_written_until_all_are_reopened() {
+    let house = House::new();
+    let mut child = house.attach(1, house.sink("log"));
+    say(&mut child, "one\n");
+    house.wait_for("log", "one\n");
+
+    fs::rename(house.path("log"), house.path("moved")).unwrap();
+    say(&mut child, "two\n");
+    house.wait_for("moved", "one\ntwo\n");
+    house.pump.reopen();
+    wait_for(&house.path("log"), |_| house.path("log").exists());
+    say(&mut child, "three\n");
+
+    house.wait_for("log", "three\n");
+    house.wait_for("moved", "one\ntwo\n");
+}
+
+#[test]
+fn clearing_removes_a_log_and_begins_a_new_one() {
+    let house = House::new();
+    let mut child = house.attach(1, house.sink("log"));
+    say(&mut child, "before\n");
+    house.wait_for("log", "before\n");
+    let old = File::open(house.path("log")).unwrap();
+
+    house.pump.clear(house.sink("log").path.unwrap());
+    house.wait_for("log", "");
+    say(&mut child, "after\n");
+
+    house.wait_for("log", "after\n");
+    let mut kept = String::new();
+    (&old).read_to_string(&mut kept).unwrap();
+    assert_eq!(kept, "before\n", "the old file was removed, not emptied");
+}
+
+#[test]
+fn while_a_file_cannot_be_had_its_bytes_wait_and_others_flow() {
+    let house = House::new();
+    let mut blocked = house.attach(1, house.sink("missing/log"));
+    let mut other = house.attach(2, house.sink("other"));
+
+    say(&mut blocked, "waits\n");
+    house.wait_for_main("cannot write to");
+    for number in 0..100 {
+        say(&mut other, &format!("{number}\n"));
+    }
+    wait_for(&house.path("other"), |text| text.ends_with("99\n"));
+    fs::create_dir(house.path("missing")).unwrap();
+
+    house.wait_for("missing/log", "waits\n");
+    house.wait_for_main("again");
+    let main = fs::read_to_string(house.path("main")).unwrap();
+    assert_eq!(main.matches("cannot write to").count(), 1, "{main}");
+}
+
+#[test]
+fn the_bytes_of_an_ended_process_wait_for_their_file_too() {
+    let house = House::new();
+    let mut child = house.attach(1, house.sink("missing/log"));
+    say(&mut child, "last words\n");
+    drop(child);
+    house.release(1);
+    house.wait_for_main("cannot write to");
+
+    fs::create_dir(house.path("missing")).unwrap();
+    house.pump.reopen();
+
+    house.wait_drained(1);
+    house.wait_for("missing/log", "last words\n");
+}
+
+#[test]
+fn a_device_that_refuses_disturbs_nobody() {
+    for strip_ansi in [false, true] {
+        let house = House::new();
+        let full = Sink { path: Some("/dev/full".into()), strip_ansi, ..house.sink("") };
+        let mut full = house.attach(1, full);
+        let mut other = house.attach(2, Sink { strip_ansi, ..house.sink("other") });
+
+        say(&mut full, "lost?\n");
+        house.wait_for_main("cannot write to /dev/full");
+        say(&mut other, "flows\n");
+
+        house.wait_for("other", "flows\n");
+    }
+}
+
+#[test]
+fn on_a_full_disk_bytes_wait_until_there_is_room() {
+    let house = House::new();
+    let disk = house.path("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = ["-t", "tmpfs", "-o", "size=64k", "none", disk.to_str().unwrap()];
+    let mounted = std::process::Command::new("mount").args(mount).output();
+    if !mounted.is_ok_and(|output| output.status.success()) {
+        println!("skipped: mounting a small disk needs root");
+        return;
+    }
+    let _unmount = Unmount(disk.clone());
+    fs::write(disk.join("filler"), vec![0; 40 * 1024]).unwrap();
+
+    for (service, strip_ansi) in [(1, false), (2, true)] {
+        let name = format!("disk/log{service}");
+        let mut child = house.attach(service, Sink { strip_ansi, ..house.sink(&name) });
+        let text: String = (0..6000).map(|number| format!("{number}\n")).collect();
+        let writer = {
+            let text = text.clone();
+            thread::spawn(move || say(&mut child, &text))
+        };
+        writer.join().unwrap();
+        house.wait_for_main(&format!("{name}: No space left"));
+        fs::write(disk.join("filler"), "").unwrap();
+        house.pump.reopen();
+        house.wait_for(&name, &text);
+        fs::write(house.path(&name), "").unwrap();
+        fs::write(disk.join("filler"), vec![0; 40 * 1024]).unwrap();
+    }
+}
+
+struct Unmount(PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_fifo_with_a_slow_reader_gets_all_and_disturbs_nobody() {
+    for strip_ansi in [false, true] {
+        let house = House::new();
+        let fifo = house.path("fifo");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+        let reader = File::options().read(true).write(true).open(&fifo).unwrap();
+        let mut child = house.attach(1, Sink { strip_ansi, bytes_max: 1, ..house.sink("fifo") });
+        let mut other = house.attach(2, Sink { strip_ansi, ..house.sink("other") });
+        let text: String = (0..60_000).map(|number| format!("\x1b[1m{number}\n")).collect();
+        let expected = if strip_ansi { text.replace("\x1b[1m", "") } else { text.clone() };
+
+        let writer = thread::spawn(move || say(&mut child, &text));
+        let full = || pipe::waiting(&reader).unwrap() > 60_000;
+        let began = Instant::now();
+        while !full() {
+            assert!(began.elapsed() < LIMIT, "the fifo is never full");
+            thread::yield_now();
+        }
+        say(&mut other, "flows\n");
+        house.wait_for("other", "flows\n");
+        let mut received = vec![0; expected.len()];
+        (&reader).read_exact(&mut received).unwrap();
+
+        writer.join().unwrap();
+        assert_eq!(String::from_utf8(received).unwrap(), expected);
+        assert!(fifo.exists(), "a fifo is not rotated");
+    }
+}
+
+#[test]
+fn without_a_file_bytes_are_dropped_and_the_writer_does_not_wait() {
+    let house = House::new();
+    let mut child = house.attach(1, Sink { path: None, ..house.sink("") });
+
+    child.write_all(&vec![b'x'; 4 << 20]).unwrap();
+
+    house.release(1);
+    house.wait_drained(1);
+}
+
+#[test]
+fn release_carries_what_is_there_and_does_not_wait_for_a_grandchild() {
+    let house = House::new();
+    let mut child = house.attach(1, house.sink("log"));
+    say(&mut child, "last words\n");
+    let stop = Arc::new(AtomicBool::new(false));
+    let grandchild = {
+        let stop = Arc::clone(&stop);
+        thread::spawn(move || {
+            // It ends with the pipe, or when the test does.
+            while !stop.load(Ordering::Relaxed) && child.write_all(b"and on\n").is_ok() {}
+        })
+    };
+
+    house.release(1);
+
+    house.wait_drained(1);
+    stop.store(true, Ordering::Relaxed);
+    grandchild.join().unwrap();
+    wait_for(&house.path("log"), |text| text.starts_with("last words\n"));
+}
+
+#[test]
+fn a_stream_that_ends_by_itself_is_reported_once() {
+    let house = House::new();
+    let mut child = house.attach(1, house.sink("log"));
+    let _other = house.attach(2, house.sink("log"));
+    say(&mut child, "bye\n");
+
+    drop(child);
+    house.wait_drained(1);
+    house.release(1);
+    house.release(2);
+
+    house.wait_drained(2);
+    house.wait_for("log", "bye\n");
+}
+
+#[test]
+fn a_stream_of_a_process_that_is_over_already_is_drained_after_go() {
+    let house = House::gathering(None);
+    let mut child = house.attach(1, house.sink("log"));
+    say(&mut child, "left behind\n");
+
+    house.release(1);
+    house.pump.go();
+
+    house.wait_drained(1);
+    house.wait_for("log", "left behind\n");
+}
+
+#[test]
+fn a_sequence_that_a_restart_has_cut_is_removed() {
+    let house = House::new();
+    let sink = Sink { strip_ansi: true, ..house.sink("log") };
+    let (read, write) = pipe::pipe().unwrap();
+    let mut child = File::from(write);
+    let pipe = read.try_clone().unwrap();
+    house.pump.attach(Stream { key: key(1), pipe, sink: sink.clone() });
+    say(&mut child, "a\x1b[3");
+    house.wait_for("log", "a");
+    // All of it has been looked at when its bytes have left the pipe.
+    let began = Instant::now();
+    while pipe::waiting(&read).unwrap() > 0 {
+        assert!(began.elapsed() < LIMIT, "the bytes stay in the pipe");
+        thread::yield_now();
+    }
+
+    let house = house.restart();
+    house.pump.attach(Stream { key: key(1), pipe: read, sink });
+    house.pump.go();
+    say(&mut child, "1mb\x1b");
+    drop(child);
+
+    house.wait_drained(1);
+    house.wait_for("log", "ab\x1b");
+}
+
+#[test]
+fn a_busy_stream_gets_a_larger_pipe() {
+    let house = House::new();
+    let mut child = house.attach(1, house.sink("log"));
+
+    let began = Instant::now();
+    while pipe::capacity(&child).unwrap() < 1 << 20 {
+        assert!(began.elapsed() < LIMIT, "the pipe stays small");
+        child.write_all(&vec![b'x'; 128 * 1024]).unwrap();
+    }
+}
+
+#[test]
+fn lines_of_the_main_log_are_written_in_order_and_copied() {
+    let (far, near) = pipe::pipe().unwrap();
+    let house = House::gathering(Some(near));
+
+    for number in 0..1000 {
+        house.pump.line(format!("{number}\n").into_bytes());
+    }
+
+    let expected: String = (0..1000).map(|number| format!("{number}\n")).collect();
+    house.wait_for("main", &expected);
+    let mut copied = vec![0; expected.len()];
+    File::from(far).read_exact(&mut copied).unwrap();
+    assert_eq!(String::from_utf8(copied).unwrap(), expected);
+}
+
+#[test]
+fn lines_that_found_no_room_are_counted() {
+    let (far, near) = pipe::pipe().unwrap();
+    let house = House::gathering(Some(near));
+
+    // Nobody reads the copy: the pipe fills, then the queue.
+    for number in 0..100 {
+        house.pump.line(vec![b'x'; 64 * 1024]);
+        house.pump.line(format!("line {number}\n").into_bytes());
+        house.wait_for_main(&format!("line {number}\n"));
+    }
+    let mut copy = File::from(far);
+    let mut copied = String::new();
+    while !copied.contains("lines of this log were lost") {
+        let mut buffer = [0; 4096];
+        let length = copy.read(&mut buffer).unwrap();
+        copied.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+    }
+
+    assert!(copied.contains("line 0\n"));
+    assert!(copied.matches('x').count() < 100 * 64 * 1024);
+}

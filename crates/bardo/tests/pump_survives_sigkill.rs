@@ -1,0 +1,371 @@
+//! The log pump is killed again and again, and no byte is lost, doubled or torn.
+//!
+//! The test plays the keeper: it holds every pipe, the staging pipe and the
+//! memory, and starts this very binary anew as a process that runs nothing but
+//! the pump. Writers number and checksum their lines and write them in blocks of
+//! odd sizes, plain and with escape sequences cut anywhere, two of them into one
+//! file, with rotation. In the end every line must be there once, whole and in
+//! order, over all rotated files.
+//!
+//! `BARDO_PUMP_KILLS` sets how often (200 by default), `BARDO_PUMP_SEED` when.
+
+#![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bardo::daemon::pump::{
+    self, Channel, MainLogSettings, PumpSettings, Severity, Sink, Stream, StreamKey, words_for,
+};
+use bardo_core::{Generation, ServiceId};
+use bardo_sys::memory::SharedMemory;
+use bardo_sys::pipe;
+use bardo_sys::waker::Waker;
+
+/// Words before the pump's own, to see that it keeps to its range.
+const BASE: usize = 8;
+/// The pump's word that says whether a chunk is in flight.
+const PHASE: usize = BASE + 1;
+const PLACES: usize = 16;
+const WORDS: usize = BASE + words_for(PLACES);
+
+const BYTES_MAX: i64 = 1 << 20;
+/// More than there will ever be: what retention drops cannot be checked.
+const BACKUPS: i64 = 1_000_000;
+
+/// No condition of this test takes longer, or something hangs.
+const LIMIT: Duration = Duration::from_secs(120);
+
+const PLAN: &str = "BARDO_PUMP_PLAN";
+
+/// One writer's stream. Two that share a file are told apart by their highest bit.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    log: &'static str,
+    high_bit: u8,
+    strip: bool,
+    /// Blocks are this long at most.
+    block_max: usize,
+}
+
+const PARTS: [Part; 6] = [
+    Part { log: "plain", high_bit: 0, strip: false, block_max: 9_001 },
+    Part { log: "plain-shared", high_bit: 0, strip: false, block_max: 307 },
+    Part { log: "plain-shared", high_bit: 0x80, strip: false, block_max: 70_001 },
+    Part { log: "strip", high_bit: 0, strip: true, block_max: 501 },
+    Part { log: "strip-shared", high_bit: 0, strip: true, block_max: 4_099 },
+    Part { log: "strip-shared", high_bit: 0x80, strip: true, block_max: 70_001 },
+];
+
+#[test]
+fn every_line_is_there_once_whole_and_in_order_after_many_kills() {
+    let kills = number_from("BARDO_PUMP_KILLS").unwrap_or(200);
+    let seed = number_from("BARDO_PUMP_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    println!("seed {seed}, {kills} kills");
+    let began = Instant::now();
+    let mut random = Random::new(seed);
+    let keeper = Keeper::new();
+    let stop = Arc::new(AtomicBool::new(false));
+    let progress = Arc::new(AtomicU64::new(0));
+    let writers: Vec<_> = keeper
+        .write_ends
+        .iter()
+        .zip(PARTS)
+        .enumerate()
+        .map(|(number, (end, part))| {
+            let end = File::from(end.try_clone().unwrap());
+            let (stop, progress) = (Arc::clone(&stop), Arc::clone(&progress));
+            let random = Random::new(seed ^ (number as u64 + 1) << 32);
+            thread::spawn(move || write_lines(end, part, random, &stop, &progress))
+        })
+        .collect();
+
+    let mut in_flight = 0;
+    let mut staged = 0;
+    for _ in 0..kills {
+        let mut child = keeper.start_pump();
+        let target = progress.load(Ordering::Relaxed) + random.below(1 << 19);
+        wait_until("the writers get on", || progress.load(Ordering::Relaxed) >= target);
+        for _ in 0..random.below(2_000) {
+            std::hint::spin_loop();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        in_flight += u64::from(keeper.cells.words()[PHASE].load(Ordering::Relaxed) != 0);
+        staged += u64::from(pipe::waiting(&keeper.staging.0).unwrap() > 0);
+    }
+    let mut last = keeper.start_pump();
+    stop.store(true, Ordering::Relaxed);
+    let written: Vec<u64> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
+    drop(last.stdin.take());
+    assert!(last.wait().unwrap().success(), "the last pump ended in good order");
+
+    for (part, lines) in PARTS.iter().zip(&written) {
+        let (bytes, files) = keeper.log_of(part);
+        check(part, &bytes, *lines);
+        println!("{part:?}: {lines} lines in {files} files");
+    }
+    let outside = &keeper.cells.words()[..BASE];
+    assert!(outside.iter().all(|word| word.load(Ordering::Relaxed) == 0));
+    println!(
+        "{kills} kills, {in_flight} with a chunk in flight, {staged} with bytes in staging, {} lines, {:?}",
+        written.iter().sum::<u64>(),
+        began.elapsed()
+    );
+}
+
+/// Not a test: the process that is killed. It runs the pump over the descriptors
+/// that the plan names, until its standard input ends.
+#[test]
+fn helper_that_runs_nothing_but_the_pump() {
+    let Ok(plan) = std::env::var(PLAN) else {
+        return;
+    };
+    let fields: Vec<&str> = plan.split(';').collect();
+    let inherited = |number: &str| format!("/proc/self/fd/{number}");
+    let read_end = |number: &str| OwnedFd::from(File::open(inherited(number)).unwrap());
+    let write_end = |number: &str| {
+        let opened = File::options().read(true).write(true).open(inherited(number));
+        OwnedFd::from(opened.unwrap())
+    };
+    let (drained, ended) = mpsc::channel();
+    let (handle, thread) = pump::start(PumpSettings {
+        cells: Arc::new(SharedMemory::map(write_end(fields[1]), WORDS).unwrap()),
+        base: BASE,
+        length: words_for(PLACES),
+        staging: (read_end(fields[2]), pipe_end(&inherited(fields[3]))),
+        drained,
+        waker: Arc::new(Waker::new().unwrap()),
+        main_log: main_log(Path::new(fields[0])),
+    })
+    .unwrap();
+    for (place, (part, number)) in PARTS.iter().zip(&fields[4..]).enumerate() {
+        let path = format!("{}/{}", fields[0], part.log);
+        handle.attach(Stream {
+            key: key(place),
+            pipe: read_end(number),
+            sink: Sink {
+                path: Some(path.into()),
+                bytes_max: BYTES_MAX,
+                backups: BACKUPS,
+                strip_ansi: part.strip,
+            },
+        });
+    }
+    handle.go();
+    handle.line(b"a pump has begun\n".to_vec());
+    std::io::stdout().write_all(b"!").unwrap();
+    std::io::stdout().flush().unwrap();
+
+    std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+
+    for place in 0..PARTS.len() {
+        handle.release(key(place).service, key(place).generation);
+    }
+    for _ in PARTS {
+        ended.recv_timeout(LIMIT).unwrap();
+    }
+    handle.finish();
+    thread.join().unwrap();
+}
+
+/// What outlives the pump.
+struct Keeper {
+    directory: tempfile::TempDir,
+    read_ends: Vec<OwnedFd>,
+    write_ends: Vec<OwnedFd>,
+    staging: (OwnedFd, OwnedFd),
+    cells: SharedMemory,
+}
+
+impl Keeper {
+    fn new() -> Self {
+        let (read_ends, write_ends) = PARTS.iter().map(|_| pipe::pipe().unwrap()).unzip();
+        let memory = SharedMemory::anonymous("cells").unwrap();
+        let keeper = Self {
+            directory: tempfile::tempdir().unwrap(),
+            read_ends,
+            write_ends,
+            staging: pipe::pipe().unwrap(),
+            cells: SharedMemory::map(memory, WORDS).unwrap(),
+        };
+        keeper.read_ends.iter().for_each(leave_open_on_exec);
+        leave_open_on_exec(&keeper.staging.0);
+        leave_open_on_exec(&keeper.staging.1);
+        leave_open_on_exec(&keeper.cells);
+        keeper
+    }
+
+    /// Starts a pump, and returns when its streams flow.
+    fn start_pump(&self) -> Child {
+        let mut plan = vec![
+            self.directory.path().to_str().unwrap().to_owned(),
+            self.cells.as_fd().as_raw_fd().to_string(),
+            self.staging.0.as_raw_fd().to_string(),
+            self.staging.1.as_raw_fd().to_string(),
+        ];
+        plan.extend(self.read_ends.iter().map(|end| end.as_raw_fd().to_string()));
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "helper_that_runs_nothing_but_the_pump", "--nocapture"])
+            .env(PLAN, plan.join(";"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = [0];
+        let stdout = child.stdout.as_mut().unwrap();
+        while said != *b"!" {
+            stdout.read_exact(&mut said).expect("the pump begins");
+        }
+        child
+    }
+
+    /// What a part's writer has written, over all files from the oldest on, and
+    /// how many there are.
+    fn log_of(&self, part: &Part) -> (Vec<u8>, usize) {
+        let newest = self.directory.path().join(part.log);
+        let backup = |number: usize| PathBuf::from(format!("{}.{number}", newest.display()));
+        let backups = (1..).take_while(|number| backup(*number).exists()).count();
+        let directory = fs::read_dir(self.directory.path()).unwrap();
+        let names = directory.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let prefix = format!("{}.", part.log);
+        assert_eq!(names.filter(|name| name.starts_with(&prefix)).count(), backups, "no gap");
+        let mut bytes = Vec::new();
+        for number in (1..=backups).rev() {
+            bytes.extend(fs::read(backup(number)).unwrap());
+        }
+        bytes.extend(fs::read(&newest).unwrap());
+        bytes.retain(|byte| byte & 0x80 == part.high_bit);
+        bytes.iter_mut().for_each(|byte| *byte &= 0x7f);
+        (bytes, backups + 1)
+    }
+}
+
+/// Writes numbered lines until it is told to stop, and returns how many.
+fn write_lines(
+    mut end: File,
+    part: Part,
+    mut random: Random,
+    stop: &AtomicBool,
+    progress: &AtomicU64,
+) -> u64 {
+    let mut lines = 0;
+    let mut waiting = Vec::new();
+    loop {
+        let stopping = stop.load(Ordering::Relaxed);
+        let block = 1 + random.below(part.block_max as u64) as usize;
+        while waiting.len() < block && !stopping {
+            lines += 1;
+            let line: Vec<u8> = line(lines).bytes().map(|byte| byte | part.high_bit).collect();
+            coloured(&line, part.strip, &mut random, &mut waiting);
+        }
+        let block = block.min(waiting.len());
+        end.write_all(&waiting[..block]).unwrap();
+        waiting.drain(..block);
+        progress.fetch_add(block as u64, Ordering::Relaxed);
+        if stopping && waiting.is_empty() {
+            return lines;
+        }
+    }
+}
+
+/// A line that can be told to be the one of that number, whole.
+fn line(number: u64) -> String {
+    let mut random = Random::new(number);
+    let payload = "x".repeat(random.below(90) as usize);
+    format!("{number} {:016x} {payload}.\n", random.next())
+}
+
+/// Appends a line, with escape sequences at places of chance.
+fn coloured(line: &[u8], strip: bool, random: &mut Random, output: &mut Vec<u8>) {
+    for byte in line {
+        if strip && random.below(12) == 0 {
+            let sequences: [&[u8]; 4] = [b"\x1b[0m", b"\x1b[38;5;200m", b"\x1b[2K", b"\x1b[12;40H"];
+            output.extend_from_slice(sequences[random.below(4) as usize]);
+        }
+        output.push(*byte);
+    }
+}
+
+fn check(part: &Part, bytes: &[u8], lines: u64) {
+    let mut rest = bytes;
+    for number in 1..=lines {
+        let expected = line(number);
+        let found = rest.get(..expected.len());
+        assert!(
+            found == Some(expected.as_bytes()),
+            "{part:?}: line {number} of {lines}, found {:?} at byte {} of {}",
+            String::from_utf8_lossy(&rest[..rest.len().min(200)]),
+            bytes.len() - rest.len(),
+            bytes.len(),
+        );
+        rest = &rest[expected.len()..];
+    }
+    assert!(rest.is_empty(), "{part:?}: {} bytes too many", rest.len());
+}
+
+fn key(place: usize) -> StreamKey {
+    StreamKey {
+        service: ServiceId((place / 2) as u32),
+        generation: Generation(7 + (place / 2) as u32),
+        channel: if place.is_multiple_of(2) { Channel::Stdout } else { Channel::Stderr },
+    }
+}
+
+fn main_log(directory: &Path) -> MainLogSettings {
+    MainLogSettings {
+        path: Some(directory.join("main").to_str().unwrap().into()),
+        bytes_max: 0,
+        backups: 0,
+        copy: None,
+        format: |severity: Severity, text: &str| format!("{severity:?} {text}\n").into_bytes(),
+    }
+}
+
+fn pipe_end(path: &str) -> OwnedFd {
+    File::options().write(true).open(path).unwrap().into()
+}
+
+fn leave_open_on_exec(descriptor: impl AsFd) {
+    rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::empty()).unwrap();
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < LIMIT, "waited in vain: {what}");
+        thread::yield_now();
+    }
+}
+
+fn number_from(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Chance that can be had again: xorshift.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self((seed ^ 0x9e37_79b9_7f4a_7c15).max(1))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        (self.next() >> 11) % limit
+    }
+}

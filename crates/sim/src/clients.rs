@@ -1,0 +1,151 @@
+//! What clients have asked, and whether each got its one answer.
+
+use std::collections::BTreeMap;
+
+use bardo_core::job::{Answer, Outcome};
+use bardo_core::{Command, ServiceId, State, Supervisor, Target, Ticket, Verb, Wait};
+
+use crate::reference::Reference;
+
+/// A question that was not answered yet.
+#[derive(Debug, Clone)]
+struct Question {
+    act: Option<(Verb, Wait)>,
+    single: bool,
+    /// Which services it concerns, and how often their starts had succeeded.
+    concerned: Vec<(ServiceId, u32)>,
+    /// The answer, where it can be known beforehand.
+    expected: Option<Answer>,
+}
+
+/// All questions that were not answered yet.
+#[derive(Debug, Default)]
+pub struct Clients {
+    open: BTreeMap<u64, Question>,
+    last: u64,
+    /// A client was told that it may restart everything.
+    pub restart: bool,
+}
+
+impl Clients {
+    /// A ticket that was never used.
+    pub fn ticket(&mut self) -> Ticket {
+        self.last += 1;
+        Ticket(self.last)
+    }
+
+    /// Everybody's connection is broken.
+    pub fn forget(&mut self) {
+        self.open.clear();
+        self.restart = false;
+    }
+
+    /// A question reaches the core.
+    pub fn asked(&mut self, ticket: Ticket, command: &Command, reference: &Reference) {
+        let (act, target) = match command {
+            Command::Act { verb, target, wait } => (Some((*verb, *wait)), Some(target)),
+            Command::Load(_)
+            | Command::Reconcile(_)
+            | Command::Look
+            | Command::Shutdown
+            | Command::Restart => (None, None),
+        };
+        let concerned = match (act, target) {
+            (Some((verb, _)), Some(target)) => reference.concerned(verb, target),
+            _ => Vec::new(),
+        };
+        self.open.insert(
+            ticket.0,
+            Question {
+                act,
+                single: matches!(target, Some(Target::Process(..))),
+                concerned,
+                expected: None,
+            },
+        );
+    }
+
+    /// What the rules say that the answer is.
+    pub fn expect(&mut self, ticket: Ticket, answer: Option<Answer>) {
+        if let Some(question) = self.open.get_mut(&ticket.0) {
+            question.expected = answer;
+        }
+    }
+
+    /// An answer is given.
+    ///
+    /// # Errors
+    /// When nobody waits for it, or it is wrong.
+    pub fn answered(
+        &mut self,
+        ticket: Ticket,
+        answer: &Answer,
+        reference: &Reference,
+    ) -> Result<(), String> {
+        let Some(question) = self.open.remove(&ticket.0) else {
+            return Err(format!("{ticket:?} is answered and nobody waits"));
+        };
+        if let Some(expected) = question.expected
+            && expected != *answer
+        {
+            return Err(format!("{ticket:?}: {answer:?} and should be {expected:?}"));
+        }
+        let Some((verb, wait)) = question.act else {
+            return Ok(());
+        };
+        if let Answer::Outcomes(outcomes) = answer {
+            let (found, expected) = (outcomes.len(), question.concerned.len());
+            if found != expected {
+                return Err(format!("{ticket:?}: {found} outcomes, {expected} services"));
+            }
+        }
+        let all_well = match answer {
+            Answer::Done => question.single,
+            Answer::Outcomes(outcomes) => {
+                outcomes.iter().all(|Outcome { result, .. }| result.is_ok())
+            }
+            Answer::Refused(_) | Answer::Difference(_) | Answer::Table => false,
+        };
+        if all_well && verb == Verb::Start && wait == Wait::Done {
+            for (id, before) in question.concerned {
+                if reference.successes(id).is_some_and(|now| now == before) {
+                    return Err(format!("{ticket:?}: {id:?} is said to have started"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever still waits must have something to wait for.
+    ///
+    /// # Errors
+    /// Who waits for nothing.
+    pub fn check(&self, supervisor: &Supervisor) -> Result<(), String> {
+        for (ticket, question) in &self.open {
+            let open = question.concerned.iter().any(|(id, _)| question.is_open(supervisor, *id));
+            if !open {
+                return Err(format!("the client of ticket {ticket} waits for nothing"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Question {
+    fn is_open(&self, supervisor: &Supervisor, id: ServiceId) -> bool {
+        let (Some((verb, wait)), Some(service)) = (self.act, supervisor.service(id)) else {
+            return false;
+        };
+        match (verb, wait) {
+            (Verb::Start, Wait::Done) => {
+                matches!(service.state, State::Starting { .. } | State::Stopping { .. })
+            }
+            (Verb::Start, Wait::Begun) => {
+                service.pid.is_none() && matches!(service.state, State::Starting { .. })
+                    || matches!(service.state, State::Stopping { .. })
+            }
+            (Verb::Stop, Wait::Done) => !service.state_name().is_stopped(),
+            (Verb::Stop, Wait::Begun) | (Verb::Signal(_), _) => false,
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! What Supervisor would do: the rules of its documentation written down a second
+//! time, as plainly as possible and without a look at the core's own way.
+//!
+//! It is told the same things as the core, and both tables must be the same
+//! whenever something is recorded. It knows no actions, no events and no crash: a
+//! recovered table is taken over, because another check says that it is the
+//! recorded one.
+
+mod member;
+
+use std::sync::Arc;
+
+use bardo_core::id::ExitSequence;
+use bardo_core::input::Mood;
+use bardo_core::job::{Answer, Refusal};
+use bardo_core::reconcile::Scope;
+use bardo_core::{
+    Command, Configuration, Generation, GroupSpec, Input, Instant, Now, Pid, ServiceId,
+    ServiceSpec, Supervisor, Target, Verb,
+};
+
+/// What a service is doing, as far as it can be said beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Stopped,
+    Requested,
+    Cloned { since: Instant },
+    Executed { since: Instant },
+    Running,
+    Backoff { until: Instant },
+    Stopping { kill_at: Instant, killing: bool },
+    Exited,
+    Fatal,
+    Unknown,
+}
+
+/// One service.
+#[derive(Debug, Clone)]
+struct Member {
+    spec: Arc<ServiceSpec>,
+    doing: Doing,
+    wanted: bool,
+    generation: Generation,
+    pid: Option<Pid>,
+    failures: u32,
+    started: bool,
+    exit_sequence: ExitSequence,
+    /// How often a start has succeeded.
+    successes: u32,
+}
+
+/// The whole table.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    mood: Mood,
+    loaded: Configuration,
+    replacement: Option<Configuration>,
+    groups: Vec<(Arc<GroupSpec>, Vec<ServiceId>)>,
+    members: Vec<Option<Member>>,
+    /// What each place remembers of who was there: the last life, and `successes`.
+    past: Vec<(Generation, u32)>,
+    recovering: bool,
+}
+
+impl Reference {
+    /// The rules, from a table on: an empty one, or a recovered one.
+    #[must_use]
+    pub fn new(supervisor: &Supervisor, recovering: bool) -> Self {
+        let snapshot = supervisor.snapshot();
+        let places = snapshot.places.len();
+        Self {
+            mood: supervisor.mood(),
+            loaded: snapshot.loaded,
+            replacement: snapshot.replacement,
+            groups: snapshot
+                .groups
+                .iter()
+                .map(|group| (Arc::clone(&group.spec), group.members.clone()))
+                .collect(),
+            members: (0..places)
+                .map(|place| supervisor.service(id(place)).map(Member::of))
+                .collect(),
+            past: snapshot.places.iter().map(|place| (place.generation, 0)).collect(),
+            recovering,
+        }
+    }
+
+    /// Takes in what the core was told. The answer to a command, where it can be
+    /// said at once.
+    pub fn step(&mut self, now: Now, input: &Input) -> Option<Answer> {
+        let mut answer = None;
+        match input {
+            Input::Begin(configuration) => self.begin(configuration.clone()),
+            Input::Resume => self.resume(),
+            Input::Command { command, .. } => answer = self.command(now, command),
+            Input::Shutdown => self.mood = Mood::Shutdown,
+            Input::Replace(configuration) => {
+                if self.mood != Mood::Shutdown {
+                    self.mood = Mood::Restarting;
+                    self.replacement = Some(configuration.clone());
+                }
+            }
+            Input::Timeout => {
+                let mood = self.mood;
+                for member in self.members.iter_mut().flatten() {
+                    member.timeout(now, mood);
+                }
+            }
+            Input::Found { service, .. }
+            | Input::Spawned { service, .. }
+            | Input::Executed { service, .. }
+            | Input::SpawnFailed { service, .. }
+            | Input::Exited { service, .. }
+            | Input::Signalled { service, .. }
+            | Input::SignalFailed { service, .. } => {
+                let mood = self.mood;
+                if let Some(member) = self.member(*service) {
+                    member.news(now, mood, input);
+                }
+            }
+        }
+        if self.mood != Mood::Running && !self.recovering {
+            self.wind_down(now);
+        }
+        answer
+    }
+
+    /// What differs from the core's table, in words.
+    ///
+    /// # Errors
+    /// What differs.
+    pub fn compare(&self, supervisor: &Supervisor) -> Result<(), String> {
+        if self.mood != supervisor.mood() {
+            return Err(format!(
+                "the mood is {:?} and should be {:?}",
+                supervisor.mood(),
+                self.mood
+            ));
+        }
+        let names = |groups: &mut dyn Iterator<Item = &Arc<GroupSpec>>| -> Vec<Arc<str>> {
+            groups.map(|spec| Arc::clone(&spec.name)).collect()
+        };
+        let present = names(&mut supervisor.groups().iter().map(|group| &group.spec));
+        let expected = names(&mut self.groups.iter().map(|(spec, _)| spec));
+        if present != expected {
+            return Err(format!("the groups are {present:?} and should be {expected:?}"));
+        }
+        for (place, expected) in self.members.iter().enumerate() {
+            match (supervisor.service(id(place)), expected) {
+                (None, None) => {}
+                (Some(service), Some(expected)) => expected.compare(service)?,
+                (service, expected) => {
+                    return Err(format!(
+                        "place {place} has {:?} and should have {:?}",
+                        service.map(|service| &service.spec.name),
+                        expected.as_ref().map(|expected| &expected.spec.name)
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The services that a command of a client concerns, and how often the starts
+    /// of each have succeeded.
+    #[must_use]
+    pub fn concerned(&self, verb: Verb, target: &Target) -> Vec<(ServiceId, u32)> {
+        self.select(target)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|id| {
+                let member = self.members[id.0 as usize].as_ref()?;
+                member.refusal(verb).is_none().then_some((id, member.successes))
+            })
+            .collect()
+    }
+
+    /// How often the starts of a service have succeeded.
+    #[must_use]
+    pub fn successes(&self, id: ServiceId) -> Option<u32> {
+        Some(self.members.get(id.0 as usize)?.as_ref()?.successes)
+    }
+
+    fn member(&mut self, id: ServiceId) -> Option<&mut Member> {
+        self.members.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    fn begin(&mut self, configuration: Configuration) {
+        self.loaded = configuration;
+        for spec in self.loaded.groups.clone() {
+            if !self.groups.iter().any(|(there, _)| there.name == spec.name) {
+                self.add(spec);
+            }
+        }
+        for group in 0..self.groups.len() {
+            self.autostart(group);
+        }
+    }
+
+    fn add(&mut self, spec: Arc<GroupSpec>) {
+        let mut ids = Vec::new();
+        for service in &spec.services {
+            let free = self.members.iter().position(Option::is_none);
+            let place = free.unwrap_or_else(|| {
+                self.members.push(None);
+                self.past.push((Generation::default(), 0));
+                self.members.len() - 1
+            });
+            self.members[place] = Some(Member::new(Arc::clone(service), self.past[place]));
+            ids.push(id(place));
+        }
+        self.groups.push((spec, ids));
+    }
+
+    fn autostart(&mut self, group: usize) {
+        for id in self.groups[group].1.clone() {
+            if let Some(member) = self.member(id)
+                && member.spec.program.autostart
+            {
+                member.start();
+            }
+        }
+    }
+
+    fn remove(&mut self, group: usize) {
+        for id in self.groups.remove(group).1 {
+            if let Some(member) = self.members[id.0 as usize].take() {
+                self.past[id.0 as usize] = (member.generation, member.successes);
+            }
+        }
+    }
+
+    /// A supervisor that was cut off between adding a group and starting it finds
+    /// services that were never started and should have been.
+    fn resume(&mut self) {
+        self.recovering = false;
+        if self.mood == Mood::Running {
+            for member in self.members.iter_mut().flatten() {
+                if !member.started && member.spec.program.autostart {
+                    member.start();
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, now: Now, command: &Command) -> Option<Answer> {
+        if self.mood != Mood::Running {
+            return Some(Answer::Refused(Refusal::ShuttingDown));
+        }
+        match command {
+            Command::Act { verb, target, .. } => self.act(now, *verb, target),
+            Command::Load(configuration) => {
+                self.loaded = configuration.clone();
+                None
+            }
+            Command::Reconcile(scope) => Some(self.reconcile(scope)),
+            Command::Look => Some(Answer::Table),
+            Command::Shutdown => {
+                self.mood = Mood::Shutdown;
+                Some(Answer::Done)
+            }
+            Command::Restart => Some(Answer::Done),
+        }
+    }
+
+    fn act(&mut self, now: Now, verb: Verb, target: &Target) -> Option<Answer> {
+        let Some(ids) = self.select(target) else {
+            return Some(Answer::Refused(Refusal::NoSuchName));
+        };
+        let single = matches!(target, Target::Process(..));
+        for id in ids {
+            let Some(member) = self.member(id) else {
+                continue;
+            };
+            match (member.refusal(verb), verb) {
+                (Some(refusal), _) if single => return Some(Answer::Refused(refusal)),
+                (None, Verb::Start) => member.start(),
+                (None, Verb::Stop) => member.stop(now),
+                (Some(_), _) | (None, Verb::Signal(_)) => {}
+            }
+        }
+        None
+    }
+
+    fn reconcile(&mut self, scope: &Scope) -> Answer {
+        match scope {
+            Scope::Add(name) => {
+                if self.groups.iter().any(|(there, _)| there.name == *name) {
+                    return Answer::Refused(Refusal::AlreadyAdded);
+                }
+                let Some(spec) = self.loaded.group(name).cloned() else {
+                    return Answer::Refused(Refusal::NoSuchName);
+                };
+                self.add(spec);
+                self.autostart(self.groups.len() - 1);
+            }
+            Scope::Remove(name) => {
+                let found = self.groups.iter().position(|(spec, _)| spec.name == *name);
+                let Some(group) = found else {
+                    return Answer::Refused(Refusal::NoSuchName);
+                };
+                if !self.is_all_stopped(group) {
+                    return Answer::Refused(Refusal::StillRunning);
+                }
+                self.remove(group);
+            }
+        }
+        Answer::Done
+    }
+
+    fn select(&self, target: &Target) -> Option<Vec<ServiceId>> {
+        match target {
+            Target::All => Some(self.groups.iter().flat_map(|(_, ids)| ids.clone()).collect()),
+            Target::Group(name) => {
+                let (_, ids) = self.groups.iter().find(|(spec, _)| spec.name == *name)?;
+                Some(ids.clone())
+            }
+            Target::Process(group, name) => {
+                let (spec, ids) = self.groups.iter().find(|(spec, _)| spec.name == *group)?;
+                let place = spec.services.iter().position(|there| there.name == *name)?;
+                Some(vec![ids[place]])
+            }
+        }
+    }
+
+    fn is_all_stopped(&self, group: usize) -> bool {
+        self.groups[group]
+            .1
+            .iter()
+            .all(|id| self.members[id.0 as usize].as_ref().is_none_or(Member::is_stopped))
+    }
+
+    fn wind_down(&mut self, now: Now) {
+        let mut order: Vec<usize> = (0..self.groups.len()).collect();
+        order.sort_by_key(|group| self.groups[*group].0.priority);
+        for group in order.into_iter().rev() {
+            for id in self.groups[group].1.clone() {
+                if let Some(member) = self.member(id) {
+                    member.shut_down(now);
+                }
+            }
+            if !self.is_all_stopped(group) {
+                return;
+            }
+        }
+        let replacement = self.replacement.take();
+        if self.mood == Mood::Restarting
+            && let Some(configuration) = replacement
+        {
+            while !self.groups.is_empty() {
+                self.remove(0);
+            }
+            self.mood = Mood::Running;
+            self.begin(configuration);
+        }
+    }
+}
+
+fn id(place: usize) -> ServiceId {
+    ServiceId(u32::try_from(place).expect("a small table"))
+}

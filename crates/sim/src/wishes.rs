@@ -1,0 +1,159 @@
+//! What users wish: configurations and commands, drawn at random.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bardo_core::reconcile::Scope;
+use bardo_core::spec::{
+    Backoff, GroupKind, LogSpec, LogTarget, ProgramSpec, Reach, Readiness, RestartOn,
+    RestartPolicy, Seconds, StopPolicy,
+};
+use bardo_core::{
+    Command, Configuration, GroupSpec, ServiceSpec, Signal, Supervisor, Target, Verb, Wait,
+};
+
+use crate::random::Random;
+
+const GROUPS: [&str; 5] = ["ant", "bee", "cat", "dog", "eel"];
+const MEMBERS: [&str; 4] = ["one", "two", "three", "four"];
+
+/// Signals that clients send: none of them is ever a stop signal, so that the
+/// checkers can tell who wanted a signal.
+const CLIENT_SIGNALS: [Signal; 2] = [Signal::HUP, Signal::USR2];
+
+/// Draws a configuration.
+pub fn configuration(random: &mut Random) -> Configuration {
+    let mut groups: Vec<Arc<GroupSpec>> = Vec::new();
+    for name in GROUPS {
+        if random.happens(600) {
+            groups.push(Arc::new(group(random, name)));
+        }
+    }
+    groups.sort_by_key(|group| (group.priority, Arc::clone(&group.name)));
+    Configuration { groups }
+}
+
+fn group(random: &mut Random, name: &str) -> GroupSpec {
+    let members = 1 + random.index(MEMBERS.len());
+    GroupSpec {
+        name: Arc::from(name),
+        priority: random.pick(&[-1, 1, 1, 999]),
+        kind: GroupKind::Programs,
+        services: MEMBERS[..members]
+            .iter()
+            .map(|member| Arc::new(service(random, member)))
+            .collect(),
+    }
+}
+
+fn service(random: &mut Random, name: &str) -> ServiceSpec {
+    let log = LogSpec {
+        target: LogTarget::None,
+        bytes_max: 0,
+        backups: 0,
+        capture_bytes_max: 0,
+        events: false,
+        syslog: false,
+    };
+    ServiceSpec {
+        program: Arc::new(program(random)),
+        name: Arc::from(name),
+        command: Arc::from("/bin/true"),
+        directory: None,
+        environment: Arc::from([]),
+        stdout: log.clone(),
+        stderr: log,
+    }
+}
+
+fn program(random: &mut Random) -> ProgramSpec {
+    let second = Duration::from_secs(1);
+    ProgramSpec {
+        priority: random.pick(&[1, 2, 2, 999]),
+        autostart: random.happens(800),
+        restart: RestartPolicy {
+            on: random.pick(&[RestartOn::Always, RestartOn::Unexpected, RestartOn::Never]),
+            start_retries: random.pick(&[Some(0), Some(1), Some(3), Some(3), Some(-1), None]),
+            backoff: random.pick(&[
+                Backoff::Linear { step: second },
+                Backoff::Linear { step: second },
+                Backoff::Linear { step: second },
+                Backoff::Exponential { first: second, max: 5 * second },
+                Backoff::Constant(2 * second),
+            ]),
+        },
+        exit_codes: match random.below(3) {
+            0 => vec![0],
+            1 => vec![0, 7],
+            _ => Vec::new(),
+        },
+        readiness: Readiness::StaysUp(Seconds(random.pick(&[-1, 0, 1, 1, 3]))),
+        heartbeat: None,
+        stop: StopPolicy {
+            signal: random.pick(&[
+                Signal::TERM,
+                Signal::TERM,
+                Signal::QUIT,
+                Signal::INT,
+                Signal::from_number(0).expect("zero is a signal number"),
+            ]),
+            wait: Seconds(random.pick(&[-1, 0, 1, 3, 10])),
+            stop_reach: random.pick(&[Reach::Process, Reach::Group]),
+            kill_reach: random.pick(&[Reach::Process, Reach::Group]),
+        },
+        user: None,
+        umask: None,
+        redirect_stderr: false,
+        server_url: None,
+    }
+}
+
+/// Draws what a client asks of a supervisor.
+pub fn command(random: &mut Random, supervisor: &Supervisor) -> Command {
+    match random.below(100) {
+        0..70 => {
+            let verb = match random.below(10) {
+                0..5 => Verb::Start,
+                5..9 => Verb::Stop,
+                _ => Verb::Signal(random.pick(&CLIENT_SIGNALS)),
+            };
+            let target = target(random, supervisor);
+            let wait = random.pick(&[Wait::Done, Wait::Begun]);
+            Command::Act { verb, target, wait }
+        }
+        70..78 => Command::Load(configuration(random)),
+        78..95 => Command::Reconcile(scope(random, supervisor)),
+        95..98 => Command::Look,
+        98 => Command::Restart,
+        _ => Command::Shutdown,
+    }
+}
+
+fn target(random: &mut Random, supervisor: &Supervisor) -> Target {
+    let groups = supervisor.groups();
+    if groups.is_empty() || random.happens(30) {
+        return Target::Process(Arc::from("nobody"), Arc::from("one"));
+    }
+    let group = &groups[random.index(groups.len())];
+    let name = Arc::clone(&group.spec.name);
+    match random.below(10) {
+        0 => Target::All,
+        1..3 => Target::Group(name),
+        _ => {
+            let member = random.index(group.spec.services.len());
+            Target::Process(name, Arc::clone(&group.spec.services[member].name))
+        }
+    }
+}
+
+fn scope(random: &mut Random, supervisor: &Supervisor) -> Scope {
+    let loaded = &supervisor.loaded().groups;
+    let groups = supervisor.groups();
+    if random.happens(550) && !loaded.is_empty() {
+        Scope::Add(Arc::clone(&loaded[random.index(loaded.len())].name))
+    } else if !groups.is_empty() {
+        Scope::Remove(Arc::clone(&groups[random.index(groups.len())].spec.name))
+    } else {
+        Scope::Remove(Arc::from("nobody"))
+    }
+}

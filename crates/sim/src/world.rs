@@ -1,0 +1,376 @@
+//! The world as the core meets it: time, births, exits, a journal, clients. And
+//! the moment at which the supervisor is cut off.
+//!
+//! A supervisor that is cut off goes on in a void: what it does reaches nobody
+//! and what it writes is not kept, until its successor takes its place. So the
+//! loop of the core needs no exit for it.
+
+mod births;
+mod recovery;
+mod witness;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bardo_core::id::ExitSequence;
+use bardo_core::record::{Record, Snapshot};
+use bardo_core::spec::Reach;
+use bardo_core::time::WallTime;
+use bardo_core::{
+    Action, Configuration, Generation, Input, Instant, Launch, Now, Pid, ServiceId, Signal, State,
+    Supervisor, World,
+};
+
+use crate::clients::Clients;
+use crate::kernel::Kernel;
+use crate::random::Random;
+use crate::reference::Reference;
+use crate::wishes;
+
+const EPERM: i32 = 1;
+
+/// The wall clock when the simulation begins: any moment will do.
+const EPOCH: i64 = 1_790_000_000;
+
+/// How unkind a seed is, in times in a thousand.
+#[derive(Debug, Clone, Copy)]
+struct Unkindness {
+    clone_refused: u64,
+    signal_refused: u64,
+    late: u64,
+    exits_held_back: u64,
+    slots: usize,
+}
+
+/// A process that was born and whose end was not acknowledged, in order of birth:
+/// what birth cells, the journal and the kernel's start times tell together.
+#[derive(Debug, Clone, Copy)]
+struct Life {
+    service: ServiceId,
+    generation: Generation,
+    pid: Pid,
+    /// Whether its exit record has been read.
+    ended: bool,
+}
+
+/// A birth whose end is waited for.
+#[derive(Debug, Clone, Copy)]
+struct Birth {
+    service: ServiceId,
+    generation: Generation,
+    /// Whether this supervisor began it, so that it holds one of its slots.
+    ours: bool,
+}
+
+/// What dies with the supervisor.
+#[derive(Debug, Default)]
+struct Mortal {
+    /// Births for which there was no slot.
+    queue: VecDeque<(ServiceId, Generation)>,
+    /// Births that are not known to be over.
+    births: Vec<Birth>,
+    /// The last exit record that was read.
+    read: ExitSequence,
+    /// What the core was told since the last record.
+    told: Vec<(Now, Input)>,
+    /// The stop signal that was sent since the last record.
+    stop_sent: Option<(ServiceId, Generation)>,
+    /// How many more places are passed before the supervisor is cut off.
+    cut_in: Option<u64>,
+    cut: bool,
+    finishes: u32,
+}
+
+/// The simulated world.
+#[derive(Debug)]
+pub struct Machine {
+    seed: u64,
+    random: Random,
+    clock: Instant,
+    unkindness: Unkindness,
+    /// Processes and exit records.
+    pub kernel: Kernel,
+    journal: Snapshot,
+    lives: Vec<Life>,
+    mortal: Mortal,
+    /// What the next inputs begin with.
+    first: Vec<Input>,
+    /// What clients have asked and were not answered.
+    pub clients: Clients,
+    /// What is asked next.
+    pub mailbox: Vec<Input>,
+    reference: Reference,
+    initial: Configuration,
+    /// How often a supervisor was cut off.
+    pub cuts: u64,
+    /// How often it may still be cut off.
+    pub cuts_left: u64,
+    /// What was violated, once something was.
+    pub fault: Option<String>,
+    /// Whether everything is told to the reader.
+    pub trace: bool,
+}
+
+impl Machine {
+    /// The world of a seed, with a supervisor that was just started.
+    #[must_use]
+    pub fn new(seed: u64, trace: bool) -> (Self, Supervisor) {
+        let mut random = Random::named(seed, "world");
+        let unkindness = Unkindness {
+            clone_refused: random.pick(&[0, 0, 20, 200]),
+            signal_refused: random.pick(&[0, 0, 0, 0, 0, 0, 0, 20]),
+            late: random.pick(&[0, 50, 200]),
+            exits_held_back: random.pick(&[0, 50, 300]),
+            slots: random.pick(&[1, 2, 4, 64]),
+        };
+        let pids = random.pick(&[12, 24, 24, 1000]);
+        let initial = wishes::configuration(&mut random);
+        let supervisor = Supervisor::new();
+        let mut machine = Self {
+            seed,
+            clock: Instant(random.below(1_000_000_000_000)),
+            unkindness,
+            kernel: Kernel::new(Random::named(seed, "kernel"), pids),
+            journal: Snapshot::default(),
+            lives: Vec::new(),
+            mortal: Mortal::default(),
+            first: vec![Input::Begin(initial.clone())],
+            clients: Clients::default(),
+            mailbox: Vec::new(),
+            reference: Reference::new(&supervisor, false),
+            initial,
+            cuts: 0,
+            cuts_left: random.pick(&[0, 3, 20, 100]),
+            fault: None,
+            trace,
+            random,
+        };
+        machine.draw_cut();
+        (machine, supervisor)
+    }
+
+    /// Whether the supervisor has been cut off.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.mortal.cut
+    }
+
+    /// How often this supervisor has said that all is over.
+    #[must_use]
+    pub fn finishes(&self) -> u32 {
+        self.mortal.finishes
+    }
+
+    /// What is recorded.
+    #[must_use]
+    pub fn journal(&self) -> &Snapshot {
+        &self.journal
+    }
+
+    /// The rules' idea of the table.
+    #[must_use]
+    pub fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> Instant {
+        self.clock
+    }
+
+    /// Whether the birth of this life waits for a slot.
+    #[must_use]
+    pub fn is_queued(&self, service: ServiceId, generation: Generation) -> bool {
+        self.mortal.queue.contains(&(service, generation))
+    }
+
+    /// Whether this life has begun and its end was not yet told.
+    #[must_use]
+    pub fn is_owed(&self, service: ServiceId, generation: Generation) -> bool {
+        self.lives
+            .iter()
+            .any(|life| (life.service, life.generation) == (service, generation) && !life.ended)
+    }
+
+    /// Notes the first violation.
+    pub fn violate(&mut self, what: impl FnOnce() -> String) {
+        if self.fault.is_none() {
+            self.fault = Some(what());
+        }
+    }
+
+    /// A place at which the supervisor may be cut off; whether it now is.
+    fn cut(&mut self) -> bool {
+        match &mut self.mortal.cut_in {
+            Some(0) => self.mortal.cut = true,
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        self.mortal.cut
+    }
+
+    /// Lets time pass until something happens, or a little longer.
+    fn sleep(&mut self, deadline: Option<Instant>) {
+        let mut moment = [deadline, self.kernel.next_event()].into_iter().flatten().min();
+        if !self.mailbox.is_empty() || moment.is_none() {
+            let range = self.random.pick(&[1000, 1_000_000, 3_000_000_000]);
+            let client = self.clock + Duration::from_nanos(self.random.below(range));
+            moment = Some(moment.map_or(client, |moment| moment.min(client)));
+        }
+        let earliest = self.clock + Duration::from_nanos(1);
+        self.clock = moment.map_or(earliest, |moment| moment.max(earliest));
+        if self.random.happens(self.unkindness.late) {
+            let range = self.random.pick(&[1_000_000, 4_000_000_000, 15_000_000_000]);
+            self.clock = self.clock + Duration::from_nanos(self.random.below(range));
+        }
+        self.kernel.advance(self.clock);
+    }
+
+    fn signal(
+        &mut self,
+        supervisor: &Supervisor,
+        service: ServiceId,
+        generation: Generation,
+        signal: Signal,
+        reach: Reach,
+    ) -> Option<Input> {
+        self.kernel.advance(self.clock);
+        self.kernel.process(service, generation)?;
+        self.check_signal(supervisor, service, generation, signal);
+        if self.random.happens(self.unkindness.signal_refused) {
+            self.kernel.process_mut(service, generation)?.untouchable = true;
+            return Some(Input::SignalFailed { service, generation, signal, errno: EPERM });
+        }
+        let pid = self.kernel.process(service, generation)?.pid;
+        self.kernel.signal(self.clock, pid, signal);
+        Some(Input::Signalled { service, generation, signal, reach })
+    }
+
+    fn spawn(
+        &mut self,
+        supervisor: &Supervisor,
+        id: ServiceId,
+        generation: Generation,
+    ) -> Option<Input> {
+        let service = supervisor.service(id);
+        let is_wanted = service.is_some_and(|service| {
+            let requested =
+                matches!(service.state, State::Starting { launch: Launch::Requested, .. });
+            requested && service.generation == generation
+        });
+        if !is_wanted {
+            self.violate(|| format!("a birth for {id:?} that nobody wants: {generation:?}"));
+        }
+        if !self.mortal.queue.is_empty() || !self.has_slot() {
+            self.mortal.queue.push_back((id, generation));
+            return None;
+        }
+        let program = self.journal_spec(id);
+        Some(self.give_birth(id, generation, &program))
+    }
+}
+
+impl World for Machine {
+    fn now(&mut self) -> Now {
+        Now {
+            instant: self.clock,
+            wall: WallTime(
+                EPOCH + i64::try_from(self.clock.0 / 1_000_000_000).expect("a few hours"),
+            ),
+        }
+    }
+
+    fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
+        if self.first.is_empty() {
+            self.sleep(deadline);
+            self.births(inputs);
+            self.executions(inputs);
+            let certain = inputs.len();
+            self.exits(inputs);
+            for asked in std::mem::take(&mut self.mailbox) {
+                let place = certain + self.random.index(inputs.len() - certain + 1);
+                inputs.insert(place, asked);
+            }
+        } else {
+            inputs.append(&mut self.first);
+        }
+        self.cut();
+        let now = self.now();
+        if self.trace {
+            println!("  at {}", now.instant.0);
+            for input in inputs.iter() {
+                println!("    told {input:?}");
+            }
+        }
+        self.mortal.told = inputs.iter().map(|input| (now, input.clone())).collect();
+        self.mortal.told.push((now, Input::Timeout));
+    }
+
+    fn record(&mut self, supervisor: &mut Supervisor) {
+        if self.mortal.cut {
+            return;
+        }
+        self.consult(supervisor);
+        let mut records: Vec<Record> = Vec::new();
+        supervisor.take_records(|record| records.push(record));
+        for record in records {
+            if self.cut() {
+                return;
+            }
+            self.journal.apply(record);
+        }
+        if self.cut() {
+            return;
+        }
+        self.mortal.stop_sent = None;
+        self.kernel.acknowledge(self.mortal.read);
+        self.lives.retain(|life| !life.ended);
+        if self.random.happens(20) {
+            self.journal = supervisor.snapshot();
+        }
+    }
+
+    fn perform(&mut self, supervisor: &Supervisor, action: Action) -> Option<Input> {
+        if self.cut() {
+            return None;
+        }
+        if self.trace {
+            println!("    does {action:?}");
+        }
+        if self.random.happens(100) {
+            self.clock = self.clock + Duration::from_nanos(self.random.below(3_000_000));
+            self.kernel.advance(self.clock);
+        }
+        let outcome = match action {
+            Action::Spawn { service, generation } => self.spawn(supervisor, service, generation),
+            Action::Unspawn { service, generation } => {
+                self.mortal.queue.retain(|queued| *queued != (service, generation));
+                None
+            }
+            Action::Signal { service, generation, signal, reach } => {
+                self.signal(supervisor, service, generation, signal, reach)
+            }
+            Action::Answer { ticket, answer } => {
+                if let Err(wrong) = self.clients.answered(ticket, &answer, &self.reference) {
+                    self.violate(|| wrong);
+                }
+                None
+            }
+            Action::Finish => {
+                self.finish();
+                None
+            }
+            Action::Added(_) | Action::Removed(_) | Action::Notice(_) | Action::Event(_) => None,
+        };
+        self.cut();
+        if let Some(input) = &outcome {
+            if self.trace {
+                println!("      so {input:?}");
+            }
+            let now = self.now();
+            self.mortal.told.push((now, input.clone()));
+        }
+        outcome
+    }
+}
