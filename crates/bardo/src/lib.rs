@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub mod api;
+pub mod client;
 pub mod daemon;
 pub mod demo;
 pub mod host;
@@ -77,6 +78,7 @@ fn face() -> ExitCode {
 fn named(name: &OsStr, program: &str, words: &[OsString]) -> Option<ExitCode> {
     match name.to_str()? {
         "supervisord" => Some(personality::supervisord::main(program, words)),
+        "supervisorctl" => Some(personality::supervisorctl::main(program, words)),
         _ => None,
     }
 }

@@ -385,7 +385,17 @@ impl Service {
             (State::Stopping { .. }, Stimulus::SpawnFailed(..)) => {
                 self.after_stop(now, mood, actions);
             }
-            (_, Stimulus::SpawnFailed(..)) => {}
+            (State::Unknown, Stimulus::SpawnFailed(..)) => {
+                self.come_to_rest(now, State::Stopped, actions);
+            }
+            (
+                State::Stopped
+                | State::Running
+                | State::Backoff { .. }
+                | State::Exited
+                | State::Fatal,
+                Stimulus::SpawnFailed(..),
+            ) => {}
 
             (State::Starting { since, launch }, Stimulus::Exited(_, status, sequence)) => {
                 self.exit_sequence = sequence;
@@ -752,3 +762,6 @@ impl Service {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,6 +155,9 @@ pub struct ProgramSpec {
     pub umask: Option<u32>,
     /// Whether standard error goes where standard output goes.
     pub redirect_stderr: bool,
+    /// Whether terminal escape sequences are taken out of its logs; `None` is what
+    /// the supervisor does with all.
+    pub strip_ansi: Option<bool>,
     /// `SUPERVISOR_SERVER_URL` of the process, where the file names one.
     pub server_url: Option<Arc<str>>,
 }

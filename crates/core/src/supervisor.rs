@@ -378,7 +378,7 @@ impl Supervisor {
                 Some(_) if !single => {}
                 Some(refusal) => return Some(Answer::Refused(refusal)),
                 None => {
-                    job.waiting.push(id);
+                    job.waiting.push((id, job::meant(service, verb)));
                     self.apply(now, id, verb, wait, actions);
                 }
             }
@@ -388,7 +388,7 @@ impl Supervisor {
         }
         let touched = job.waiting.clone();
         self.jobs.push(job);
-        for id in touched {
+        for (id, _) in touched {
             self.settle_jobs(id, actions);
         }
         None
@@ -449,14 +449,15 @@ impl Supervisor {
     fn settle_jobs(&mut self, id: ServiceId, actions: &mut Actions) {
         let mut jobs = std::mem::take(&mut self.jobs);
         jobs.retain_mut(|job| {
-            let Some(place) = job.waiting.iter().position(|waited| *waited == id) else {
+            let Some(place) = job.waiting.iter().position(|(waited, _)| *waited == id) else {
                 return true;
             };
+            let (_, meant) = job.waiting[place];
             if let Some(service) = self.service(id) {
                 if mutant::on(Mutant::LosesAnswer) && job.verb == Verb::Stop {
                     return true;
                 }
-                let Some(result) = job::outcome(service, job.verb, job.wait) else {
+                let Some(result) = job::outcome(service, meant, job.verb, job.wait) else {
                     return true;
                 };
                 let (group, name) = (Arc::clone(&service.group), Arc::clone(&service.spec.name));
@@ -673,3 +674,6 @@ impl Supervisor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

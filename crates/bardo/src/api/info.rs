@@ -85,7 +85,7 @@ pub(super) fn description(view: &ProcessView, now: i64, spawnerr: &str) -> Strin
 pub(super) fn spawn_error(view: &ProcessView, own_path: Option<&OsStr>) -> String {
     match view.failure {
         None => String::new(),
-        Some(Failure::Spawn(error)) => lookup::past_spawn_error(error, &view.spec, own_path),
+        Some(Failure::Spawn(error)) => lookup::past_failure(error, &view.spec, own_path),
         Some(Failure::ExitedTooQuickly) => {
             "Exited too quickly (process log may have details)".to_owned()
         }

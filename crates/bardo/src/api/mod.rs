@@ -12,7 +12,6 @@ mod answer;
 mod ask;
 mod auth;
 mod connection;
-mod errno;
 mod faults;
 mod info;
 mod logs;

@@ -41,6 +41,7 @@ pub(super) fn service(name: &str, command: &str) -> ServiceSpec {
             },
             user: None,
             umask: None,
+            strip_ansi: None,
             redirect_stderr: false,
             server_url: None,
         }),

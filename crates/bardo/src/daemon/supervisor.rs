@@ -250,6 +250,7 @@ fn take_over(
     births: &[Birth],
     mut inheritance: Inheritance,
 ) -> Supervisor {
+    machine.has_begun = table.mood.is_some();
     let (mut supervisor, last) = match table.mood {
         None => (Supervisor::new(), Input::Begin(table.loaded)),
         Some(_) => (Supervisor::recover(table), Input::Resume),

@@ -16,7 +16,7 @@ use bardo_core::service::Service;
 use bardo_core::spec::{Configuration, LogTarget};
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Action, ExitStatus, Input, Instant, Notice, Now, Pid, ServiceId, Signal, SpawnError,
+    Action, Event, ExitStatus, Input, Instant, Notice, Now, Pid, ServiceId, Signal, SpawnError,
     Supervisor, Ticket, World,
 };
 use bardo_keeper::protocol::{Exit, Roles, ToKeeper};
@@ -72,6 +72,8 @@ pub struct Machine {
     settled: Vec<Settled>,
     news: News,
     must_compact: bool,
+    /// Whether the table has begun before: the greeting has said so then.
+    pub(super) has_begun: bool,
     /// Whether the keeper is gone: nothing can be known of any child any more.
     pub(super) keeper_lost: bool,
 }
@@ -157,6 +159,7 @@ impl Machine {
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
+            has_begun: false,
             keeper_lost: false,
         }
     }
@@ -193,19 +196,23 @@ impl Machine {
         let mut settled = std::mem::take(&mut self.settled);
         self.children.spawner().settle(&mut settled);
         for settled in settled.drain(..) {
-            let Life { service, generation } = Life::from_number(settled.identity);
+            let life = Life::from_number(settled.identity);
+            self.children.settled(life, settled.error.is_none());
             match settled.error {
-                None => inputs.push(Input::Executed { service, generation }),
+                None => {}
                 Some(error) => {
                     if let (ChildError::Failed(step, errno), Some(stderr)) = (error, settled.stderr)
                     {
-                        self.say_for_child(service, stderr, step, errno);
+                        self.say_for_child(life.service, stderr, step, errno);
                     }
                     self.stillborn.insert(settled.pid, error);
                 }
             }
         }
         self.settled = settled;
+        while let Some(Life { service, generation }) = self.children.next_executed() {
+            inputs.push(Input::Executed { service, generation });
+        }
         while let Some(start) = self.children.next_waiting() {
             let born = self.start(start);
             inputs.push(born);
@@ -268,8 +275,8 @@ impl Machine {
                 }
                 Some(Signal::USR2) => {
                     self.log(Level::Info, "received SIGUSR2 indicating log reopen request");
-                    self.pump.reopen();
                     self.log(Level::Info, "supervisord logreopen");
+                    self.pump.reopen();
                 }
                 Some(_) | None => {}
             }
@@ -431,7 +438,7 @@ impl Machine {
             path: logs::path(&self.surroundings, service, channel),
             bytes_max: log.bytes_max,
             backups: log.backups,
-            strip_ansi: self.settings.strip_ansi,
+            strip_ansi: service.spec.program.strip_ansi.unwrap_or(self.settings.strip_ansi),
         }
     }
 
@@ -548,8 +555,9 @@ impl Machine {
         let services: Vec<&Service> = match which {
             Selection::Main => {
                 let path = self.settings.main_log.path.as_deref();
-                self.pump.clear(path.ok_or(ClearRefusal::NoSuchName)?.into());
+                let path = path.ok_or(ClearRefusal::NoSuchName)?;
                 self.log(Level::Info, "reopening log file");
+                self.pump.clear(path.into());
                 return Ok(());
             }
             Selection::Process(group, name) => {
@@ -646,7 +654,8 @@ impl World for Machine {
             Action::Removed(service) => self.removed(service),
             Action::Answer { ticket, answer } => self.answer(supervisor, ticket, answer),
             Action::Notice(notice) => self.notice(supervisor, &notice),
-            // Listeners come in a later issue; nobody is subscribed.
+            Action::Event(Event::SupervisorRunning) => self.begins(),
+            // Nobody is subscribed to events yet.
             Action::Event(_) | Action::Finish => {}
         }
         None
@@ -654,6 +663,14 @@ impl World for Machine {
 }
 
 impl Machine {
+    /// A restart ends with the line that a start ends with.
+    fn begins(&mut self) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            let pid = self.settings.keeper_pid;
+            self.log(Level::Info, &format!("supervisord started with pid {pid}"));
+        }
+    }
+
     fn notice(&self, supervisor: &Supervisor, notice: &Notice) {
         if let Some((level, text)) = words::notice(supervisor, notice) {
             self.log(level, &text);

@@ -231,6 +231,7 @@ fn service(name: &str, command: &str) -> ServiceSpec {
             },
             user: None,
             umask: None,
+            strip_ansi: None,
             redirect_stderr: false,
             server_url: None,
         }),

@@ -115,6 +115,7 @@ fn program_spec(draft: &ProgramDraft) -> ProgramSpec {
         user: draft.user.clone(),
         umask: draft.umask,
         redirect_stderr: draft.redirect_stderr,
+        strip_ansi: draft.strip_ansi,
         server_url: draft.serverurl.as_deref().map(Into::into),
     }
 }

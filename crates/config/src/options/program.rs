@@ -34,6 +34,7 @@ pub struct ProgramDraft {
     pub(crate) serverurl: Option<String>,
     pub(crate) user: Option<User>,
     pub(crate) umask: Option<u32>,
+    pub(crate) strip_ansi: Option<bool>,
     /// Not expanded, because its value differs between processes.
     pub(crate) process_name: String,
 }
@@ -66,6 +67,7 @@ impl Default for ProgramDraft {
             serverurl: None,
             user: None,
             umask: None,
+            strip_ansi: None,
             process_name: String::new(),
         }
     }
@@ -242,6 +244,14 @@ pub const PROGRAM_OPTIONS: &[OptionEntry<ProgramDraft>] = &[
         expansion: Expansion::Once,
         apply: |draft, _, text| set(&mut draft.umask, Some(value::octal(text)?)),
         help: "File mode mask of the program, in octal.",
+    },
+    OptionEntry {
+        name: "strip_ansi",
+        fallback: Fallback::Nothing,
+        expansion: Expansion::Once,
+        apply: |draft, _, text| set(&mut draft.strip_ansi, Some(value::boolean(text)?)),
+        help: "Take terminal escape sequences out of the program's logs; Bardo's own, the \
+               default is what [supervisord] says.",
     },
     OptionEntry {
         name: "process_name",

@@ -195,6 +195,7 @@ fn write_program(to: &mut Encoder, program: &ProgramSpec) {
         to.list(&user.groups, |to, group| to.u32(*group));
     });
     to.option(program.umask, Encoder::u32);
+    to.option(program.strip_ansi, |to, strip| to.byte(u8::from(strip)));
     to.option(program.server_url.as_ref(), write_text);
 }
 
@@ -230,6 +231,7 @@ fn read_program(from: &mut Decoder<'_>) -> Read<Arc<ProgramSpec>> {
         })?,
         umask: from.option(Decoder::u32)?,
         redirect_stderr: flags & 2 != 0,
+        strip_ansi: from.option(|from| Ok(from.byte()? == 1))?,
         server_url: from.option(read_text)?,
     }))
 }
