@@ -15,7 +15,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use bardo_wire::xmlrpc::{Request, Response, Value};
+use bardo::client::Client;
+use bardo_wire::xmlrpc::Value;
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use serde_json::Value as Json;
 
@@ -158,23 +159,10 @@ impl Gateway {
     }
 
     fn call(&self, method: &str, parameters: Vec<Value>) -> Value {
-        let request = Request { method: format!("supervisor.{method}"), parameters }.to_xml();
-        let mut stream =
-            UnixStream::connect(self.file("supervisor.sock")).expect("the daemon listens");
-        write!(
-            stream,
-            "POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{request}",
-            request.len()
-        )
-        .expect("the daemon reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("the daemon answers");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        match Response::parse(body.as_bytes()).expect("an answer") {
-            Response::Result(value) => value,
-            Response::Fault(fault) => panic!("{method}: {}", fault.text),
-        }
+        let url = format!("unix://{}", self.file("supervisor.sock").display());
+        let mut client = Client::new(&url, None, None).expect("a client can be made");
+        let answer = client.call(&format!("supervisor.{method}"), parameters);
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
     fn information(&self, program: &str) -> Value {

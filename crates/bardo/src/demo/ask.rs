@@ -1,14 +1,11 @@
 //! How the programs are, asked through the daemon's socket.
 
-use std::io::{self, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io;
 use std::path::Path;
-use std::time::Duration;
 
-use bardo_wire::xmlrpc::{Request, Response, Value};
+use bardo_wire::xmlrpc::Value;
 
-/// How long an answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+use crate::client::{CallError, Client};
 
 /// A program as the daemon describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,29 +17,17 @@ pub(super) struct Process {
     pub(super) description: String,
 }
 
-/// Asks for all of them.
-pub(super) fn processes(socket: &Path) -> io::Result<Vec<Process>> {
-    let request =
-        Request { method: "supervisor.getAllProcessInfo".to_owned(), parameters: Vec::new() };
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(ANSWER_WITHIN))?;
-    let body = request.to_xml();
-    write!(
-        stream,
-        "POST /RPC2 HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/xml\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let (_, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    match Response::parse(body.as_bytes()).map_err(io::Error::other)? {
-        Response::Result(Value::Array(processes)) => {
-            processes.iter().map(|one| read(one).ok_or(io::ErrorKind::InvalidData.into())).collect()
-        }
-        Response::Result(_) => Err(io::ErrorKind::InvalidData.into()),
-        Response::Fault(fault) => Err(io::Error::other(fault.text)),
-    }
+/// A client of the daemon.
+pub(super) fn client(socket: &Path) -> io::Result<Client> {
+    Client::new(&format!("unix://{}", socket.display()), None, None)
+}
+
+/// Asks for all programs.
+pub(super) fn processes(client: &mut Client) -> Result<Vec<Process>, CallError> {
+    let answer = client.call("supervisor.getAllProcessInfo", Vec::new())?;
+    let processes =
+        answer.as_array().and_then(|all| all.iter().map(read).collect::<Option<Vec<Process>>>());
+    processes.ok_or_else(|| CallError::Nonsense("no list of processes".to_owned()))
 }
 
 fn read(value: &Value) -> Option<Process> {

@@ -25,6 +25,7 @@ use self::daemon::Daemon;
 use self::folder::Folder;
 use self::screen::Screen;
 use self::story::Story;
+use crate::client::Client;
 
 /// Signals that end the demo: a lost terminal, Ctrl-C, a polite end.
 const ENDING: [i32; 3] = [1, 2, 15];
@@ -89,100 +90,104 @@ fn show(span: Option<Duration>) -> io::Result<()> {
     // Before anything is made that would have to be removed.
     let signals = SignalReader::new(&ENDING)?;
     let folder = Folder::make()?;
-    let shown = Daemon::start(&folder).and_then(|mut daemon| {
-        let watched = watch(&folder, &mut daemon, &signals, span);
-        daemon.stop().and(watched)
-    });
+    let shown = run(&folder, &signals, span);
     folder.remove().and(shown)
 }
 
-fn watch(
-    folder: &Folder,
-    daemon: &mut Daemon,
-    signals: &SignalReader,
-    span: Option<Duration>,
-) -> io::Result<()> {
-    let until = span.map(|span| Instant::now() + span);
-    let everything_runs = |processes: &[Process]| processes.iter().all(|process| process.pid != 0);
-    let Some((processes, _)) = answer(folder, daemon, signals, everything_runs)? else {
-        return Ok(());
-    };
-    let (mut screen, mut story) = (Screen::new(), Story::new());
-    screen.begin(folder, daemon);
-    let news = story.saw(&processes);
-    screen.show(folder, daemon, &processes, &news);
-    loop {
-        let look_at = Instant::now() + LOOK_EVERY;
-        let wake_at = until.map_or(look_at, |until| until.min(look_at));
-        let (processes, news) = match wait(daemon, signals, wake_at) {
-            Woken::Ended => break,
-            Woken::Time if until.is_some_and(|until| until <= Instant::now()) => break,
-            Woken::Time => {
-                daemon.check()?;
-                // A supervisor that is just dying gives none; the next wait finds out.
-                let Ok(processes) = ask::processes(folder.socket()) else { continue };
-                daemon.keep(&processes);
-                let news = story.saw(&processes);
-                (processes, news)
-            }
-            Woken::SupervisorDied => {
-                let (former, died) = (daemon.supervisor(), Instant::now());
-                let Some((processes, answered)) = answer(folder, daemon, signals, |_| true)? else {
-                    break;
-                };
-                let present = daemon.supervisor();
-                let news = story.taken_over(former, present, answered - died, &processes);
-                (processes, news)
-            }
-        };
-        screen.show(folder, daemon, &processes, &news);
-    }
-    screen.end(folder);
-    Ok(())
+fn run(folder: &Folder, signals: &SignalReader, span: Option<Duration>) -> io::Result<()> {
+    let client = ask::client(folder.socket())?;
+    let mut watch = Watch { folder, signals, client, daemon: Daemon::start(folder)? };
+    let watched = watch.watch(span);
+    watch.daemon.stop().and(watched)
 }
 
-/// Waits for a signal, for the supervisor's death, or until a moment.
-fn wait(daemon: &Daemon, signals: &SignalReader, until: Instant) -> Woken {
-    let left = nanoseconds(until.saturating_duration_since(Instant::now()));
-    let ready = poll::two(signals.as_fd(), daemon.supervisor_fd(), Room(false), Some(left));
-    if ready.first && signals.next().is_some() {
-        Woken::Ended
-    } else if ready.second {
-        Woken::SupervisorDied
-    } else {
-        Woken::Time
-    }
+/// What is needed to watch.
+struct Watch<'a> {
+    folder: &'a Folder,
+    signals: &'a SignalReader,
+    client: Client,
+    daemon: Daemon,
 }
 
-/// Asks until there is an answer that will do and a supervisor that may have given
-/// it, and says when it came; `None` when the user has seen enough.
-fn answer(
-    folder: &Folder,
-    daemon: &mut Daemon,
-    signals: &SignalReader,
-    will_do: impl Fn(&[Process]) -> bool,
-) -> io::Result<Option<(Vec<Process>, Instant)>> {
-    let give_up_at = Instant::now() + ANSWER_WITHIN;
-    loop {
-        daemon.check()?;
-        let answered = ask::processes(folder.socket());
-        let at = Instant::now();
-        let asked = answered.and_then(|processes| daemon.find_supervisor().map(|()| processes));
-        match asked {
-            Ok(processes) if will_do(&processes) => {
-                daemon.keep(&processes);
-                return Ok(Some((processes, at)));
-            }
-            Err(error) if Instant::now() > give_up_at => return Err(error),
-            Ok(_) if Instant::now() > give_up_at => {
-                return Err(io::Error::other("the programs do not start"));
-            }
-            Ok(_) | Err(_) => {}
+impl Watch<'_> {
+    /// Shows what happens until the user has seen enough or the time is over.
+    fn watch(&mut self, span: Option<Duration>) -> io::Result<()> {
+        let until = span.map(|span| Instant::now() + span);
+        let all_run = |processes: &[Process]| processes.iter().all(|process| process.pid != 0);
+        let Some((processes, _)) = self.answer(all_run)? else { return Ok(()) };
+        let (mut screen, mut story) = (Screen::new(), Story::new());
+        screen.begin(self.folder, &self.daemon);
+        let news = story.saw(&processes);
+        screen.show(self.folder, &self.daemon, &processes, &news);
+        loop {
+            let look_at = Instant::now() + LOOK_EVERY;
+            let (processes, news) = match self.wait(until.map_or(look_at, |at| at.min(look_at))) {
+                Woken::Ended => break,
+                Woken::Time if until.is_some_and(|until| until <= Instant::now()) => break,
+                Woken::Time => {
+                    self.daemon.check()?;
+                    // A supervisor that is just dying gives none; the next wait finds out.
+                    let Ok(processes) = ask::processes(&mut self.client) else { continue };
+                    self.daemon.keep(&processes);
+                    let news = story.saw(&processes);
+                    (processes, news)
+                }
+                Woken::SupervisorDied => {
+                    let (former, died) = (self.daemon.supervisor(), Instant::now());
+                    let Some((processes, answered)) = self.answer(|_| true)? else { break };
+                    let (present, gap) = (self.daemon.supervisor(), answered - died);
+                    let news = story.taken_over(former, present, gap, &processes);
+                    (processes, news)
+                }
+            };
+            screen.show(self.folder, &self.daemon, &processes, &news);
         }
-        let pause = Some(nanoseconds(ASK_AGAIN));
-        let ready = poll::two(signals.as_fd(), None, Room(false), pause);
-        if ready.first && signals.next().is_some() {
-            return Ok(None);
+        screen.end(self.folder);
+        Ok(())
+    }
+
+    /// Waits for a signal, for the supervisor's death, or until a moment.
+    fn wait(&self, until: Instant) -> Woken {
+        let left = nanoseconds(until.saturating_duration_since(Instant::now()));
+        let supervisor = self.daemon.supervisor_fd();
+        let ready = poll::two(self.signals.as_fd(), supervisor, Room(false), Some(left));
+        if ready.first && self.signals.next().is_some() {
+            Woken::Ended
+        } else if ready.second {
+            Woken::SupervisorDied
+        } else {
+            Woken::Time
+        }
+    }
+
+    /// Asks until there is an answer that will do and a supervisor that may have
+    /// given it, and says when it came; `None` when the user has seen enough.
+    fn answer(
+        &mut self,
+        will_do: impl Fn(&[Process]) -> bool,
+    ) -> io::Result<Option<(Vec<Process>, Instant)>> {
+        let give_up_at = Instant::now() + ANSWER_WITHIN;
+        loop {
+            self.daemon.check()?;
+            let asked = ask::processes(&mut self.client).map_err(io::Error::other);
+            let answered = Instant::now();
+            let there = asked.and_then(|there| self.daemon.find_supervisor().map(|()| there));
+            match there {
+                Ok(processes) if will_do(&processes) => {
+                    self.daemon.keep(&processes);
+                    return Ok(Some((processes, answered)));
+                }
+                Err(error) if answered > give_up_at => return Err(error),
+                Ok(_) if answered > give_up_at => {
+                    return Err(io::Error::other("the programs do not start"));
+                }
+                Ok(_) | Err(_) => {}
+            }
+            let pause = Some(nanoseconds(ASK_AGAIN));
+            let ready = poll::two(self.signals.as_fd(), None, Room(false), pause);
+            if ready.first && self.signals.next().is_some() {
+                return Ok(None);
+            }
         }
     }
 }
