@@ -84,6 +84,28 @@ fn unsafe_stands_only_where_the_system_is_asked() {
 }
 
 #[test]
+fn the_map_names_files_that_are_there() {
+    let document = fs::read_to_string(workspace().join("ARCHITECTURE.md")).expect("it is there");
+    let mut directory = None;
+    let mut named = 0;
+    for line in document.lines() {
+        if line.starts_with('#') {
+            directory = line.strip_prefix("### ").and_then(|title| quoted(title).next());
+        }
+        let Some(directory) = directory.as_ref().filter(|_| line.starts_with("| `")) else {
+            continue;
+        };
+        for name in quoted(line.split('|').nth(1).unwrap_or_default()) {
+            let path = workspace().join(directory).join(name);
+            assert!(path.exists(), "{} is not there", path.display());
+            named += 1;
+        }
+    }
+
+    assert!(named > 0, "the map names files");
+}
+
+#[test]
 fn the_word_is_found_in_code_and_not_in_prose() {
     let word = "unsafe";
     for code in ["let x = W { f() };", "W fn f() {}", "W impl Send for T {}", "#[W(no_mangle)]"] {
