@@ -66,6 +66,10 @@ pub struct Machine {
     /// What the keeper has not been told yet is done with.
     taken: Taken,
     newborn: Vec<(Life, u32)>,
+    /// Lives that are over, and whose pipes have not been handed to their end yet.
+    over: Vec<Life>,
+    /// The last exit record that the predecessors took for each service, by place.
+    pub(super) exits_known: Vec<ExitSequence>,
     /// Births that failed, until their exit comes.
     stillborn: HashMap<u32, ChildError>,
     backlog: Vec<(u32, Vec<u8>)>,
@@ -154,6 +158,8 @@ impl Machine {
             next_ticket: 0,
             taken: Taken::default(),
             newborn: Vec::new(),
+            over: Vec::new(),
+            exits_known: Vec::new(),
             stillborn: HashMap::new(),
             backlog: Vec::new(),
             settled: Vec::new(),
@@ -239,6 +245,9 @@ impl Machine {
         for Exit { sequence, pid, status } in std::mem::take(&mut self.news.exits) {
             self.taken.exits = Some(sequence);
             let sequence = ExitSequence(sequence);
+            if self.was_taken(pid, sequence) {
+                continue;
+            }
             let status = ExitStatus::from_wait_status(status);
             let Some(child) = self.children.remove(pid) else {
                 let ending = words::ending(status);
@@ -250,8 +259,16 @@ impl Machine {
                 Some(error) => Input::SpawnFailed { service, generation, error },
                 None => Input::Exited { service, generation, status, sequence },
             });
-            self.release(child.life);
+            self.over.push(child.life);
         }
+    }
+
+    /// Whether a predecessor took this record and had no time to say so. The number of
+    /// its process may belong to another one by now.
+    fn was_taken(&self, pid: u32, sequence: ExitSequence) -> bool {
+        let service = self.children.child(pid).map(|child| child.life.service.0 as usize);
+        let known = service.and_then(|place| self.exits_known.get(place));
+        known.is_some_and(|known| sequence <= *known)
     }
 
     /// A life is over: what is left in its pipes is read, then they are closed.
@@ -588,6 +605,9 @@ impl World for Machine {
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
         self.acknowledge();
         self.identify();
+        for life in std::mem::take(&mut self.over) {
+            self.release(life);
+        }
         self.births(inputs);
         let look = self.children.next_look();
         // There is time for a snapshot when there is nothing else.

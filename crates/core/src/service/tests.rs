@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::example::{at, drain, entered, program, service as example};
-use crate::spec::{Backoff, Readiness};
-use crate::spec::{ProgramSpec, Seconds};
+use crate::spec::{Backoff, ProgramSpec, Readiness, Seconds};
+use crate::status::SpawnError;
 use StateName as Name;
 
 const PID: Pid = Pid(77);
