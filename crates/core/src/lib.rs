@@ -11,10 +11,12 @@
 //! that depends on it is performed.
 
 #![forbid(unsafe_code)]
-#![warn(clippy::wildcard_enum_match_arm)]
+#![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod action;
 pub mod event;
+#[cfg(test)]
+mod example;
 pub mod group;
 pub mod id;
 pub mod input;

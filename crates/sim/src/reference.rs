@@ -49,6 +49,17 @@ struct Member {
     successes: u32,
 }
 
+/// A life that a command of a client concerns.
+#[derive(Debug, Clone, Copy)]
+pub struct Concerned {
+    /// Whose.
+    pub id: ServiceId,
+    /// Which life: for a start the one that begins.
+    pub generation: Generation,
+    /// How often starts of the service had succeeded before.
+    pub successes: u32,
+}
+
 /// The whole table.
 #[derive(Debug, Clone)]
 pub struct Reference {
@@ -161,16 +172,21 @@ impl Reference {
         Ok(())
     }
 
-    /// The services that a command of a client concerns, and how often the starts
-    /// of each have succeeded.
+    /// The lives that a command of a client concerns.
     #[must_use]
-    pub fn concerned(&self, verb: Verb, target: &Target) -> Vec<(ServiceId, u32)> {
+    pub fn concerned(&self, verb: Verb, target: &Target) -> Vec<Concerned> {
         self.select(target)
             .unwrap_or_default()
             .into_iter()
             .filter_map(|id| {
                 let member = self.members[id.0 as usize].as_ref()?;
-                member.refusal(verb).is_none().then_some((id, member.successes))
+                let generation = match verb {
+                    Verb::Start => member.generation.next(),
+                    Verb::Stop | Verb::Signal(_) => member.generation,
+                };
+                let successes = member.successes;
+                let concerned = Concerned { id, generation, successes };
+                member.refusal(verb).is_none().then_some(concerned)
             })
             .collect()
     }
