@@ -9,6 +9,7 @@ use std::process::ExitCode;
 pub mod api;
 pub mod client;
 pub mod daemon;
+pub mod demo;
 pub mod host;
 pub mod personality;
 
@@ -57,6 +58,7 @@ fn face() -> ExitCode {
         return code;
     }
     match first.to_str() {
+        Some("demo") => demo::main(behind),
         Some("--version" | "-V" | "version") => {
             println!("bardo {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
