@@ -29,7 +29,7 @@ use super::clients::{self, Clients};
 use super::journal::{self, Entry, Journal, Memory};
 use super::link::{Held, Link};
 use super::main_log::{self, Level};
-use super::pump::{self, Channel, MainLogSettings, PumpSettings, Severity, Sink};
+use super::pump::{self, Channel, MainLogSettings, PumpHandle, PumpSettings, Severity, Sink};
 use super::settings::Settings;
 use super::world::{Loader, Machine, Parts};
 use crate::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
@@ -177,7 +177,7 @@ fn assemble(
     let (pump, pump_thread) = pump::start(pump_settings).map_err(system("start the log pump"))?;
     let (clients, questions) = clients::channel(Arc::clone(&waker));
     let loader = crate::daemon::boot::loader(&settings);
-    let api = start_api(&settings, clients, &link, &loader, inheritance)?;
+    let api = start_api(&settings, clients, &link, &pump, &loader, inheritance)?;
     let machine = Machine::new(Parts {
         settings,
         journal,
@@ -199,6 +199,7 @@ fn start_api(
     settings: &Settings,
     clients: Clients,
     link: &Link,
+    pump: &PumpHandle,
     loader: &Loader,
     inheritance: &mut Inheritance,
 ) -> Result<Api, TakeOverError> {
@@ -220,6 +221,7 @@ fn start_api(
         question_wait: Duration::from_millis(settings.hang_timeout_ms),
         // A keeper that is gone cannot be told; the control thread notices.
         overdue: Arc::new(move || drop(link.say(ToKeeper::Hung))),
+        pump: Some(pump.clone()),
     };
     api::start(api_settings, listeners.collect(), clients).map_err(system("start the API thread"))
 }
