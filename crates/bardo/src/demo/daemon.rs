@@ -41,6 +41,8 @@ impl Daemon {
         let mut keeper = Command::new(folder.executable())
             .args(["supervisord", "-n", "-c"])
             .arg(folder.configuration())
+            // The journal stays in the folder too, unless we are root.
+            .env("XDG_RUNTIME_DIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .process_group(0)
