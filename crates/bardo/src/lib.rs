@@ -10,6 +10,7 @@ pub mod api;
 pub mod daemon;
 pub mod host;
 pub mod personality;
+pub mod selftest;
 
 use daemon::stage::Stage;
 use daemon::{keeping, supervisor};
@@ -56,6 +57,8 @@ fn face() -> ExitCode {
         return code;
     }
     match first.to_str() {
+        Some("selftest") => selftest::main(behind),
+        Some(selftest::actors::WORD) => selftest::act(behind),
         Some("--version" | "-V" | "version") => {
             println!("bardo {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -85,6 +88,7 @@ bardo - keeps programs running, and may itself die at any moment
   bardo demo                          see it work; needs no file and no root
   bardo supervisord -n -c FILE        run a Supervisor configuration
   bardo supervisorctl -c FILE status  ask it and steer it
+  bardo selftest survival             kill it a hundred times, and look
 
 Called by the name of one of these tools, bardo is that tool.
 ";
