@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub mod api;
+pub mod client;
 pub mod daemon;
+pub mod demo;
 pub mod host;
 pub mod personality;
 pub mod selftest;
@@ -59,6 +61,7 @@ fn face() -> ExitCode {
     match first.to_str() {
         Some("selftest") => selftest::main(behind),
         Some(selftest::actors::WORD) => selftest::act(behind),
+        Some("demo") => demo::main(behind),
         Some("--version" | "-V" | "version") => {
             println!("bardo {}", env!("CARGO_PKG_VERSION"));
             ExitCode::SUCCESS
@@ -78,6 +81,7 @@ fn face() -> ExitCode {
 fn named(name: &OsStr, program: &str, words: &[OsString]) -> Option<ExitCode> {
     match name.to_str()? {
         "supervisord" => Some(personality::supervisord::main(program, words)),
+        "supervisorctl" => Some(personality::supervisorctl::main(program, words)),
         _ => None,
     }
 }

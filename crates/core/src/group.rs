@@ -41,3 +41,37 @@ pub fn start_order(groups: &[Group]) -> Vec<usize> {
     order.sort_by_key(|index| groups[*index].spec.priority);
     order
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{group, plain_group, program, service};
+
+    fn there(spec: Arc<GroupSpec>) -> Group {
+        let members = (0..).map(ServiceId).take(spec.services.len()).collect();
+        Group { spec, members }
+    }
+
+    #[test]
+    fn members_of_equal_priority_keep_the_order_of_the_file() {
+        let ranked = |name, priority| {
+            let mut program = program();
+            program.priority = priority;
+            service(name, program)
+        };
+        let spec = group("g", 1, vec![ranked("a", 5), ranked("b", 1), ranked("c", 5)]);
+
+        let order = there(spec).by_priority();
+
+        assert_eq!(order, [ServiceId(1), ServiceId(0), ServiceId(2)]);
+    }
+
+    #[test]
+    fn groups_of_equal_priority_keep_the_order_in_which_they_were_added() {
+        let priorities = [999, -1, 999, 5];
+        let groups: Vec<Group> =
+            priorities.iter().map(|priority| there(plain_group("g", *priority, &["a"]))).collect();
+
+        assert_eq!(start_order(&groups), [1, 3, 0, 2]);
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{ServiceId, Ticket};
+use crate::id::{Generation, ServiceId, Ticket};
 use crate::reconcile::{Difference, Scope};
 use crate::service::{Failure, Goal, Launch, Service, State, StateName};
 use crate::signal::Signal;
@@ -123,7 +123,9 @@ pub(crate) struct Job {
     pub(crate) wait: Wait,
     /// Whether the target was a single process, whose refusal is the answer.
     pub(crate) single: bool,
-    pub(crate) waiting: Vec<ServiceId>,
+    /// The services, and the life of each that is meant: by the time somebody
+    /// looks, another one may have begun.
+    pub(crate) waiting: Vec<(ServiceId, Generation)>,
     pub(crate) outcomes: Vec<Outcome>,
 }
 
@@ -138,11 +140,21 @@ impl Job {
     }
 }
 
-/// What has come of `verb` for a service that somebody waits for; `None` while it
-/// is not decided.
-pub(crate) fn outcome(service: &Service, verb: Verb, wait: Wait) -> Option<Result<(), Refusal>> {
+/// What has come of `verb` for a life that somebody waits for; `None` while it is
+/// not decided.
+pub(crate) fn outcome(
+    service: &Service,
+    meant: Generation,
+    verb: Verb,
+    wait: Wait,
+) -> Option<Result<(), Refusal>> {
     match verb {
+        // A later life: the one that is meant has succeeded and ended at once.
+        Verb::Start if service.generation != meant && service.generation.next() != meant => {
+            Some(Ok(()))
+        }
         Verb::Start => started(service, wait),
+        Verb::Stop if service.generation != meant => Some(Ok(())),
         Verb::Stop => match (wait, service.state_name()) {
             (_, StateName::Unknown) => Some(Err(Refusal::UnknownState)),
             (Wait::Begun, _) => Some(Ok(())),
@@ -170,6 +182,14 @@ fn started(service: &Service, wait: Wait) -> Option<Result<(), Refusal>> {
     }
 }
 
+/// Which life `verb` means, before it is done.
+pub(crate) fn meant(service: &Service, verb: Verb) -> Generation {
+    match verb {
+        Verb::Start => service.generation.next(),
+        Verb::Stop | Verb::Signal(_) => service.generation,
+    }
+}
+
 /// Why `verb` cannot be done to a service just now; `None` when it can.
 pub(crate) fn refusal(service: &Service, verb: Verb) -> Option<Refusal> {
     let state = service.state_name();
@@ -183,5 +203,115 @@ pub(crate) fn refusal(service: &Service, verb: Verb) -> Option<Refusal> {
             Some(Refusal::NotRunning)
         }
         Verb::Start | Verb::Stop | Verb::Signal(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{program, service};
+    use crate::id::Pid;
+    use crate::service::Order;
+    use crate::time::Instant;
+
+    const NOW: Instant = Instant(1);
+
+    fn in_state(state: State) -> Service {
+        let spec = service("a", program());
+        let mut there = Service::new(ServiceId(0), Generation(3), Arc::from("g"), spec);
+        there.state = state;
+        there.pid = Some(Pid(9));
+        there
+    }
+
+    fn states() -> [(StateName, Service); 8] {
+        let starting = State::Starting { since: NOW, launch: Launch::Executed };
+        let stopping = State::Stopping { kill_at: NOW, order: Order::Stop };
+        [
+            State::Stopped,
+            starting,
+            State::Running,
+            State::Backoff { until: NOW },
+            stopping,
+            State::Exited,
+            State::Fatal,
+            State::Unknown,
+        ]
+        .map(|state| (in_state(state).state_name(), in_state(state)))
+    }
+
+    #[test]
+    fn a_start_is_refused_while_it_is_up_or_nothing_is_known() {
+        let refused: Vec<_> = states()
+            .into_iter()
+            .filter_map(|(name, there)| Some((name, refusal(&there, Verb::Start)?)))
+            .collect();
+
+        let expected = [
+            (StateName::Starting, Refusal::AlreadyStarted),
+            (StateName::Running, Refusal::AlreadyStarted),
+            (StateName::Backoff, Refusal::AlreadyStarted),
+            (StateName::Unknown, Refusal::UnknownState),
+        ];
+        assert_eq!(refused, expected);
+    }
+
+    #[test]
+    fn a_stop_is_possible_while_it_is_up_and_not_stopping_already() {
+        let possible: Vec<StateName> = states()
+            .into_iter()
+            .filter(|(_, there)| refusal(there, Verb::Stop).is_none())
+            .map(|(name, _)| name)
+            .collect();
+
+        assert_eq!(possible, [StateName::Starting, StateName::Running, StateName::Backoff]);
+    }
+
+    #[test]
+    fn a_signal_is_possible_while_there_is_a_process_to_take_it() {
+        let verb = Verb::Signal(Signal::HUP);
+        let possible: Vec<StateName> = states()
+            .into_iter()
+            .filter(|(_, there)| refusal(there, verb).is_none())
+            .map(|(name, _)| name)
+            .collect();
+
+        assert_eq!(possible, [StateName::Starting, StateName::Running, StateName::Stopping]);
+    }
+
+    #[test]
+    fn a_start_whose_life_is_already_over_has_succeeded() {
+        let there = in_state(State::Starting { since: NOW, launch: Launch::Requested });
+
+        let of = |meant| outcome(&there, Generation(meant), Verb::Start, Wait::Done);
+
+        assert_eq!(of(2), Some(Ok(())));
+        assert_eq!(of(3), None);
+    }
+
+    #[test]
+    fn a_stop_whose_life_is_already_over_is_done() {
+        let there = in_state(State::Running);
+
+        let of = |meant| outcome(&there, Generation(meant), Verb::Stop, Wait::Done);
+
+        assert_eq!(of(2), Some(Ok(())));
+        assert_eq!(of(3), None);
+    }
+
+    #[test]
+    fn a_failed_start_is_answered_with_what_went_wrong() {
+        let mut there = in_state(State::Backoff { until: NOW });
+        let of = |there: &Service| outcome(there, Generation(3), Verb::Start, Wait::Done);
+
+        there.failure = Some(Failure::Spawn(SpawnError::NotFound));
+        let not_found = Refusal::SpawnFailed(Some(SpawnError::NotFound));
+        assert_eq!(of(&there), Some(Err(not_found)));
+
+        there.failure = Some(Failure::ExitedTooQuickly);
+        assert_eq!(of(&there), Some(Err(Refusal::SpawnFailed(None))));
+
+        there.failure = None;
+        assert_eq!(of(&there), Some(Err(Refusal::EndedEarly)));
     }
 }

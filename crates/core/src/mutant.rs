@@ -1,6 +1,6 @@
 //! Wrong decisions, on purpose: the simulator must notice each of them.
 //!
-//! They exist only with the feature `mutants`. In every other build [`on`] is a
+//! They exist only with the feature `mutants`. In every other build `on` is a
 //! constant, and the sites that ask it cost nothing.
 
 /// One wrong decision.

@@ -89,3 +89,75 @@ fn same_log(one: &LogSpec, other: &LogSpec) -> bool {
         && one.events == other.events
         && one.syslog == other.syslog
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::{configuration, group, plain_group, program, service};
+    use crate::spec::{SocketAddress, SocketSpec};
+
+    fn difference(present: &[&Arc<GroupSpec>], loaded: &[&Arc<GroupSpec>]) -> [Vec<String>; 3] {
+        let found = Difference::between(present.iter().copied(), &configuration(loaded));
+        [found.added, found.changed, found.removed]
+            .map(|names| names.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn groups_are_added_changed_or_removed_by_name() {
+        let (a, b) = (plain_group("a", 1, &["x"]), plain_group("b", 1, &["x"]));
+        let (changed, c) = (plain_group("b", 2, &["x"]), plain_group("c", 1, &["x"]));
+
+        let found = difference(&[&a, &b], &[&c, &changed]);
+
+        assert_eq!(found, [vec!["c"], vec!["b"], vec!["a"]]);
+    }
+
+    #[test]
+    fn the_same_text_makes_no_difference() {
+        let one = plain_group("a", 1, &["x", "y"]);
+        let other = plain_group("a", 1, &["x", "y"]);
+
+        assert_eq!(difference(&[&one], &[&other]), <[Vec<String>; 3]>::default());
+    }
+
+    #[test]
+    fn a_changed_program_or_number_of_members_changes_the_group() {
+        let mut slower = program();
+        slower.stop.wait = crate::spec::Seconds(60);
+        let one = plain_group("a", 1, &["x"]);
+        let slower = group("a", 1, vec![service("x", slower)]);
+        let more = plain_group("a", 1, &["x", "y"]);
+
+        for other in [&slower, &more] {
+            assert_eq!(difference(&[&one], &[other]), [vec![], vec!["a"], vec![]]);
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_automatic_log_makes_no_difference() {
+        let with = |target: LogTarget| {
+            let mut spec = ServiceSpec::clone(&service("x", program()));
+            spec.stdout.target = target;
+            group("a", 1, vec![Arc::new(spec)])
+        };
+        let file = |name| with(LogTarget::File(Arc::from(name)));
+
+        assert_eq!(difference(&[&file("x1")], &[&with(LogTarget::Auto)])[1], [""; 0]);
+        assert_eq!(difference(&[&file("x1")], &[&file("x2")])[1], ["a"]);
+    }
+
+    #[test]
+    fn of_a_fastcgi_socket_only_the_address_counts() {
+        let with = |path: &str, mode| {
+            let address = SocketAddress::Unix(Arc::from(path));
+            let socket = SocketSpec { address, backlog: None, owner: None, mode };
+            let mut spec = GroupSpec::clone(&plain_group("a", 1, &["x"]));
+            spec.kind = GroupKind::FastCgi(socket);
+            Arc::new(spec)
+        };
+        let one = with("/s", None);
+
+        assert_eq!(difference(&[&one], &[&with("/s", Some(0o777))])[1], [""; 0]);
+        assert_eq!(difference(&[&one], &[&with("/t", None)])[1], ["a"]);
+    }
+}

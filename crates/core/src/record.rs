@@ -176,3 +176,64 @@ impl Snapshot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::example::plain_group;
+
+    fn added(name: &str, places: &[u32]) -> Record {
+        let names = ["a", "b", "c"];
+        let members = places.iter().map(|place| ServiceId(*place)).collect();
+        Record::GroupAdded(Group { spec: plain_group(name, 1, &names[..places.len()]), members })
+    }
+
+    #[test]
+    fn a_group_that_was_added_has_members_that_were_never_started() {
+        let mut snapshot = Snapshot::default();
+
+        snapshot.apply(added("g", &[1, 0]));
+
+        assert_eq!(snapshot.places.len(), 2);
+        for (place, id) in snapshot.places.iter().zip([0, 1]) {
+            let service = place.service.expect("somebody is there");
+            assert_eq!((service.id, service.state), (ServiceId(id), State::Stopped));
+            assert_eq!(service.started, None);
+        }
+    }
+
+    #[test]
+    fn a_place_remembers_its_last_life_when_nobody_is_there() {
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(added("g", &[0]));
+        let mut service = snapshot.places[0].service.expect("somebody is there");
+        service.generation = Generation(9);
+
+        snapshot.apply(Record::Service(service));
+        snapshot.apply(Record::GroupRemoved(Arc::from("g")));
+        assert_eq!(snapshot.places, [Place { generation: Generation(9), service: None }]);
+
+        snapshot.apply(added("h", &[0]));
+        let service = snapshot.places[0].service.expect("somebody is there");
+        assert_eq!(service.generation, Generation(9));
+    }
+
+    #[test]
+    fn a_service_is_brought_to_what_was_recorded_of_it() {
+        let spec = plain_group("g", 1, &["a"]);
+        let name = Arc::clone(&spec.name);
+        let mut there = Service::new(ServiceId(0), Generation(3), name, spec.services[0].clone());
+        there.state = State::Backoff { until: Instant(77) };
+        there.goal = Goal::Up;
+        there.failures = 2;
+        there.pid = Some(Pid(9));
+        there.exit = Some(ExitStatus::Code(7));
+        there.exit_sequence = ExitSequence(5);
+        let name = Arc::clone(&spec.name);
+        let mut other = Service::new(ServiceId(0), Generation(0), name, spec.services[0].clone());
+
+        ServiceRecord::from(&there).restore(&mut other);
+
+        assert_eq!(other, there);
+    }
+}

@@ -1,8 +1,10 @@
 //! The whole table: groups, services, clients that wait, and the order of things.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod ending;
 
+use std::sync::Arc;
+
+use self::ending::Winding;
 use crate::action::{Action, Actions, Notice};
 use crate::event::Event;
 use crate::group::{Group, start_order};
@@ -17,9 +19,6 @@ use crate::signal::Signal;
 use crate::spec::{Configuration, GroupSpec, Reach};
 use crate::time::{Instant, Now};
 use crate::timers::Timers;
-
-/// How often the main log says whom the end waits for.
-pub const DEATH_REPORT_EVERY: Duration = Duration::from_secs(3);
 
 /// Everything a supervisor knows and decides.
 #[derive(Debug)]
@@ -40,18 +39,6 @@ pub struct Supervisor {
     recovering: bool,
     finished: bool,
     changes: Changes,
-}
-
-/// How far the end has come. It can be found out from the table at any time, and
-/// is kept only so that it need not be at every exit.
-#[derive(Debug)]
-struct Winding {
-    /// The places of the groups that are left, the next one last.
-    groups: Vec<usize>,
-    /// Whether the next one has been told.
-    told: bool,
-    /// Its first member that was not yet seen stopped.
-    member: usize,
 }
 
 /// What has changed since the last time records were taken.
@@ -378,7 +365,7 @@ impl Supervisor {
                 Some(_) if !single => {}
                 Some(refusal) => return Some(Answer::Refused(refusal)),
                 None => {
-                    job.waiting.push(id);
+                    job.waiting.push((id, job::meant(service, verb)));
                     self.apply(now, id, verb, wait, actions);
                 }
             }
@@ -388,7 +375,7 @@ impl Supervisor {
         }
         let touched = job.waiting.clone();
         self.jobs.push(job);
-        for id in touched {
+        for (id, _) in touched {
             self.settle_jobs(id, actions);
         }
         None
@@ -449,14 +436,15 @@ impl Supervisor {
     fn settle_jobs(&mut self, id: ServiceId, actions: &mut Actions) {
         let mut jobs = std::mem::take(&mut self.jobs);
         jobs.retain_mut(|job| {
-            let Some(place) = job.waiting.iter().position(|waited| *waited == id) else {
+            let Some(place) = job.waiting.iter().position(|(waited, _)| *waited == id) else {
                 return true;
             };
+            let (_, meant) = job.waiting[place];
             if let Some(service) = self.service(id) {
                 if mutant::on(Mutant::LosesAnswer) && job.verb == Verb::Stop {
                     return true;
                 }
-                let Some(result) = job::outcome(service, job.verb, job.wait) else {
+                let Some(result) = job::outcome(service, meant, job.verb, job.wait) else {
                     return true;
                 };
                 let (group, name) = (Arc::clone(&service.group), Arc::clone(&service.spec.name));
@@ -520,121 +508,6 @@ impl Supervisor {
         }
     }
 
-    // The end.
-
-    fn shut_down(&mut self, now: Now, actions: &mut Actions) {
-        if self.mood == Mood::Running {
-            actions.push(Action::Event(Event::SupervisorStopping));
-            self.death_report_at = Some(now.instant);
-        }
-        self.change_mood(Mood::Shutdown);
-        self.change_replacement(None);
-    }
-
-    /// Everything stops, then `configuration` begins. A shutdown wins over it.
-    fn replace(&mut self, now: Now, configuration: Configuration, actions: &mut Actions) {
-        if self.mood == Mood::Shutdown {
-            return;
-        }
-        if self.mood == Mood::Running {
-            actions.push(Action::Event(Event::SupervisorStopping));
-            self.death_report_at = Some(now.instant);
-        }
-        // First what follows the end, then that it has begun: see `take_records`.
-        self.change_replacement(Some(configuration));
-        self.change_mood(Mood::Restarting);
-    }
-
-    fn change_mood(&mut self, mood: Mood) {
-        if self.mood != mood {
-            self.mood = mood;
-            self.changes.table.push(Record::Mood(mood));
-        }
-    }
-
-    fn change_replacement(&mut self, replacement: Option<Configuration>) {
-        if self.replacement != replacement {
-            let record = Record::Replacement(replacement.clone());
-            self.changes.table.push(record);
-            self.replacement = replacement;
-        }
-    }
-
-    /// Stops one group after the other, the highest priority number first; the
-    /// next is told when every process of the one before has stopped.
-    fn wind_down(&mut self, now: Now, actions: &mut Actions) {
-        let begun = self.winding.take();
-        let mut winding = begun.unwrap_or_else(|| self.winding());
-        while let Some(group) = winding.groups.last().copied() {
-            if !winding.told {
-                winding.told = true;
-                self.tell_group(now, group, actions);
-            }
-            let members = &self.groups[group].members;
-            while members.get(winding.member).is_some_and(|id| self.is_stopped(*id)) {
-                winding.member += 1;
-            }
-            if winding.member < members.len() {
-                self.winding = Some(winding);
-                if self.death_report_at.is_some_and(|at| at <= now.instant) {
-                    self.report_deaths(now, actions);
-                }
-                return;
-            }
-            winding = Winding { told: false, member: 0, ..winding };
-            winding.groups.pop();
-        }
-        self.end(now, actions);
-    }
-
-    fn winding(&self) -> Winding {
-        let mut groups = start_order(&self.groups);
-        if mutant::on(Mutant::StopsInStartOrder) {
-            groups.reverse();
-        }
-        Winding { groups, told: false, member: 0 }
-    }
-
-    fn tell_group(&mut self, now: Now, group: usize, actions: &mut Actions) {
-        for id in self.groups[group].by_priority().into_iter().rev() {
-            if self.service(id).is_some_and(|service| service.state_name().is_up()) {
-                self.stir(now, id, Stimulus::ShutDown, actions);
-            }
-        }
-    }
-
-    fn report_deaths(&mut self, now: Now, actions: &mut Actions) {
-        let names: Vec<ServiceId> =
-            self.groups.iter().flat_map(|group| self.unstopped(group)).collect();
-        self.death_report_at = None;
-        if !names.is_empty() {
-            actions.push(Action::Notice(Notice::WaitingToDie(names)));
-            self.death_report_at = Some(now.instant + DEATH_REPORT_EVERY);
-        }
-    }
-
-    /// Nothing runs any more.
-    fn end(&mut self, now: Now, actions: &mut Actions) {
-        self.death_report_at = None;
-        match &self.replacement {
-            Some(configuration) if self.mood == Mood::Restarting => {
-                let configuration = configuration.clone();
-                for index in (0..self.groups.len()).rev() {
-                    self.remove_group(index, actions);
-                }
-                // Recorded at the end of `begin`: until then the end can come again.
-                self.mood = Mood::Running;
-                self.begin(now, configuration, actions);
-                self.change_replacement(None);
-            }
-            _ if !self.finished => {
-                self.finished = true;
-                actions.push(Action::Finish);
-            }
-            _ => {}
-        }
-    }
-
     fn unstopped<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = ServiceId> + 'a {
         group.members.iter().copied().filter(|id| !self.is_stopped(*id))
     }
@@ -673,3 +546,6 @@ impl Supervisor {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,9 @@ const CHAINS: usize = 1 << 12;
 /// Everything that is held.
 #[derive(Debug)]
 pub(crate) struct Vault {
-    held: Box<[Option<OwnedFd>]>,
+    /// By number; as long as the highest number that was ever held, in memory that
+    /// was reserved at the start.
+    held: Vec<Option<OwnedFd>>,
     owners: Box<[u32]>,
     lives: Box<[u32]>,
     roles: Box<[u32]>,
@@ -21,31 +23,29 @@ pub(crate) struct Vault {
     next: Box<[u32]>,
     /// The first link of each chain, as number + 1; 0 is none.
     first: Box<[u32]>,
-    /// No number from here on is held.
-    end: usize,
 }
 
 impl Vault {
     /// A vault for descriptors below `limit`.
     pub(crate) fn new(limit: usize) -> Self {
-        let mut held = Vec::new();
-        held.resize_with(limit, || None);
         Self {
-            held: held.into(),
+            held: Vec::with_capacity(limit),
             owners: vec![0; limit].into(),
             lives: vec![0; limit].into(),
             roles: vec![0; limit].into(),
             next: vec![0; limit].into(),
             first: vec![0; CHAINS].into(),
-            end: 0,
         }
     }
 
     /// Holds a descriptor. One whose number is beyond the limit is closed.
     pub(crate) fn hold(&mut self, key: Key, role: Roles, descriptor: OwnedFd) {
         let place = descriptor.as_raw_fd() as usize;
-        if place >= self.held.len() {
+        if place >= self.owners.len() {
             return;
+        }
+        if place >= self.held.len() {
+            self.held.resize_with(place + 1, || None);
         }
         let chain = Self::chain(key.owner);
         self.owners[place] = key.owner;
@@ -54,7 +54,6 @@ impl Vault {
         self.next[place] = self.first[chain];
         self.first[chain] = place as u32 + 1;
         self.held[place] = Some(descriptor);
-        self.end = self.end.max(place + 1);
     }
 
     /// Closes the descriptors of `key` that have one of these roles.
@@ -83,7 +82,7 @@ impl Vault {
     /// The first descriptor from this number on, and the number to go on from.
     pub(crate) fn from(&self, number: usize) -> Option<(Key, Roles, BorrowedFd<'_>, usize)> {
         use std::os::fd::AsFd;
-        (number..self.end).find_map(|place| {
+        (number..self.held.len()).find_map(|place| {
             let descriptor = self.held[place].as_ref()?;
             let key = Key { owner: self.owners[place], life: self.lives[place] };
             Some((key, Roles(self.roles[place]), descriptor.as_fd(), place + 1))

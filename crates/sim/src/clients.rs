@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 
 use bardo_core::job::{Answer, Outcome};
-use bardo_core::{Command, ServiceId, State, Supervisor, Target, Ticket, Verb, Wait};
+use bardo_core::{Command, State, Supervisor, Target, Ticket, Verb, Wait};
 
-use crate::reference::Reference;
+use crate::reference::{Concerned, Reference};
 
 /// A question that was not answered yet.
 #[derive(Debug, Clone)]
 struct Question {
     act: Option<(Verb, Wait)>,
     single: bool,
-    /// Which services it concerns, and how often their starts had succeeded.
-    concerned: Vec<(ServiceId, u32)>,
+    concerned: Vec<Concerned>,
     /// The answer, where it can be known beforehand.
     expected: Option<Answer>,
 }
@@ -107,8 +106,8 @@ impl Clients {
             Answer::Refused(_) | Answer::Difference(_) | Answer::Table => false,
         };
         if all_well && verb == Verb::Start && wait == Wait::Done {
-            for (id, before) in question.concerned {
-                if reference.successes(id).is_some_and(|now| now == before) {
+            for Concerned { id, successes, .. } in question.concerned {
+                if reference.successes(id) == Some(successes) {
                     return Err(format!("{ticket:?}: {id:?} is said to have started"));
                 }
             }
@@ -122,7 +121,8 @@ impl Clients {
     /// Who waits for nothing.
     pub fn check(&self, supervisor: &Supervisor) -> Result<(), String> {
         for (ticket, question) in &self.open {
-            let open = question.concerned.iter().any(|(id, _)| question.is_open(supervisor, *id));
+            let mut concerned = question.concerned.iter();
+            let open = concerned.any(|concerned| question.is_open(supervisor, *concerned));
             if !open {
                 return Err(format!("the client of ticket {ticket} waits for nothing"));
             }
@@ -132,20 +132,20 @@ impl Clients {
 }
 
 impl Question {
-    fn is_open(&self, supervisor: &Supervisor, id: ServiceId) -> bool {
-        let (Some((verb, wait)), Some(service)) = (self.act, supervisor.service(id)) else {
+    fn is_open(&self, supervisor: &Supervisor, concerned: Concerned) -> bool {
+        let service = supervisor.service(concerned.id);
+        let (Some((verb, wait)), Some(service)) = (self.act, service) else {
             return false;
         };
-        match (verb, wait) {
-            (Verb::Start, Wait::Done) => {
-                matches!(service.state, State::Starting { .. } | State::Stopping { .. })
-            }
-            (Verb::Start, Wait::Begun) => {
-                service.pid.is_none() && matches!(service.state, State::Starting { .. })
-                    || matches!(service.state, State::Stopping { .. })
-            }
-            (Verb::Stop, Wait::Done) => !service.state_name().is_stopped(),
-            (Verb::Stop, Wait::Begun) | (Verb::Signal(_), _) => false,
+        let is_same = service.generation == concerned.generation;
+        let is_next = service.generation.next() == concerned.generation;
+        match (verb, wait, service.state) {
+            (Verb::Start, _, State::Stopping { .. }) => is_next,
+            (Verb::Start, Wait::Done, State::Starting { .. }) => is_same,
+            (Verb::Start, Wait::Begun, State::Starting { .. }) => is_same && service.pid.is_none(),
+            (Verb::Start, ..) => false,
+            (Verb::Stop, Wait::Done, _) => is_same && !service.state_name().is_stopped(),
+            (Verb::Stop, Wait::Begun, _) | (Verb::Signal(_), ..) => false,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! clients ask and when, what the kernel refuses, and at which instants the
 //! supervisor is cut off, to be recovered from what it had recorded. The core is
 //! driven by its own loop ([`bardo_core::run::turn`]); nothing in here decides
-//! what a supervisor should do, except [`reference`], which holds the rules a
+//! what a supervisor should do, except [`mod@reference`], which holds the rules a
 //! second time to compare with.
 //!
 //! One thing surprises a newcomer: a failure is nothing but two numbers. The same

@@ -8,6 +8,7 @@
 
 mod member;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bardo_core::id::ExitSequence;
@@ -49,6 +50,17 @@ struct Member {
     successes: u32,
 }
 
+/// A life that a command of a client concerns.
+#[derive(Debug, Clone, Copy)]
+pub struct Concerned {
+    /// Whose.
+    pub id: ServiceId,
+    /// Which life: for a start the one that begins.
+    pub generation: Generation,
+    /// How often starts of the service had succeeded before.
+    pub successes: u32,
+}
+
 /// The whole table.
 #[derive(Debug, Clone)]
 pub struct Reference {
@@ -60,6 +72,8 @@ pub struct Reference {
     /// What each place remembers of who was there: the last life, and `successes`.
     past: Vec<(Generation, u32)>,
     recovering: bool,
+    /// Births that were decided, in the order in which they must come.
+    births: VecDeque<(ServiceId, Generation)>,
 }
 
 impl Reference {
@@ -82,6 +96,7 @@ impl Reference {
                 .collect(),
             past: snapshot.places.iter().map(|place| (place.generation, 0)).collect(),
             recovering,
+            births: VecDeque::new(),
         }
     }
 
@@ -102,8 +117,8 @@ impl Reference {
             }
             Input::Timeout => {
                 let mood = self.mood;
-                for member in self.members.iter_mut().flatten() {
-                    member.timeout(now, mood);
+                for id in self.by_deadline() {
+                    self.change(id, |member| member.timeout(now, mood));
                 }
             }
             Input::Found { service, .. }
@@ -114,9 +129,7 @@ impl Reference {
             | Input::Signalled { service, .. }
             | Input::SignalFailed { service, .. } => {
                 let mood = self.mood;
-                if let Some(member) = self.member(*service) {
-                    member.news(now, mood, input);
-                }
+                self.change(*service, |member| member.news(now, mood, input));
             }
         }
         if self.mood != Mood::Running && !self.recovering {
@@ -161,16 +174,21 @@ impl Reference {
         Ok(())
     }
 
-    /// The services that a command of a client concerns, and how often the starts
-    /// of each have succeeded.
+    /// The lives that a command of a client concerns.
     #[must_use]
-    pub fn concerned(&self, verb: Verb, target: &Target) -> Vec<(ServiceId, u32)> {
+    pub fn concerned(&self, verb: Verb, target: &Target) -> Vec<Concerned> {
         self.select(target)
             .unwrap_or_default()
             .into_iter()
             .filter_map(|id| {
                 let member = self.members[id.0 as usize].as_ref()?;
-                member.refusal(verb).is_none().then_some((id, member.successes))
+                let generation = match verb {
+                    Verb::Start => member.generation.next(),
+                    Verb::Stop | Verb::Signal(_) => member.generation,
+                };
+                let successes = member.successes;
+                let concerned = Concerned { id, generation, successes };
+                member.refusal(verb).is_none().then_some(concerned)
             })
             .collect()
     }
@@ -181,8 +199,41 @@ impl Reference {
         Some(self.members.get(id.0 as usize)?.as_ref()?.successes)
     }
 
-    fn member(&mut self, id: ServiceId) -> Option<&mut Member> {
-        self.members.get_mut(id.0 as usize)?.as_mut()
+    /// The birth that must come next.
+    pub fn next_birth(&mut self) -> Option<(ServiceId, Generation)> {
+        self.births.pop_front()
+    }
+
+    /// Changes a member, and notes the births that this decides or takes back.
+    fn change<T>(&mut self, id: ServiceId, change: impl FnOnce(&mut Member) -> T) -> Option<T> {
+        let member = self.members.get_mut(id.0 as usize)?.as_mut()?;
+        let before = member.generation;
+        let result = change(member);
+        let (after, is_requested) = (member.generation, member.doing == Doing::Requested);
+        if !is_requested {
+            self.births.retain(|birth| *birth != (id, before));
+        }
+        if after != before {
+            self.births.push_back((id, after));
+        }
+        Some(result)
+    }
+
+    /// All places, those first whose next try is due first.
+    fn by_deadline(&self) -> Vec<ServiceId> {
+        let mut ids: Vec<ServiceId> = (0..self.members.len()).map(id).collect();
+        ids.sort_by_key(|id| match &self.members[id.0 as usize] {
+            Some(Member { doing: Doing::Backoff { until }, .. }) => *until,
+            _ => Instant(u64::MAX),
+        });
+        ids
+    }
+
+    /// The groups by ascending priority.
+    fn by_priority(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.groups.len()).collect();
+        order.sort_by_key(|group| self.groups[*group].0.priority);
+        order
     }
 
     fn begin(&mut self, configuration: Configuration) {
@@ -192,7 +243,7 @@ impl Reference {
                 self.add(spec);
             }
         }
-        for group in 0..self.groups.len() {
+        for group in self.by_priority() {
             self.autostart(group);
         }
     }
@@ -214,11 +265,11 @@ impl Reference {
 
     fn autostart(&mut self, group: usize) {
         for id in self.groups[group].1.clone() {
-            if let Some(member) = self.member(id)
-                && member.spec.program.autostart
-            {
-                member.start();
-            }
+            self.change(id, |member| {
+                if member.spec.program.autostart {
+                    member.start();
+                }
+            });
         }
     }
 
@@ -235,10 +286,12 @@ impl Reference {
     fn resume(&mut self) {
         self.recovering = false;
         if self.mood == Mood::Running {
-            for member in self.members.iter_mut().flatten() {
-                if !member.started && member.spec.program.autostart {
-                    member.start();
-                }
+            for place in 0..self.members.len() {
+                self.change(id(place), |member| {
+                    if !member.started && member.spec.program.autostart {
+                        member.start();
+                    }
+                });
             }
         }
     }
@@ -269,14 +322,17 @@ impl Reference {
         };
         let single = matches!(target, Target::Process(..));
         for id in ids {
-            let Some(member) = self.member(id) else {
-                continue;
-            };
-            match (member.refusal(verb), verb) {
-                (Some(refusal), _) if single => return Some(Answer::Refused(refusal)),
-                (None, Verb::Start) => member.start(),
-                (None, Verb::Stop) => member.stop(now),
-                (Some(_), _) | (None, Verb::Signal(_)) => {}
+            let refusal = self.change(id, |member| {
+                let refusal = member.refusal(verb);
+                match (&refusal, verb) {
+                    (None, Verb::Start) => member.start(),
+                    (None, Verb::Stop) => member.stop(now),
+                    (Some(_), _) | (None, Verb::Signal(_)) => {}
+                }
+                refusal
+            });
+            if let (Some(Some(refusal)), true) = (refusal, single) {
+                return Some(Answer::Refused(refusal));
             }
         }
         None
@@ -310,10 +366,13 @@ impl Reference {
 
     fn select(&self, target: &Target) -> Option<Vec<ServiceId>> {
         match target {
-            Target::All => Some(self.groups.iter().flat_map(|(_, ids)| ids.clone()).collect()),
+            Target::All => {
+                let groups = self.by_priority().into_iter();
+                Some(groups.flat_map(|group| self.ranked(group)).collect())
+            }
             Target::Group(name) => {
-                let (_, ids) = self.groups.iter().find(|(spec, _)| spec.name == *name)?;
-                Some(ids.clone())
+                let group = self.groups.iter().position(|(spec, _)| spec.name == *name)?;
+                Some(self.ranked(group))
             }
             Target::Process(group, name) => {
                 let (spec, ids) = self.groups.iter().find(|(spec, _)| spec.name == *group)?;
@@ -321,6 +380,14 @@ impl Reference {
                 Some(vec![ids[place]])
             }
         }
+    }
+
+    /// The members of a group by ascending priority.
+    fn ranked(&self, group: usize) -> Vec<ServiceId> {
+        let (spec, ids) = &self.groups[group];
+        let mut places: Vec<usize> = (0..ids.len()).collect();
+        places.sort_by_key(|place| spec.services[*place].program.priority);
+        places.into_iter().map(|place| ids[place]).collect()
     }
 
     fn is_all_stopped(&self, group: usize) -> bool {
@@ -331,13 +398,9 @@ impl Reference {
     }
 
     fn wind_down(&mut self, now: Now) {
-        let mut order: Vec<usize> = (0..self.groups.len()).collect();
-        order.sort_by_key(|group| self.groups[*group].0.priority);
-        for group in order.into_iter().rev() {
+        for group in self.by_priority().into_iter().rev() {
             for id in self.groups[group].1.clone() {
-                if let Some(member) = self.member(id) {
-                    member.shut_down(now);
-                }
+                self.change(id, |member| member.shut_down(now));
             }
             if !self.is_all_stopped(group) {
                 return;

@@ -103,6 +103,7 @@ fn program(random: &mut Random) -> ProgramSpec {
         },
         user: None,
         umask: None,
+        strip_ansi: None,
         redirect_stderr: false,
         server_url: None,
     }

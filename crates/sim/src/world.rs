@@ -259,6 +259,10 @@ impl Machine {
                 matches!(service.state, State::Starting { launch: Launch::Requested, .. });
             requested && service.generation == generation
         });
+        let next = self.reference.next_birth();
+        if next != Some((id, generation)) {
+            self.violate(|| format!("{generation:?} of {id:?} is born and {next:?} is next"));
+        }
         if !is_wanted {
             self.violate(|| format!("a birth for {id:?} that nobody wants: {generation:?}"));
         }

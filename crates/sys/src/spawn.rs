@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use rustix::io::{DupFlags, dup3};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
 use crate::memory::SharedMemory;
 use crate::plan::Plan;
@@ -55,6 +56,9 @@ const PATH_BYTES: usize = libc::PATH_MAX as usize;
 /// A slot's stack and the path that its child tries, one after the other. It is
 /// never given back: a child may outlive everything but the address space.
 const ROOM_BYTES: usize = STACK_BYTES + PATH_BYTES;
+
+/// Slots whose memory is kept for the next births.
+const KEPT_SLOTS: usize = 4;
 
 /// Words of a birth cell: who is being born, and its pid.
 const CELL_WORDS: usize = 2;
@@ -180,6 +184,10 @@ pub struct Spawner {
     null: OwnedFd,
     limit: Option<libc::rlimit>,
     busy: usize,
+    /// Stacks and paths of all slots.
+    rooms: *mut u8,
+    /// How many slots have been used since their memory was last given back.
+    used: usize,
 }
 
 // SAFETY: the raw pointers of a job point into its own plan, its own buffers and
@@ -222,14 +230,16 @@ impl Spawner {
         spare.into_iter().for_each(std::mem::forget);
         std::mem::forget(first);
         let limit = limit.map(|(soft, hard)| libc::rlimit { rlim_cur: soft, rlim_max: hard });
-        // Zeroed memory of this size comes as pages that are not there until touched.
-        let room: &'static mut [u8] = Box::leak(vec![0; SLOTS * ROOM_BYTES].into());
-        let slots = room
-            .chunks_exact_mut(ROOM_BYTES)
-            .enumerate()
-            .map(|(index, room)| Slot::new(&births, base, index, room.as_mut_ptr()))
+        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+        // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
+        // It is never unmapped.
+        let rooms =
+            unsafe { mmap_anonymous(ptr::null_mut(), SLOTS * ROOM_BYTES, protection, flags) }?
+                .cast::<u8>();
+        let slots = (0..SLOTS)
+            .map(|index| Slot::new(&births, base, index, rooms.wrapping_add(index * ROOM_BYTES)))
             .collect();
-        Ok(Self { slots, births, base, null, limit, busy: 0 })
+        Ok(Self { slots, births, base, null, limit, busy: 0, rooms, used: 0 })
     }
 
     /// What a predecessor left behind: births that were begun and not yet noted
@@ -315,6 +325,7 @@ impl Spawner {
             Ok(born) => {
                 cell[1].store(u64::from(born.pid), Ordering::Release);
                 self.busy += 1;
+                self.used = self.used.max(index + 1);
                 Ok(born)
             }
             Err(error) => {
@@ -350,6 +361,21 @@ impl Spawner {
                 self.busy -= 1;
                 self.release(index);
             }
+        }
+        self.rest();
+    }
+
+    /// Gives the memory of slots back when nobody is on the way after many were.
+    fn rest(&mut self) {
+        if self.busy == 0 && self.used > KEPT_SLOTS {
+            let offset = KEPT_SLOTS * ROOM_BYTES;
+            let length = (self.used - KEPT_SLOTS) * ROOM_BYTES;
+            // SAFETY: the range lies within the mapping, and no child is on its way, so
+            // nobody needs what is in it: a new child finds zeroes. A refusal is harmless.
+            let _ = unsafe {
+                madvise(self.rooms.wrapping_add(offset).cast(), length, Advice::LinuxDontNeed)
+            };
+            self.used = KEPT_SLOTS;
         }
     }
 

@@ -48,7 +48,12 @@ impl Context {
         selection: Selection,
         name: &str,
     ) -> Result<Vec<ProcessView>, Fault> {
+        let of_group = matches!(selection, Selection::Group(_));
         match self.ask(Question::Processes(selection)).await? {
+            // A group has members.
+            Reply::Processes(views) if of_group && views.is_empty() => {
+                Err(Fault::with(Code::BadName, name))
+            }
             Reply::Processes(views) => Ok(views),
             Reply::Answer(Answer::Refused(refusal)) => Err(refused(&refusal, name)),
             _ => Err(misanswered()),

@@ -216,3 +216,83 @@ impl AsyncWrite for Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// Runs on a clock that jumps to the next deadline whenever nothing else is to be
+    /// done.
+    fn on_a_quick_clock(test: impl Future<Output = ()>) {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().start_paused(true).build().unwrap().block_on(test);
+    }
+
+    fn connection() -> (Connection, UnixStream, Progress) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let progress = Progress::new();
+        (Connection::new(Socket::Unix(ours), progress.clone()), theirs, progress)
+    }
+
+    /// What ended a read, and after how long.
+    async fn read(connection: &mut Connection) -> (io::Result<usize>, Duration) {
+        let begun = Instant::now();
+        let read = connection.read(&mut [0; 16]).await;
+        (read, begun.elapsed())
+    }
+
+    fn timed_out((result, after): (io::Result<usize>, Duration), limit: Duration) {
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!(after >= limit && after < limit + Duration::from_secs(1), "{after:?}");
+    }
+
+    #[test]
+    fn a_new_client_must_say_something() {
+        on_a_quick_clock(async {
+            let (mut connection, _client, _progress) = connection();
+
+            timed_out(read(&mut connection).await, FIRST_WAIT);
+        });
+    }
+
+    #[test]
+    fn a_request_that_was_begun_must_be_finished() {
+        on_a_quick_clock(async {
+            let (mut connection, mut client, progress) = connection();
+            progress.enter(Phase::Idle);
+            client.write_all(b"GET").await.unwrap();
+            assert_eq!(read(&mut connection).await.0.unwrap(), 3);
+
+            timed_out(read(&mut connection).await, REQUEST_WAIT);
+        });
+    }
+
+    #[test]
+    fn a_client_that_is_waited_upon_may_be_silent() {
+        on_a_quick_clock(async {
+            let (mut connection, _client, progress) = connection();
+            progress.enter(Phase::Answer);
+
+            let waited = tokio::time::timeout(IDLE_WAIT * 10, read(&mut connection)).await;
+
+            assert!(waited.is_err(), "nothing ended the wait");
+        });
+    }
+
+    #[test]
+    fn a_client_must_read_what_it_has_asked_for() {
+        on_a_quick_clock(async {
+            let (mut connection, _client, _progress) = connection();
+
+            let error = loop {
+                if let Err(error) = connection.write(&[0; 4096]).await {
+                    break error;
+                }
+            };
+
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        });
+    }
+}

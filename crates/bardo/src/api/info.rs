@@ -4,9 +4,8 @@ use std::ffi::OsStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bardo_core::service::{Failure, StateName};
+use bardo_sys::clock::LocalTime;
 use bardo_wire::xmlrpc::Value;
-use jiff::Timestamp;
-use jiff::tz::TimeZone;
 
 use super::lookup;
 use crate::daemon::clients::ProcessView;
@@ -74,7 +73,7 @@ pub(super) fn description(view: &ProcessView, now: i64, spawnerr: &str) -> Strin
         }
         StateName::Fatal | StateName::Backoff => spawnerr.to_owned(),
         StateName::Stopped | StateName::Exited => match view.started {
-            Some(_) => ended(view.stopped.map_or(0, |time| time.0), &TimeZone::system()),
+            Some(_) => ended(LocalTime::at(view.stopped.map_or(0, |time| time.0))),
             None => "Not started".to_owned(),
         },
         StateName::Starting | StateName::Stopping | StateName::Unknown => String::new(),
@@ -85,7 +84,7 @@ pub(super) fn description(view: &ProcessView, now: i64, spawnerr: &str) -> Strin
 pub(super) fn spawn_error(view: &ProcessView, own_path: Option<&OsStr>) -> String {
     match view.failure {
         None => String::new(),
-        Some(Failure::Spawn(error)) => lookup::past_spawn_error(error, &view.spec, own_path),
+        Some(Failure::Spawn(error)) => lookup::past_failure(error, &view.spec, own_path),
         Some(Failure::ExitedTooQuickly) => {
             "Exited too quickly (process log may have details)".to_owned()
         }
@@ -110,10 +109,17 @@ fn uptime(seconds: i64) -> String {
     }
 }
 
-/// When a process ended, in local time.
-fn ended(seconds: i64, zone: &TimeZone) -> String {
-    let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH);
-    time.to_zoned(zone.clone()).strftime("%b %d %I:%M %p").to_string()
+/// When a process ended: `Nov 20 11:06 PM`.
+fn ended(time: LocalTime) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = MONTHS[usize::from(time.month.saturating_sub(1)) % 12];
+    let half = if time.hour < 12 { "AM" } else { "PM" };
+    let hour = match time.hour % 12 {
+        0 => 12,
+        hour => hour,
+    };
+    format!("{month} {:02} {hour:02}:{:02} {half}", time.day, time.minute)
 }
 
 #[cfg(test)]
@@ -141,10 +147,13 @@ mod tests {
 
     #[test]
     fn a_process_that_ended_shows_when() {
-        let utc = TimeZone::UTC;
+        let at = |month, day, hour, minute| {
+            ended(LocalTime { year: 2026, month, day, hour, minute, second: 1, millisecond: 2 })
+        };
 
-        assert_eq!(ended(0, &utc), "Jan 01 12:00 AM");
-        assert_eq!(ended(1_763_679_960, &utc), "Nov 20 11:06 PM");
+        assert_eq!(at(1, 1, 0, 0), "Jan 01 12:00 AM");
+        assert_eq!(at(11, 20, 23, 6), "Nov 20 11:06 PM");
+        assert_eq!(at(12, 31, 12, 59), "Dec 31 12:59 PM");
         let never = view("g", "p", StateName::Stopped);
         assert_eq!(description(&never, 0, ""), "Not started");
     }

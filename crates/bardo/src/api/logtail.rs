@@ -41,7 +41,7 @@ pub(super) async fn process(
     let Some(file) = log_of(context, name, channel).await else {
         return answer::error(StatusCode::NOT_FOUND);
     };
-    let mut response = follow(file).await;
+    let mut response = follow(context, file).await;
     if response.status() == StatusCode::OK {
         let headers = response.headers_mut();
         headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
@@ -55,7 +55,7 @@ pub(super) async fn main_log(context: &Arc<Context>, method: &Method) -> Respons
         return answer::error(StatusCode::BAD_REQUEST);
     }
     match context.shown().main_log {
-        Some(file) => follow(PathBuf::from(&*file)).await,
+        Some(file) => follow(context, PathBuf::from(&*file)).await,
         None => answer::error(StatusCode::NOT_FOUND),
     }
 }
@@ -72,7 +72,7 @@ async fn log_of(context: &Context, name: &str, channel: &str) -> Option<PathBuf>
     log.map(|file| PathBuf::from(&*file))
 }
 
-async fn follow(file: PathBuf) -> Response<Content> {
+async fn follow(context: &Arc<Context>, file: PathBuf) -> Response<Content> {
     let opened = tokio::task::spawn_blocking(move || {
         let tail = TailFile::open(&file)?;
         let modified = tail.modified()?;
@@ -82,7 +82,7 @@ async fn follow(file: PathBuf) -> Response<Content> {
         return answer::error(StatusCode::NOT_FOUND);
     };
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
-    tokio::spawn(send(tail, sender));
+    tokio::spawn(send(Arc::clone(context), tail, sender));
     let mut response = answer::good(TEXT, Content::Stream(pieces));
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(modified)) {
         response.headers_mut().insert(LAST_MODIFIED, date);
@@ -90,9 +90,11 @@ async fn follow(file: PathBuf) -> Response<Content> {
     response
 }
 
-/// Sends what is added to a file until the client goes away.
-async fn send(mut tail: TailFile, sender: mpsc::Sender<Bytes>) {
+/// Sends what is added to a file until the client goes away or the API ends, and then
+/// what was added before the end.
+async fn send(context: Arc<Context>, mut tail: TailFile, sender: mpsc::Sender<Bytes>) {
     loop {
+        let last = context.is_ending();
         let looked = tokio::task::spawn_blocking(move || {
             let more = tail.more();
             (tail, more)
@@ -101,6 +103,9 @@ async fn send(mut tail: TailFile, sender: mpsc::Sender<Bytes>) {
             return;
         };
         tail = back;
+        if more.is_empty() && last {
+            return;
+        }
         if more.is_empty() {
             let gone = tokio::time::timeout(LOOK_EVERY, sender.closed()).await;
             if gone.is_ok() {

@@ -7,13 +7,14 @@
 //! started in that of `directory=`.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use bardo_config::command;
 use bardo_core::{ServiceSpec, SpawnError};
 use rustix::fs::{Access, access};
+
+use crate::personality::words;
 
 /// Where programs are looked for when no `PATH` says otherwise: Supervisor's list.
 const DEFAULT_PATH: &str = "/bin:/usr/bin:/usr/local/bin";
@@ -27,7 +28,7 @@ pub(super) struct NotStartable {
 
 impl NotStartable {
     fn new(error: SpawnError, service: &ServiceSpec, file: &Path) -> Self {
-        let text = spawn_error(error, service, &file.to_string_lossy());
+        let text = words_for(error, service, file);
         Self { error, text }
     }
 }
@@ -97,75 +98,34 @@ fn judge(file: &Path) -> Option<SpawnError> {
     }
 }
 
-/// Supervisor's words for a start that failed; `file` is the file it was about.
-pub(super) fn spawn_error(error: SpawnError, service: &ServiceSpec, file: &str) -> String {
-    let (name, command, file) = (Quoted(&service.name), Quoted(&service.command), Quoted(file));
+/// Supervisor's words for a file that is in the way.
+fn words_for(error: SpawnError, service: &ServiceSpec, file: &Path) -> String {
+    let file = words::quoted(&file.to_string_lossy());
     match error {
-        SpawnError::NoClosingQuotation => {
-            format!("can't parse command {command}: No closing quotation")
-        }
-        SpawnError::NoEscapedCharacter => {
-            format!("can't parse command {command}: No escaped character")
-        }
-        SpawnError::Empty => "command is empty".to_owned(),
         SpawnError::NotFound => format!("can't find command {file}"),
         SpawnError::IsDirectory => format!("command at {file} is a directory"),
         SpawnError::NotExecutable => format!("command at {file} is not executable"),
         SpawnError::NotPermitted => format!("no permission to run command {file}"),
-        SpawnError::Pipes(super::errno::EMFILE) => format!("too many open files to spawn {name}"),
-        SpawnError::Pipes(errno) => {
-            let errno = super::errno::name(errno);
-            format!("unknown error making dispatchers for {name}: {errno}")
-        }
-        SpawnError::Clone(super::errno::EAGAIN) => {
-            format!("Too many processes in process table to spawn {name}")
-        }
-        SpawnError::Clone(errno) => {
-            let errno = super::errno::name(errno);
-            format!("unknown error during fork for {name}: {errno}")
-        }
+        SpawnError::NoClosingQuotation
+        | SpawnError::NoEscapedCharacter
+        | SpawnError::Empty
+        | SpawnError::Pipes(_)
+        | SpawnError::Clone(_) => words::spawn_error(service, error),
     }
 }
 
-/// The words for a start that failed some time ago: the file is looked for again
-/// where only the search path can tell which it was.
+/// The words for a start that failed some time ago: the file is looked for again,
+/// because only the search path can tell which it was.
 ///
-/// It may ask the file system and block.
-pub(super) fn past_spawn_error(
+/// It asks the file system and may block.
+pub(super) fn past_failure(
     error: SpawnError,
     service: &ServiceSpec,
     own_path: Option<&OsStr>,
 ) -> String {
     match check(service, own_path) {
         Err(again) if again.error == error => again.text,
-        _ => {
-            let words = command::split(&service.command).unwrap_or_default();
-            spawn_error(error, service, words.first().map_or("", String::as_str))
-        }
-    }
-}
-
-/// Text as Python's `repr` quotes it.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let quote = if self.0.contains('\'') && !self.0.contains('"') { '"' } else { '\'' };
-        write!(f, "{quote}")?;
-        for character in self.0.chars() {
-            match character {
-                '\n' => f.write_str("\\n")?,
-                '\r' => f.write_str("\\r")?,
-                '\t' => f.write_str("\\t")?,
-                '\\' => f.write_str("\\\\")?,
-                _ if character == quote => write!(f, "\\{character}")?,
-                '\0'..='\u{1f}' | '\u{7f}'..='\u{a0}' => {
-                    write!(f, "\\x{:02x}", u32::from(character))?;
-                }
-                _ => write!(f, "{character}")?,
-            }
-        }
-        write!(f, "{quote}")
+        _ => words::spawn_error(service, error),
     }
 }
 
@@ -249,38 +209,5 @@ mod tests {
         program.directory = Some(room.path().to_string_lossy().into());
 
         assert_eq!(check(&program, None), Ok(()));
-    }
-
-    #[test]
-    fn errors_of_the_kernel_have_supervisors_words() {
-        let program = service("p", "/bin/cat");
-
-        let words = |error| spawn_error(error, &program, "");
-
-        assert_eq!(words(SpawnError::Pipes(24)), "too many open files to spawn 'p'");
-        assert_eq!(
-            words(SpawnError::Pipes(23)),
-            "unknown error making dispatchers for 'p': ENFILE"
-        );
-        assert_eq!(
-            words(SpawnError::Clone(11)),
-            "Too many processes in process table to spawn 'p'"
-        );
-        assert_eq!(words(SpawnError::Clone(999)), "unknown error during fork for 'p': 999");
-    }
-
-    #[test]
-    fn text_is_quoted_as_python_quotes_it() {
-        let cases = [
-            ("a", "'a'"),
-            ("it's", "\"it's\""),
-            ("'\"", "'\\'\"'"),
-            ("a\nb\\\u{1b}", "'a\\nb\\\\\\x1b'"),
-            ("é", "'é'"),
-        ];
-
-        for (text, quoted) in cases {
-            assert_eq!(Quoted(text).to_string(), quoted);
-        }
     }
 }

@@ -12,7 +12,6 @@ mod answer;
 mod ask;
 mod auth;
 mod connection;
-mod errno;
 mod faults;
 mod info;
 mod logs;
@@ -36,6 +35,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bardo_core::{Configuration, Pid};
+use tokio::sync::watch;
 
 use crate::daemon::clients::Clients;
 
@@ -108,9 +108,24 @@ struct Context {
     /// Our own `PATH`: programs that set none are looked for along it.
     path: Option<OsString>,
     overdue_told: AtomicBool,
+    /// Turns true when the API is to end.
+    ending: watch::Receiver<bool>,
 }
 
 impl Context {
+    /// Waits until the API is to end.
+    async fn ended(&self) {
+        let mut ending = self.ending.clone();
+        if ending.wait_for(|ending| *ending).await.is_err() {
+            // Nobody is left who could say so.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        *self.ending.borrow()
+    }
+
     fn shown(&self) -> Shown {
         self.settings.shown.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -125,15 +140,29 @@ impl fmt::Debug for ApiSettings {
     }
 }
 
-/// Starts the API thread. It ends with the process.
+/// The running API thread. Dropping this leaves it running.
+#[derive(Debug)]
+pub struct Api {
+    thread: JoinHandle<()>,
+    ending: watch::Sender<bool>,
+}
+
+impl Api {
+    /// Ends the API: nobody is let in any more, and answers that are under way are
+    /// delivered first. The client that asked for the shutdown is among those who
+    /// wait. It blocks, for about a second at most.
+    pub fn finish(self) {
+        let _ = self.ending.send(true);
+        let _ = self.thread.join();
+    }
+}
+
+/// Starts the API thread.
 ///
 /// # Errors
 /// When there is no thread, no epoll or no usable socket to be had.
-pub fn start(
-    settings: ApiSettings,
-    listeners: Vec<Listener>,
-    clients: Clients,
-) -> io::Result<JoinHandle<()>> {
+pub fn start(settings: ApiSettings, listeners: Vec<Listener>, clients: Clients) -> io::Result<Api> {
+    let (ending, is_ending) = watch::channel(false);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -146,12 +175,17 @@ pub fn start(
         clients,
         path: std::env::var_os("PATH"),
         overdue_told: AtomicBool::new(false),
+        ending: is_ending,
     });
     let doors = {
         let _entered = runtime.enter();
         listeners.into_iter().map(server::Door::open).collect::<io::Result<Vec<_>>>()?
     };
-    std::thread::Builder::new()
-        .name("api".to_owned())
-        .spawn(move || runtime.block_on(server::serve(context, doors)))
+    let serve = move || {
+        runtime.block_on(server::serve(context, doors));
+        // A read of a disk that hangs must not keep the process.
+        runtime.shutdown_background();
+    };
+    let thread = std::thread::Builder::new().name("api".to_owned()).spawn(serve)?;
+    Ok(Api { thread, ending })
 }

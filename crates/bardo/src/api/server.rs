@@ -1,9 +1,12 @@
 //! Connections: accepting them, reading requests, finding who answers.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::os::unix::net::UnixListener as StdUnixListener;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bardo_wire::xmlrpc::REQUEST_BYTES_MAX;
@@ -16,6 +19,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 use super::answer::{self, Content};
 use super::auth::{self, Claim};
@@ -32,6 +36,9 @@ const HEAD_BYTES_MAX: usize = 32 << 10;
 /// How long no connection is accepted after the kernel could give none, for want of
 /// descriptors or memory.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long the end waits for answers that are under way.
+const FAREWELL_WAIT: Duration = Duration::from_secs(1);
 
 /// A socket through which clients come, and what they must know.
 pub(super) struct Door {
@@ -76,14 +83,17 @@ impl Door {
     }
 }
 
-/// Serves all sockets, for ever.
+/// Serves all sockets until the API is to end, and then those who are in.
 pub(super) async fn serve(context: Arc<Context>, doors: Vec<Door>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut receivers = JoinSet::new();
     for door in doors {
-        let (context, room) = (Arc::clone(&context), Arc::clone(&room));
-        tokio::spawn(receive(context, Arc::new(door), room));
+        receivers.spawn(receive(Arc::clone(&context), Arc::new(door), Arc::clone(&room)));
     }
-    std::future::pending::<()>().await;
+    context.ended().await;
+    receivers.shutdown().await;
+    let everybody = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(FAREWELL_WAIT, room.acquire_many(everybody)).await;
 }
 
 async fn receive(context: Arc<Context>, door: Arc<Door>, room: Arc<Semaphore>) {
@@ -103,6 +113,7 @@ async fn receive(context: Arc<Context>, door: Arc<Door>, room: Arc<Semaphore>) {
 /// Answers the requests of one connection until it ends, in whatever way.
 async fn converse(context: Arc<Context>, door: Arc<Door>, socket: Socket) {
     let progress = Progress::new();
+    let ending = Arc::clone(&context);
     let connection = TokioIo::new(Connection::new(socket, progress.clone()));
     let service = service_fn(move |request| {
         let (context, door, progress) = (Arc::clone(&context), Arc::clone(&door), progress.clone());
@@ -115,11 +126,20 @@ async fn converse(context: Arc<Context>, door: Arc<Door>, socket: Socket) {
             Ok::<_, Infallible>(response)
         }
     });
-    let _ = http1::Builder::new()
+    let conversation = http1::Builder::new()
         .max_buf_size(HEAD_BYTES_MAX)
         .title_case_headers(true)
-        .serve_connection(connection, service)
-        .await;
+        .serve_connection(connection, service);
+    let mut conversation = pin!(conversation);
+    let mut ended = pin!(ending.ended());
+    let interrupted = poll_fn(|waker| match conversation.as_mut().poll(waker) {
+        Poll::Ready(_) => Poll::Ready(false),
+        Poll::Pending => ended.as_mut().poll(waker).map(|()| true),
+    });
+    if interrupted.await {
+        conversation.as_mut().graceful_shutdown();
+        let _ = conversation.await;
+    }
 }
 
 async fn respond(

@@ -73,6 +73,14 @@ pub struct Newborn {
     pub stderr: Option<OwnedFd>,
 }
 
+/// A birth on its way to its program.
+#[derive(Debug)]
+struct Way {
+    life: Life,
+    since: u64,
+    executed: bool,
+}
+
 /// All processes, and those to come.
 #[derive(Debug)]
 pub struct Children {
@@ -82,6 +90,8 @@ pub struct Children {
     spawner: Spawner,
     /// Births for which there was no room.
     waiting: VecDeque<Start>,
+    /// Births on their way, in their order: people read of them in that order.
+    order: VecDeque<Way>,
     /// Since when there is no fast slot.
     crowded_since: Option<u64>,
     /// How long to wait before births are looked at again.
@@ -121,6 +131,7 @@ impl Children {
             pids: Vec::new(),
             spawner,
             waiting: VecDeque::new(),
+            order: VecDeque::new(),
             crowded_since: None,
             look: FIRST_LOOK,
         }
@@ -210,10 +221,39 @@ impl Children {
         !self.waiting.is_empty()
     }
 
+    /// A birth has become its program, or never will: see [`Self::next_executed`].
+    pub fn settled(&mut self, life: Life, executed: bool) {
+        match self.order.iter_mut().find(|way| way.life == life) {
+            Some(way) if executed => way.executed = true,
+            Some(_) => self.order.retain(|way| way.life != life),
+            // It was passed over; now it is the next to be told of.
+            None if executed => {
+                self.order.push_front(Way { life, since: 0, executed });
+            }
+            None => {}
+        }
+    }
+
+    /// The next birth that has become its program, in the order of births. One that
+    /// takes too long is passed over.
+    pub fn next_executed(&mut self) -> Option<Life> {
+        let now = clock::monotonic();
+        while let Some(way) = self.order.front() {
+            if way.executed {
+                return self.order.pop_front().map(|way| way.life);
+            }
+            if u128::from(now.saturating_sub(way.since)) < PATIENCE.as_nanos() {
+                return None;
+            }
+            self.order.pop_front();
+        }
+        None
+    }
+
     /// How long the loop may sleep before births are looked at; `None` when there
     /// are none on their way.
     pub fn next_look(&mut self) -> Option<Duration> {
-        if self.spawner.busy() == 0 {
+        if self.spawner.busy() == 0 && self.order.is_empty() {
             self.look = FIRST_LOOK;
             return None;
         }
@@ -253,6 +293,7 @@ impl Children {
             Ok(Born { pid, pidfd }) => {
                 self.add(pid, Child { life, pidfd: Some(pidfd), stdin: Some(stdin.1) });
                 self.look = FIRST_LOOK;
+                self.order.push_back(Way { life, since: clock::monotonic(), executed: false });
                 Ok(Newborn { pid, stdout: stdout.0, stderr: stderr.map(|(read, _)| read) })
             }
             Err(error) => {

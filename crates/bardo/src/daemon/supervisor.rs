@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bardo_core::action::Actions;
+use bardo_core::id::ExitSequence;
 use bardo_core::record::Snapshot;
 use bardo_core::run::turn;
 use bardo_core::service::{Launch, State};
@@ -250,10 +251,18 @@ fn take_over(
     births: &[Birth],
     mut inheritance: Inheritance,
 ) -> Supervisor {
+    machine.has_begun = table.mood.is_some();
     let (mut supervisor, last) = match table.mood {
         None => (Supervisor::new(), Input::Begin(table.loaded)),
         Some(_) => (Supervisor::recover(table), Input::Resume),
     };
+    for service in supervisor.services() {
+        let place = service.id.0 as usize;
+        if place >= machine.exits_known.len() {
+            machine.exits_known.resize(place + 1, ExitSequence::default());
+        }
+        machine.exits_known[place] = service.exit_sequence;
+    }
     let mut inputs = adopt(machine, &supervisor, births, &mut inheritance);
     attach_all(machine, &supervisor, inheritance);
     machine.pump.go();

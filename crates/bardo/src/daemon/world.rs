@@ -16,7 +16,7 @@ use bardo_core::service::Service;
 use bardo_core::spec::{Configuration, LogTarget};
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Action, ExitStatus, Input, Instant, Notice, Now, Pid, ServiceId, Signal, SpawnError,
+    Action, Event, ExitStatus, Input, Instant, Notice, Now, Pid, ServiceId, Signal, SpawnError,
     Supervisor, Ticket, World,
 };
 use bardo_keeper::protocol::{Exit, Roles, ToKeeper};
@@ -66,12 +66,18 @@ pub struct Machine {
     /// What the keeper has not been told yet is done with.
     taken: Taken,
     newborn: Vec<(Life, u32)>,
+    /// Lives that are over, and whose pipes have not been handed to their end yet.
+    over: Vec<Life>,
+    /// The last exit record that the predecessors took for each service, by place.
+    pub(super) exits_known: Vec<ExitSequence>,
     /// Births that failed, until their exit comes.
     stillborn: HashMap<u32, ChildError>,
     backlog: Vec<(u32, Vec<u8>)>,
     settled: Vec<Settled>,
     news: News,
     must_compact: bool,
+    /// Whether the table has begun before: the greeting has said so then.
+    pub(super) has_begun: bool,
     /// Whether the keeper is gone: nothing can be known of any child any more.
     pub(super) keeper_lost: bool,
 }
@@ -152,11 +158,14 @@ impl Machine {
             next_ticket: 0,
             taken: Taken::default(),
             newborn: Vec::new(),
+            over: Vec::new(),
+            exits_known: Vec::new(),
             stillborn: HashMap::new(),
             backlog: Vec::new(),
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
+            has_begun: false,
             keeper_lost: false,
         }
     }
@@ -193,19 +202,23 @@ impl Machine {
         let mut settled = std::mem::take(&mut self.settled);
         self.children.spawner().settle(&mut settled);
         for settled in settled.drain(..) {
-            let Life { service, generation } = Life::from_number(settled.identity);
+            let life = Life::from_number(settled.identity);
+            self.children.settled(life, settled.error.is_none());
             match settled.error {
-                None => inputs.push(Input::Executed { service, generation }),
+                None => {}
                 Some(error) => {
                     if let (ChildError::Failed(step, errno), Some(stderr)) = (error, settled.stderr)
                     {
-                        self.say_for_child(service, stderr, step, errno);
+                        self.say_for_child(life.service, stderr, step, errno);
                     }
                     self.stillborn.insert(settled.pid, error);
                 }
             }
         }
         self.settled = settled;
+        while let Some(Life { service, generation }) = self.children.next_executed() {
+            inputs.push(Input::Executed { service, generation });
+        }
         while let Some(start) = self.children.next_waiting() {
             let born = self.start(start);
             inputs.push(born);
@@ -232,6 +245,9 @@ impl Machine {
         for Exit { sequence, pid, status } in std::mem::take(&mut self.news.exits) {
             self.taken.exits = Some(sequence);
             let sequence = ExitSequence(sequence);
+            if self.was_taken(pid, sequence) {
+                continue;
+            }
             let status = ExitStatus::from_wait_status(status);
             let Some(child) = self.children.remove(pid) else {
                 let ending = words::ending(status);
@@ -243,8 +259,16 @@ impl Machine {
                 Some(error) => Input::SpawnFailed { service, generation, error },
                 None => Input::Exited { service, generation, status, sequence },
             });
-            self.release(child.life);
+            self.over.push(child.life);
         }
+    }
+
+    /// Whether a predecessor took this record and had no time to say so. The number of
+    /// its process may belong to another one by now.
+    fn was_taken(&self, pid: u32, sequence: ExitSequence) -> bool {
+        let service = self.children.child(pid).map(|child| child.life.service.0 as usize);
+        let known = service.and_then(|place| self.exits_known.get(place));
+        known.is_some_and(|known| sequence <= *known)
     }
 
     /// A life is over: what is left in its pipes is read, then they are closed.
@@ -268,8 +292,8 @@ impl Machine {
                 }
                 Some(Signal::USR2) => {
                     self.log(Level::Info, "received SIGUSR2 indicating log reopen request");
-                    self.pump.reopen();
                     self.log(Level::Info, "supervisord logreopen");
+                    self.pump.reopen();
                 }
                 Some(_) | None => {}
             }
@@ -548,8 +572,9 @@ impl Machine {
         let services: Vec<&Service> = match which {
             Selection::Main => {
                 let path = self.settings.main_log.path.as_deref();
-                self.pump.clear(path.ok_or(ClearRefusal::NoSuchName)?.into());
+                let path = path.ok_or(ClearRefusal::NoSuchName)?;
                 self.log(Level::Info, "reopening log file");
+                self.pump.clear(path.into());
                 return Ok(());
             }
             Selection::Process(group, name) => {
@@ -580,6 +605,9 @@ impl World for Machine {
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
         self.acknowledge();
         self.identify();
+        for life in std::mem::take(&mut self.over) {
+            self.release(life);
+        }
         self.births(inputs);
         let look = self.children.next_look();
         // There is time for a snapshot when there is nothing else.
@@ -646,7 +674,8 @@ impl World for Machine {
             Action::Removed(service) => self.removed(service),
             Action::Answer { ticket, answer } => self.answer(supervisor, ticket, answer),
             Action::Notice(notice) => self.notice(supervisor, &notice),
-            // Listeners come in a later issue; nobody is subscribed.
+            Action::Event(Event::SupervisorRunning) => self.begins(),
+            // Nobody is subscribed to events yet.
             Action::Event(_) | Action::Finish => {}
         }
         None
@@ -654,6 +683,14 @@ impl World for Machine {
 }
 
 impl Machine {
+    /// A restart ends with the line that a start ends with.
+    fn begins(&mut self) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            let pid = self.settings.keeper_pid;
+            self.log(Level::Info, &format!("supervisord started with pid {pid}"));
+        }
+    }
+
     fn notice(&self, supervisor: &Supervisor, notice: &Notice) {
         if let Some((level, text)) = words::notice(supervisor, notice) {
             self.log(level, &text);

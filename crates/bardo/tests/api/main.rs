@@ -1,6 +1,8 @@
 //! The API thread and the control tool, seen from outside.
 
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod server;

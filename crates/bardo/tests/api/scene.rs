@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
-use bardo::api::{self, ApiSettings, Listener, ListenerKind, Shown};
+use bardo::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
 use bardo::daemon::clients::{
     self, ClearRefusal, ProcessView, Question, Questions, Reply, Selection, StdinRefusal,
 };
@@ -35,6 +35,7 @@ pub(crate) struct Scene {
     pub(crate) socket: PathBuf,
     pub(crate) play: Arc<Play>,
     pub(crate) overdue: Arc<AtomicUsize>,
+    pub(crate) api: Api,
 }
 
 /// What the control thread plays.
@@ -129,8 +130,8 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
         kind: ListenerKind::Unix,
         auth: auth.map(|(user, password)| (user.to_owned(), password.to_owned())),
     };
-    api::start(settings, vec![door], clients).unwrap();
-    Scene { room, socket, play, overdue }
+    let api = api::start(settings, vec![door], clients).unwrap();
+    Scene { room, socket, play, overdue, api }
 }
 
 fn load(play: &Play) -> Result<Configuration, String> {

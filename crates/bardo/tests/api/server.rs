@@ -462,3 +462,38 @@ fn the_main_log_is_followed_by_an_old_client() {
     assert_eq!(begun.status, 200);
     assert_eq!(begun.header("Transfer-Encoding"), None);
 }
+
+#[test]
+fn the_end_waits_for_answers_and_for_nobody_else() {
+    let scene = scene();
+    std::fs::write(scene.room.path().join("p.out"), "old\n").unwrap();
+    scene.play.world.lock().unwrap().slow.push("q".to_owned());
+    let mut idle = scene.connect();
+    idle.write_all(b"GET /ok.html HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    read_until(&mut idle, "OK");
+    let mut stream = scene.connect();
+    stream.write_all(b"GET /logtail/p HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    read_until(&mut stream, "old\n");
+    let mut start = scene.connect();
+    let request = Request {
+        method: "supervisor.startProcess".to_owned(),
+        parameters: vec![Value::from("q")],
+    };
+    let body = request.to_xml();
+    let head = format!("POST /RPC2 HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+    start.write_all((head + &body).as_bytes()).unwrap();
+    scene.play.await_heard("Start q");
+
+    scene.play.finish_start("q");
+    scene.api.finish();
+
+    let mut rest = String::new();
+    start.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains("<boolean>1</boolean>"), "{rest}");
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    assert!(rest.ends_with("0\r\n\r\n"), "the stream ends in good order: {rest}");
+    let mut rest = String::new();
+    idle.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+}

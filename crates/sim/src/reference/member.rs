@@ -167,6 +167,7 @@ impl Member {
                         self.fail(now);
                     }
                     Doing::Stopping { .. } => self.after_stop(mood),
+                    Doing::Unknown => self.rest(Doing::Stopped),
                     _ => {}
                 }
             }

@@ -66,11 +66,9 @@ pub(super) fn statuses(statuses: impl IntoIterator<Item = Status>) -> Value {
 /// Processes in the order in which commands reach them.
 pub(super) fn by_priority(mut views: Vec<ProcessView>) -> Vec<ProcessView> {
     views.sort_by(|one, other| {
-        let key = |view: &ProcessView| (view.group.priority, view.spec.program.priority);
         let groups = one.group.priority.cmp(&other.group.priority);
-        groups
-            .then_with(|| one.group.name.cmp(&other.group.name))
-            .then_with(|| key(one).cmp(&key(other)))
+        let members = one.spec.program.priority.cmp(&other.spec.program.priority);
+        groups.then_with(|| one.group.name.cmp(&other.group.name)).then(members)
     });
     views
 }

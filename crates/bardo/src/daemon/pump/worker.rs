@@ -247,7 +247,9 @@ impl Worker {
         }
     }
 
+    /// Lines that were said before belong to the files as they were.
     fn reopen(&mut self) {
+        self.write_main_log();
         for file in self.files.ids() {
             if let Err(error) = self.files.reopen(file) {
                 self.refused(file, &error);
@@ -256,7 +258,9 @@ impl Worker {
         self.resume_parked();
     }
 
+    /// As for reopening.
     fn clear(&mut self, path: &str) {
+        self.write_main_log();
         if let Some((file, Err(error))) = self.files.clear(path) {
             let text = format!("could not clear {}: {error}", self.files.path(file));
             self.main_log.say(Severity::Warning, &text);

@@ -1,0 +1,238 @@
+//! The control tool's side of the API: XML-RPC and log streams over one server's
+//! socket file or port.
+//!
+//! Calls block: the tools that use them do one thing after the other. One
+//! connection serves all calls, and is made anew when the server has closed it.
+
+mod address;
+mod stream;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bardo_wire::xmlrpc::{RESPONSE_BYTES_MAX, Request, Response, Value};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::Runtime;
+
+pub use address::Address;
+pub(crate) use stream::Ended;
+pub use stream::StreamError;
+
+/// How long a server on another machine may take to accept a connection.
+const CONNECT_WAIT: Duration = Duration::from_secs(30);
+
+const PATH: &str = "/RPC2";
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The server refuses it.
+    #[error("<Fault {code}: {}>", crate::personality::words::quoted(.text))]
+    Fault {
+        /// The number of the fault.
+        code: i32,
+        /// Its text.
+        text: String,
+    },
+    /// The server answers with another HTTP status than 200.
+    #[error("<ProtocolError for 127.0.0.1{PATH}: {status} {reason}>")]
+    Status {
+        /// The status.
+        status: u16,
+        /// Its words.
+        reason: &'static str,
+    },
+    /// There is no connection, or it broke.
+    #[error("cannot talk to the server")]
+    Connection(#[source] Arc<io::Error>),
+    /// The answer makes no sense.
+    #[error("the server's answer makes no sense: {0}")]
+    Nonsense(String),
+    /// Nobody knows how to talk to a server of that address.
+    #[error("Unknown protocol for serverurl {0}")]
+    UnknownProtocol(String),
+}
+
+impl CallError {
+    /// The errno of a connection that could not be made.
+    #[must_use]
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Connection(error) => error.raw_os_error(),
+            _ => None,
+        }
+    }
+
+    /// The number of a fault.
+    #[must_use]
+    pub fn fault(&self) -> Option<i32> {
+        match self {
+            Self::Fault { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    fn broken(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Connection(Arc::new(io::Error::other(error)))
+    }
+}
+
+/// Talks to one server.
+#[derive(Debug)]
+pub struct Client {
+    runtime: Runtime,
+    url: String,
+    username: Option<String>,
+    password: Option<String>,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    /// A client of the server at a URL; nothing is sent yet.
+    ///
+    /// # Errors
+    /// When there is no epoll to be had.
+    pub fn new(url: &str, username: Option<String>, password: Option<String>) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let url = url.to_owned();
+        Ok(Self { runtime, url, username, password, connection: None })
+    }
+
+    /// The server's URL, as it was given.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Talks to another server from now on.
+    pub fn open(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+        self.connection = None;
+    }
+
+    /// Calls as another user from now on.
+    pub fn identify(&mut self, username: String, password: String) {
+        (self.username, self.password) = (Some(username), Some(password));
+        self.connection = None;
+    }
+
+    /// Calls a method and waits for its answer, however long that takes.
+    ///
+    /// # Errors
+    /// Everything that is not a result.
+    pub fn call(&mut self, method: &str, parameters: Vec<Value>) -> Result<Value, CallError> {
+        let address = Address::parse(&self.url)
+            .ok_or_else(|| CallError::UnknownProtocol(self.url.clone()))?;
+        let request = Request { method: method.to_owned(), parameters };
+        let authorization = match (&self.username, &self.password) {
+            (Some(username), Some(password)) => Some(basic(username, password)),
+            _ => None,
+        };
+        let request = http_request(&address, authorization, request.to_xml());
+        let sender = self.connection.take();
+        let exchange = exchange(sender, &address, request);
+        let (sender, bytes) = self.runtime.block_on(exchange)?;
+        self.connection = Some(sender);
+        match Response::parse(&bytes) {
+            Ok(Response::Result(value)) => Ok(value),
+            Ok(Response::Fault(fault)) => {
+                Err(CallError::Fault { code: fault.code, text: fault.text })
+            }
+            Err(error) => Err(CallError::Nonsense(error.to_string())),
+        }
+    }
+}
+
+fn basic(username: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
+}
+
+fn http_request(
+    address: &Address,
+    authorization: Option<String>,
+    body: String,
+) -> hyper::Request<Full<Bytes>> {
+    let builder = hyper::Request::post(PATH)
+        .header(HOST, address.host())
+        .header(USER_AGENT, concat!("bardo/", env!("CARGO_PKG_VERSION")))
+        .header(CONTENT_TYPE, "text/xml")
+        .header(ACCEPT, "text/xml");
+    let builder = match authorization {
+        Some(text) => builder.header(AUTHORIZATION, text),
+        None => builder,
+    };
+    builder.body(Full::new(Bytes::from(body))).unwrap_or_default()
+}
+
+/// Sends a request, over the connection there is if it is still open, and reads the
+/// whole answer.
+async fn exchange(
+    sender: Option<SendRequest<Full<Bytes>>>,
+    address: &Address,
+    request: hyper::Request<Full<Bytes>>,
+) -> Result<(SendRequest<Full<Bytes>>, Bytes), CallError> {
+    let mut sender = match still_open(sender).await {
+        Some(sender) => sender,
+        None => connect(address).await?,
+    };
+    let response = sender.send_request(request).await.map_err(CallError::broken)?;
+    let status = response.status();
+    if status != hyper::StatusCode::OK {
+        let reason = status.canonical_reason().unwrap_or("");
+        return Err(CallError::Status { status: status.as_u16(), reason });
+    }
+    let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| CallError::Connection(Arc::new(io::Error::other(error))))?;
+    Ok((sender, body.to_bytes()))
+}
+
+/// A connection on which another request can be sent.
+async fn still_open(sender: Option<SendRequest<Full<Bytes>>>) -> Option<SendRequest<Full<Bytes>>> {
+    let mut sender = sender?;
+    sender.ready().await.is_ok().then_some(sender)
+}
+
+async fn connect(address: &Address) -> Result<SendRequest<Full<Bytes>>, CallError> {
+    let connected = match tokio::time::timeout(CONNECT_WAIT, reach(address)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    connected.map_err(|error| CallError::Connection(Arc::new(error)))
+}
+
+/// Connects, and keeps the connection going beside whatever else is done.
+async fn reach(address: &Address) -> io::Result<SendRequest<Full<Bytes>>> {
+    match address {
+        Address::Unix(path) => {
+            let socket = UnixStream::connect(path).await?;
+            let (sender, connection) =
+                http1::handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
+            tokio::spawn(connection);
+            Ok(sender)
+        }
+        Address::Tcp { host, port } => {
+            let socket = TcpStream::connect(first_address(host, *port)?).await?;
+            socket.set_nodelay(true)?;
+            let (sender, connection) =
+                http1::handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
+            tokio::spawn(connection);
+            Ok(sender)
+        }
+    }
+}
+
+/// Looks a host up. Servers listen on IPv4, so such an address is preferred.
+fn first_address(host: &str, port: u16) -> io::Result<std::net::SocketAddr> {
+    let addresses: Vec<_> = std::net::ToSocketAddrs::to_socket_addrs(&(host, port))?.collect();
+    let address = addresses.iter().find(|one| one.is_ipv4()).or(addresses.first());
+    address.copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+}

@@ -1,0 +1,317 @@
+//! Commands about processes.
+
+use bardo_wire::xmlrpc::Value;
+
+use super::control::{Control, Stop, exit, fault};
+use crate::api::names::{self, Namespec};
+use crate::client::CallError;
+
+/// The narrowest column of names.
+const NAME_WIDTH: usize = 30;
+
+/// State numbers in which nothing runs: STOPPED, EXITED, FATAL and UNKNOWN.
+const STOPPED_STATES: [i64; 4] = [0, 100, 200, 1000];
+
+pub(super) fn status(control: &mut Control<'_>, argument: &str) -> Result<(), Stop> {
+    if !control.is_up()? {
+        control.set_exit(exit::STATUS_UNKNOWN);
+        return Ok(());
+    }
+    let all = rows(control.call("getAllProcessInfo", &[])?);
+    let names: Vec<&str> = argument.split_whitespace().collect();
+    let mut shown = Vec::new();
+    if names.is_empty() || names.contains(&"all") {
+        shown.extend(&all);
+    } else {
+        for name in names {
+            let Namespec { group, process } = names::parse(name);
+            let before = shown.len();
+            shown.extend(all.iter().filter(|info| {
+                let named = process.is_none_or(|process| text(info, "name") == process);
+                named && text(info, "group") == group
+            }));
+            if shown.len() == before {
+                match process {
+                    None => control.say(format_args!("{group}: ERROR (no such group)")),
+                    Some(_) => control.say(format_args!("{name}: ERROR (no such process)")),
+                }
+                control.set_exit(exit::STATUS_UNKNOWN);
+            }
+        }
+    }
+    let named = |info: &Value| names::namespec(text(info, "group"), text(info, "name"));
+    let width = shown.iter().map(|info| named(info).chars().count()).max().unwrap_or(0);
+    let width = width.max(NAME_WIDTH) + 3;
+    for info in &shown {
+        let (state, description) = (text(info, "statename"), text(info, "description"));
+        control.say(format_args!("{:width$}{state:10}{description}", named(info)));
+    }
+    if shown.iter().any(|info| STOPPED_STATES.contains(&number(info, "state"))) {
+        control.set_exit(exit::STATUS_NOT_RUNNING);
+    }
+    Ok(())
+}
+
+pub(super) fn pid(control: &mut Control<'_>, argument: &str) -> Result<(), Stop> {
+    if !control.is_up()? {
+        return Ok(());
+    }
+    let names: Vec<&str> = argument.split_whitespace().collect();
+    if names.is_empty() {
+        let pid = control.call("getPID", &[])?;
+        control.say(pid.as_int().unwrap_or_default());
+    } else if names.contains(&"all") {
+        for info in rows(control.call("getAllProcessInfo", &[])?) {
+            control.say(number(&info, "pid"));
+        }
+    } else {
+        for name in names {
+            match control.call("getProcessInfo", &[name]) {
+                Ok(info) => {
+                    let pid = number(&info, "pid");
+                    control.say(pid);
+                    if pid == 0 {
+                        control.set_exit(exit::NOT_RUNNING);
+                    }
+                }
+                Err(CallError::Fault { code: fault::BAD_NAME, .. }) => {
+                    control.fail(format_args!("No such process {name}"));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What differs between starting, stopping and signalling.
+struct Deed {
+    one: &'static str,
+    group: &'static str,
+    all: &'static str,
+    /// What a process is when it is done.
+    done: &'static str,
+    /// What stands before the name among the parameters.
+    signal: Option<String>,
+    /// The words for faults.
+    refusals: &'static [(i32, &'static str)],
+    /// Whether a fault's own text is shown when there are no words for it.
+    shows_failed: bool,
+    /// The fault that is no failure.
+    ignored: Option<i32>,
+    /// The exit code when there is no such group.
+    no_group: u8,
+}
+
+const SIGNAL_REFUSALS: &[(i32, &str)] = &[
+    (fault::BAD_NAME, "no such process"),
+    (fault::BAD_SIGNAL, "bad signal name"),
+    (fault::NOT_RUNNING, "not running"),
+];
+
+const START: Deed = Deed {
+    one: "startProcess",
+    group: "startProcessGroup",
+    all: "startAllProcesses",
+    done: "started",
+    signal: None,
+    refusals: &[
+        (fault::BAD_NAME, "no such process"),
+        (fault::NO_FILE, "no such file"),
+        (fault::NOT_EXECUTABLE, "file is not executable"),
+        (fault::ALREADY_STARTED, "already started"),
+        (fault::SPAWN_ERROR, "spawn error"),
+        (fault::ABNORMAL_TERMINATION, "abnormal termination"),
+    ],
+    shows_failed: false,
+    ignored: Some(fault::ALREADY_STARTED),
+    no_group: exit::INVALID_ARGUMENTS,
+};
+
+const STOP: Deed = Deed {
+    one: "stopProcess",
+    group: "stopProcessGroup",
+    all: "stopAllProcesses",
+    done: "stopped",
+    signal: None,
+    refusals: SIGNAL_REFUSALS,
+    shows_failed: true,
+    ignored: Some(fault::NOT_RUNNING),
+    no_group: exit::GENERIC,
+};
+
+pub(super) fn start(control: &mut Control<'_>, argument: &str) -> Result<(), Stop> {
+    if !control.is_up()? {
+        return Ok(());
+    }
+    let names: Vec<&str> = argument.split_whitespace().collect();
+    if names.is_empty() {
+        control.fail("Error: start requires a process name");
+        control.set_exit(exit::INVALID_ARGUMENTS);
+        control.say_help("start");
+        return Ok(());
+    }
+    do_to(control, &START, &names)
+}
+
+pub(super) fn stop(control: &mut Control<'_>, argument: &str) -> Result<(), Stop> {
+    match checked(control, "stop", argument)? {
+        Some(names) => do_to(control, &STOP, &names),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn restart(control: &mut Control<'_>, argument: &str) -> Result<(), Stop> {
+    match checked(control, "restart", argument)? {
+        Some(names) => {
+            do_to(control, &STOP, &names)?;
+            do_to(control, &START, &names)
+        }
+        None => Ok(()),
+    }
+}
+
+pub(super) fn signal(control: &mut Control<'_>, argument: &str) -> Result<(), Stop> {
+    if !control.is_up()? {
+        return Ok(());
+    }
+    let words: Vec<&str> = argument.split_whitespace().collect();
+    let [signal, names @ ..] = words.as_slice() else {
+        return no_signal(control);
+    };
+    if names.is_empty() {
+        return no_signal(control);
+    }
+    let deed = Deed {
+        one: "signalProcess",
+        group: "signalProcessGroup",
+        all: "signalAllProcesses",
+        done: "signalled",
+        signal: Some((*signal).to_owned()),
+        refusals: SIGNAL_REFUSALS,
+        shows_failed: true,
+        ignored: None,
+        no_group: exit::GENERIC,
+    };
+    do_to(control, &deed, names)
+}
+
+fn no_signal(control: &mut Control<'_>) -> Result<(), Stop> {
+    control.fail("Error: signal requires a signal name and a process name");
+    control.say_help("signal");
+    Ok(())
+}
+
+/// The names a command is about; says so when there are none.
+pub(super) fn checked<'n>(
+    control: &mut Control<'_>,
+    command: &str,
+    argument: &'n str,
+) -> Result<Option<Vec<&'n str>>, Stop> {
+    if !control.is_up()? {
+        return Ok(None);
+    }
+    let names: Vec<&str> = argument.split_whitespace().collect();
+    if names.is_empty() {
+        control.fail(format_args!("Error: {command} requires a process name"));
+        control.say_help(command);
+        return Ok(None);
+    }
+    Ok(Some(names))
+}
+
+/// Does something to processes and groups, in the order in which they are named.
+fn do_to(control: &mut Control<'_>, deed: &Deed, names: &[&str]) -> Result<(), Stop> {
+    let signal = deed.signal.as_deref();
+    if names.contains(&"all") {
+        let parameters: Vec<&str> = signal.into_iter().collect();
+        let results = control.call(deed.all, &parameters)?;
+        return say_all(control, deed, results);
+    }
+    for name in names {
+        let Namespec { group, process } = names::parse(name);
+        match process {
+            None => {
+                let parameters: Vec<&str> = std::iter::once(group).chain(signal).collect();
+                match control.call(deed.group, &parameters) {
+                    Ok(results) => say_all(control, deed, results)?,
+                    Err(CallError::Fault { code: fault::BAD_NAME, .. }) => {
+                        control.say(format_args!("{group}: ERROR (no such group)"));
+                        control.set_exit(deed.no_group);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Some(process) => {
+                let parameters: Vec<&str> = std::iter::once(*name).chain(signal).collect();
+                let result = match control.call(deed.one, &parameters) {
+                    Ok(_) => (fault::SUCCESS, String::new()),
+                    Err(CallError::Fault { code, text }) => (code, text),
+                    Err(error) => return Err(error.into()),
+                };
+                let name = names::namespec(group, process);
+                say_one(control, deed, &name, result.0, &result.1)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn say_all(control: &mut Control<'_>, deed: &Deed, results: Value) -> Result<(), Stop> {
+    for result in rows(results) {
+        let name = names::namespec(text(&result, "group"), text(&result, "name"));
+        let code = i32::try_from(number(&result, "status")).unwrap_or(0);
+        say_one(control, deed, &name, code, text(&result, "description"))?;
+    }
+    Ok(())
+}
+
+fn say_one(
+    control: &mut Control<'_>,
+    deed: &Deed,
+    name: &str,
+    code: i32,
+    description: &str,
+) -> Result<(), Stop> {
+    let words = deed.refusals.iter().find(|(known, _)| *known == code);
+    match (words, code) {
+        (Some((_, words)), _) => control.say(format_args!("{name}: ERROR ({words})")),
+        (None, fault::SUCCESS) => control.say(format_args!("{name}: {}", deed.done)),
+        (None, fault::FAILED) if deed.shows_failed => control.say(description),
+        (None, _) => {
+            return Err(Stop::Value(format!("Unknown result code {code} for {name}")));
+        }
+    }
+    note(control, code, deed.ignored);
+    Ok(())
+}
+
+/// Takes note of a result in the exit code.
+pub(super) fn note(control: &mut Control<'_>, code: i32, ignored: Option<i32>) {
+    match code {
+        fault::SUCCESS => {}
+        _ if Some(code) == ignored => {}
+        fault::SPAWN_ERROR | fault::ABNORMAL_TERMINATION | fault::NOT_RUNNING => {
+            control.set_exit(exit::NOT_RUNNING);
+        }
+        _ => control.set_exit(exit::GENERIC),
+    }
+}
+
+/// The structs of an answer that is an array of them.
+pub(super) fn rows(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(rows) => rows,
+        _ => Vec::new(),
+    }
+}
+
+/// A text of a struct; empty when there is none.
+pub(super) fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value.member(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A number of a struct; zero when there is none.
+pub(super) fn number(value: &Value, key: &str) -> i64 {
+    value.member(key).and_then(Value::as_int).unwrap_or_default()
+}

@@ -1,0 +1,100 @@
+//! Specs and moments for the tests of this crate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::{Action, Actions};
+use crate::event::Event;
+use crate::service::StateName;
+use crate::signal::Signal;
+use crate::spec::{
+    Backoff, Configuration, GroupKind, GroupSpec, LogSpec, LogTarget, ProgramSpec, Reach,
+    Readiness, RestartOn, RestartPolicy, Seconds, ServiceSpec, StopPolicy,
+};
+use crate::time::{Instant, Now, WallTime};
+
+/// A moment, so many milliseconds after the first one. Nothing begins at zero, so
+/// that no test passes because a time was forgotten.
+pub(crate) fn at(milliseconds: u64) -> Now {
+    let instant = Instant(1_000_000_000_000 + milliseconds * 1_000_000);
+    let wall = WallTime(i64::try_from(1000 + milliseconds / 1000).unwrap());
+    Now { instant, wall }
+}
+
+/// Supervisor's defaults, but it waits two seconds before it kills.
+pub(crate) fn program() -> ProgramSpec {
+    ProgramSpec {
+        priority: 999,
+        autostart: true,
+        restart: RestartPolicy {
+            on: RestartOn::Unexpected,
+            start_retries: Some(3),
+            backoff: Backoff::Linear { step: Duration::from_secs(1) },
+        },
+        exit_codes: vec![0],
+        readiness: Readiness::StaysUp(Seconds(1)),
+        heartbeat: None,
+        stop: StopPolicy {
+            signal: Signal::TERM,
+            wait: Seconds(2),
+            stop_reach: Reach::Process,
+            kill_reach: Reach::Group,
+        },
+        user: None,
+        umask: None,
+        redirect_stderr: false,
+        strip_ansi: None,
+        server_url: None,
+    }
+}
+
+pub(crate) fn service(name: &str, program: ProgramSpec) -> Arc<ServiceSpec> {
+    let log = LogSpec {
+        target: LogTarget::None,
+        bytes_max: 0,
+        backups: 0,
+        capture_bytes_max: 0,
+        events: false,
+        syslog: false,
+    };
+    Arc::new(ServiceSpec {
+        program: Arc::new(program),
+        name: Arc::from(name),
+        command: Arc::from("/bin/true"),
+        directory: None,
+        environment: Arc::from([]),
+        stdout: log.clone(),
+        stderr: log,
+    })
+}
+
+pub(crate) fn group(name: &str, priority: i64, services: Vec<Arc<ServiceSpec>>) -> Arc<GroupSpec> {
+    let kind = GroupKind::Programs;
+    Arc::new(GroupSpec { name: Arc::from(name), priority, kind, services })
+}
+
+/// A group of ordinary programs of these names.
+pub(crate) fn plain_group(name: &str, priority: i64, members: &[&str]) -> Arc<GroupSpec> {
+    let services = members.iter().map(|member| service(member, program())).collect();
+    group(name, priority, services)
+}
+
+pub(crate) fn configuration(groups: &[&Arc<GroupSpec>]) -> Configuration {
+    Configuration { groups: groups.iter().map(|group| Arc::clone(group)).collect() }
+}
+
+/// Takes everything that is to be done.
+pub(crate) fn drain(actions: &mut Actions) -> Vec<Action> {
+    std::iter::from_fn(|| actions.pop()).collect()
+}
+
+/// The states that were entered, in order, as listeners are told.
+pub(crate) fn entered(actions: &[Action]) -> Vec<StateName> {
+    actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Event(Event::ProcessState { to, .. }) => Some(*to),
+            _ => None,
+        })
+        .collect()
+}
