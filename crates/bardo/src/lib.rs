@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod demo;
 pub mod host;
 pub mod personality;
+pub mod selftest;
 
 use daemon::stage::Stage;
 use daemon::{keeping, supervisor};
@@ -58,6 +59,8 @@ fn face() -> ExitCode {
         return code;
     }
     match first.to_str() {
+        Some("selftest") => selftest::main(behind),
+        Some(selftest::actors::WORD) => selftest::act(behind),
         Some("demo") => demo::main(behind),
         Some("--version" | "-V" | "version") => {
             println!("bardo {}", env!("CARGO_PKG_VERSION"));
@@ -89,6 +92,7 @@ bardo - keeps programs running, and may itself die at any moment
   bardo demo                          see it work; needs no file and no root
   bardo supervisord -n -c FILE        run a Supervisor configuration
   bardo supervisorctl -c FILE status  ask it and steer it
+  bardo selftest survival             kill it a hundred times, and look
 
 Called by the name of one of these tools, bardo is that tool.
 ";

@@ -1,0 +1,292 @@
+//! A private folder, and a daemon that runs in it.
+//!
+//! Whatever happens, nothing that was started here is left when the daemon's value is
+//! dropped: every child of the keeper is ended by its number, then the keeper.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bardo_sys::poll::{self, Room};
+use bardo_sys::process;
+
+use super::client::Client;
+use super::procfs::{self, Stat};
+
+/// How long something that must happen is waited for. It is not a measure: on a
+/// machine that has no time for us, nothing here may fail.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a condition is looked at that nobody announces.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
+
+/// The name of a supervisor's process.
+pub const SUPERVISOR_COMM: &str = "bardo-superv";
+
+/// A folder of our own, removed when it is dropped.
+#[derive(Debug)]
+pub struct Home {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Home {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// When the temporary folder cannot be written.
+    pub fn new(name: &str) -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("bardo-{name}-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self { path, keep: false })
+    }
+
+    /// Leaves it there in the end.
+    pub fn keep(&mut self) {
+        self.keep = true;
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Writes a configuration: a server on `s.sock`, a main log `main.log`, then
+    /// `more` lines of `[supervisord]`, then `programs`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn configure(&self, more: &str, programs: &str) -> io::Result<PathBuf> {
+        let path = self.file("supervisord.conf");
+        let here = escaped(&self.path);
+        let text = format!(
+            "[unix_http_server]\nfile={here}/s.sock\n\n\
+             [supervisord]\nlogfile={here}/main.log\nlogfile_maxbytes=0\n\
+             pidfile={here}/s.pid\nchildlogdir={here}\n{more}\n\n\
+             [rpcinterface:supervisor]\n\
+             supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n\n\
+             {programs}"
+        );
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
+    /// The main log so far.
+    #[must_use]
+    pub fn main_log(&self) -> String {
+        fs::read(self.file("main.log"))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if !self.keep {
+            // Nothing depends on it.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// A path as a value of the configuration, where a percent sign begins an expansion.
+#[must_use]
+pub fn escaped(path: &Path) -> String {
+    path.display().to_string().replace('%', "%%")
+}
+
+/// A daemon in the foreground, in a process group of its own.
+#[derive(Debug)]
+pub struct Daemon {
+    keeper: Child,
+    client: Client,
+}
+
+impl Daemon {
+    /// Starts `executable supervisord -n -c` with the configuration of that home, and
+    /// waits until it answers.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not answer.
+    pub fn start(executable: &Path, home: &Home) -> io::Result<Self> {
+        Self::start_with(executable, home, |_| {})
+    }
+
+    /// Like [`Self::start`], with something changed about the command.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not answer.
+    pub fn start_with(
+        executable: &Path,
+        home: &Home,
+        change: impl FnOnce(&mut Command),
+    ) -> io::Result<Self> {
+        let console = File::create(home.file("console"))?;
+        let mut command = Command::new(executable);
+        command
+            .args([OsStr::new("supervisord"), OsStr::new("-n"), OsStr::new("-c")])
+            .arg(home.file("supervisord.conf"))
+            .stdin(Stdio::null())
+            .stdout(console.try_clone()?)
+            .stderr(console)
+            .process_group(0);
+        change(&mut command);
+        let keeper = command.spawn()?;
+        let mut daemon = Self { keeper, client: Client::new(&home.file("s.sock")) };
+        let began = Instant::now();
+        while daemon.client.state().is_err() {
+            if let Some(status) = daemon.keeper.try_wait()? {
+                let said = fs::read_to_string(home.file("console")).unwrap_or_default();
+                return Err(io::Error::other(format!("the daemon has ended ({status}): {said}")));
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the daemon does not answer"));
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        Ok(daemon)
+    }
+
+    /// Who can be asked.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The keeper's number.
+    #[must_use]
+    pub fn keeper(&self) -> u32 {
+        self.keeper.id()
+    }
+
+    /// The children of the keeper: the supervisor and the programs.
+    #[must_use]
+    pub fn children(&self) -> Vec<Stat> {
+        procfs::children(self.keeper())
+    }
+
+    /// The supervisor that is there now.
+    #[must_use]
+    pub fn supervisor(&self) -> Option<Stat> {
+        self.children().into_iter().find(|child| child.is_alive() && child.comm == SUPERVISOR_COMM)
+    }
+
+    /// Sends a signal to the keeper.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn signal_keeper(&self, signal: i32) -> io::Result<()> {
+        send(self.keeper(), signal)
+    }
+
+    /// Kills the supervisor, waits for its end, and returns its number.
+    ///
+    /// # Errors
+    /// When there is none within [`PATIENCE`].
+    pub fn kill_supervisor(&self) -> io::Result<u32> {
+        let mut killed = None;
+        wait_until("a supervisor to kill", || {
+            killed = self.supervisor().filter(|stat| kill_and_see(stat.pid));
+            killed.is_some()
+        })?;
+        Ok(killed.map_or(0, |stat| stat.pid))
+    }
+
+    /// Waits for the end of the keeper.
+    ///
+    /// # Errors
+    /// When it does not end within [`PATIENCE`].
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        let mut status = None;
+        let keeper = &mut self.keeper;
+        wait_until("the end of the keeper", || {
+            status = keeper.try_wait().ok().flatten();
+            status.is_some()
+        })?;
+        status.ok_or_else(|| io::ErrorKind::TimedOut.into())
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if !matches!(self.keeper.try_wait(), Ok(None)) {
+            return;
+        }
+        // The keeper is our child and not reaped, so its children are who they are; and
+        // while it is stopped none of them is reaped.
+        let _ = send(self.keeper(), STOP);
+        for child in self.children() {
+            let _ = send(child.pid, KILL);
+        }
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
+    }
+}
+
+const KILL: i32 = 9;
+const STOP: i32 = 19;
+
+/// Kills a process and waits until it has ended. False when it was not there.
+fn kill_and_see(pid: u32) -> bool {
+    let Ok(pidfd) = process::open(pid) else { return false };
+    if !process::signal(pidfd.as_fd(), KILL).unwrap_or(false) {
+        return false;
+    }
+    let patience = u64::try_from(PATIENCE.as_nanos()).unwrap_or(u64::MAX);
+    poll::two(pidfd.as_fd(), None, Room(false), Some(patience)).first
+}
+
+/// Sends a signal to a process.
+///
+/// # Errors
+/// When it is not there, or the signal is refused.
+pub fn send(pid: u32, signal: i32) -> io::Result<()> {
+    let pidfd = process::open(pid)?;
+    match process::signal(pidfd.as_fd(), signal)? {
+        true => Ok(()),
+        false => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+/// Waits until something is so.
+///
+/// # Errors
+/// When it is not within [`PATIENCE`].
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> io::Result<()> {
+    let began = Instant::now();
+    while !condition() {
+        if began.elapsed() > PATIENCE {
+            let text = format!("waited in vain for {what}");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
+
+/// Adds a line to a file in one write, so that lines of several writers stay whole.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn add_line(path: &Path, line: &str) -> io::Result<()> {
+    let mut file = File::options().append(true).create(true).open(path)?;
+    file.write_all(format!("{line}\n").as_bytes())
+}
