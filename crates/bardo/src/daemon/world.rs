@@ -519,6 +519,10 @@ impl Machine {
         for id in stale {
             self.removed(id);
         }
+        // Whether the pump had the time to create them is not known.
+        for path in self.surroundings.auto_logs.values() {
+            self.pump.create(Arc::clone(path));
+        }
         let unready: Vec<ServiceId> = supervisor
             .services()
             .filter(|service| logs::wants_automatic_name(&self.surroundings, service))
