@@ -71,7 +71,10 @@ pub fn boot(start: Start<'_>) -> Result<()> {
     check_main_log(&configured.logfile)?;
     let listeners = open_servers(&loaded.servers)?;
     let runtime = Runtime::claim(&request.file, &configured.pidfile, &configured.identifier)
-        .map_err(refused_runtime)?;
+        .map_err(|error| {
+            loaded.servers.iter().for_each(remove_socket_file);
+            refused_runtime(error)
+        })?;
     if !configured.nocleanup {
         runtime::clear_automatic_logs(&configured.childlogdir, &configured.identifier)
             .into_iter()
