@@ -73,6 +73,20 @@ fn start_time(pid: u32) -> io::Result<u64> {
     field.and_then(|field| field.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Whether another child of our parent still has our own name (see [`set_name`]): one
+/// that was cloned and has not executed its program. Where /proc does not tell, there
+/// is none.
+#[must_use]
+pub fn has_unborn_sibling() -> bool {
+    let (own, parent) = (std::process::id().to_string(), std::os::unix::process::parent_id());
+    let name = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let Some(own_name) = name(&own) else { return false };
+    let children = children.unwrap_or_default();
+    let mut siblings = children.split_ascii_whitespace().filter(|pid| *pid != own);
+    siblings.any(|pid| name(pid).is_some_and(|name| name == own_name))
+}
+
 /// Sends a signal to a process. A process that is gone is no error: `false`.
 ///
 /// # Errors

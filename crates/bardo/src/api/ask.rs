@@ -1,6 +1,7 @@
 //! Asking the control thread, and noticing that it does not listen.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bardo_core::Command;
 use bardo_core::job::Answer;
@@ -9,10 +10,41 @@ use super::Context;
 use super::faults::{Code, Fault, refused};
 use crate::daemon::clients::{AskError, ProcessView, Question, Reply, Selection};
 
+/// How often the log is looked at before the thread sleeps, and how often and how long
+/// it sleeps then. It is written within some ten microseconds.
+const LOG_LOOKS: u32 = 50;
+const LOG_WAITS: u32 = 20;
+const LOG_WAIT: Duration = Duration::from_millis(1);
+
 impl Context {
     /// Asks and waits for the answer, for as long as it takes. Only the time until
     /// the question is taken is limited: a program may need an hour to start.
     pub(super) async fn ask(&self, question: Question) -> Result<Reply, Fault> {
+        let reply = self.ask_control(question).await;
+        self.log_is_written().await;
+        reply
+    }
+
+    /// Waits a moment until the main log tells what has led to an answer: whoever has
+    /// the answer may look there. A disk that hangs holds nobody up.
+    async fn log_is_written(&self) {
+        let Some(pump) = &self.settings.pump else { return };
+        let mark = pump.mark();
+        for _ in 0..LOG_LOOKS {
+            if pump.has_written(mark) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..LOG_WAITS {
+            if pump.has_written(mark) {
+                return;
+            }
+            tokio::time::sleep(LOG_WAIT).await;
+        }
+    }
+
+    async fn ask_control(&self, question: Question) -> Result<Reply, Fault> {
         let mut pending = self.clients.ask(question).map_err(unanswered)?;
         let wait = self.settings.question_wait;
         if let Ok(reply) = tokio::time::timeout(wait, pending.answer()).await {

@@ -38,6 +38,7 @@ use bardo_core::{Configuration, Pid};
 use tokio::sync::watch;
 
 use crate::daemon::clients::Clients;
+use crate::daemon::pump::PumpHandle;
 
 /// How long a question may wait before the control thread counts as hung, unless
 /// the settings say otherwise.
@@ -70,6 +71,9 @@ pub struct ApiSettings {
     pub question_wait: Duration,
     /// Called when one has waited longer, once until a question is taken again.
     pub overdue: Overdue,
+    /// Who writes the main log: a client that has its answer finds there what led to
+    /// it. `None` where nobody does.
+    pub pump: Option<PumpHandle>,
 }
 
 /// What clients are shown of the supervisor itself.

@@ -1,5 +1,6 @@
 //! The processes that are there, and how one is made.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -85,6 +86,8 @@ struct Way {
 #[derive(Debug)]
 pub struct Children {
     by_pid: HashMap<u32, Child>,
+    /// Children whose number was another one's whose exit is still to be read.
+    later: Vec<(u32, Child)>,
     /// The process of each service, by place; 0 is none.
     pids: Vec<u32>,
     spawner: Spawner,
@@ -128,6 +131,7 @@ impl Children {
     pub fn new(spawner: Spawner) -> Self {
         Self {
             by_pid: HashMap::new(),
+            later: Vec::new(),
             pids: Vec::new(),
             spawner,
             waiting: VecDeque::new(),
@@ -149,14 +153,25 @@ impl Children {
             self.pids.resize(place + 1, 0);
         }
         self.pids[place] = pid;
-        self.by_pid.insert(pid, child);
+        if let Entry::Vacant(vacant) = self.by_pid.entry(pid) {
+            vacant.insert(child);
+        } else {
+            // The kernel gives a number again only when its process was reaped, so
+            // the exit of the first one is on the way.
+            self.later.push((pid, child));
+        }
     }
 
-    /// Takes out a process that has ended.
+    /// Takes out a process that has ended: of two of a number the eldest.
     pub fn remove(&mut self, pid: u32) -> Option<Child> {
         let child = self.by_pid.remove(&pid)?;
+        if let Some(next) = self.later.iter().position(|(number, _)| *number == pid) {
+            let (_, next) = self.later.remove(next);
+            self.by_pid.insert(pid, next);
+        }
         if let Some(current) = self.pids.get_mut(child.life.service.0 as usize)
             && *current == pid
+            && self.by_pid.get(&pid).is_none_or(|next| next.life.service != child.life.service)
         {
             *current = 0;
         }
@@ -176,7 +191,8 @@ impl Children {
         if let Some(child) = self.by_pid.get(&current).filter(|child| child.life == life) {
             return Some((current, child));
         }
-        let mut all = self.by_pid.iter();
+        let later = self.later.iter().map(|(pid, child)| (pid, child));
+        let mut all = self.by_pid.iter().chain(later);
         all.find(|(_, child)| child.life == life).map(|(pid, child)| (*pid, child))
     }
 

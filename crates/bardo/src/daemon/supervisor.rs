@@ -29,18 +29,19 @@ use super::clients::{self, Clients};
 use super::journal::{self, Entry, Journal, Memory};
 use super::link::{Held, Link};
 use super::main_log::{self, Level};
-use super::pump::{self, Channel, MainLogSettings, PumpSettings, Severity, Sink};
+use super::pump::{self, Channel, MainLogSettings, PumpHandle, PumpSettings, Severity, Sink};
 use super::settings::Settings;
 use super::world::{Loader, Machine, Parts};
-use crate::api::{self, ApiSettings, Listener, ListenerKind, Shown};
+use crate::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
 use crate::personality::words;
 
 /// The keeper's descriptor numbers in a new supervisor.
 const LINK_FD: i32 = 3;
 const JOURNAL_FD: i32 = 4;
 
-/// How long, in nanoseconds, a new child may take to its first system call.
-const BIRTH_WITHIN: u64 = 20_000_000;
+/// How long, in nanoseconds, a new child may take to its first system call. Nothing
+/// but a frozen machine comes near it.
+const BIRTH_WITHIN: u64 = 5_000_000_000;
 
 /// Why a supervisor could not take over.
 #[derive(Debug, thiserror::Error)]
@@ -98,21 +99,24 @@ pub fn run() -> Result<i32, TakeOverError> {
     let (held, predecessor) =
         link.take_over().map_err(system("take over what the keeper holds"))?;
     let mut inheritance = sort(held);
-    let (machine, pump) = assemble(settings, journal, &known, spawner, link, &mut inheritance)?;
-    let code = supervise(machine, pump, known, births, inheritance, predecessor);
+    let (machine, pump, api) =
+        assemble(settings, journal, &known, spawner, link, &mut inheritance)?;
+    let code = supervise(machine, (pump, api), known, births, inheritance, predecessor);
     Ok(code)
 }
 
-/// The births that a predecessor left. One whose child has not had the time to say
-/// its number yet is given that time: it is the child's first act.
+/// The births that a predecessor left. One that has no number was either never
+/// cloned, or its child has not had the time for its first act, which is to say it:
+/// such a child is seen among the keeper's, and is waited for.
 fn births(memory: &SharedMemory) -> Vec<Birth> {
     let give_up_at = clock::monotonic() + BIRTH_WITHIN;
     loop {
         let births = Spawner::births(memory, journal::BIRTHS_AT);
-        if births.iter().all(|birth| birth.pid.is_some()) || clock::monotonic() > give_up_at {
+        let all_known = births.iter().all(|birth| birth.pid.is_some());
+        if all_known || !process::has_unborn_sibling() || clock::monotonic() > give_up_at {
             return births;
         }
-        std::thread::yield_now();
+        std::thread::sleep(Duration::from_micros(200));
     }
 }
 
@@ -145,7 +149,7 @@ fn assemble(
     spawner: Spawner,
     link: Link,
     inheritance: &mut Inheritance,
-) -> Result<(Machine, JoinHandle<()>), TakeOverError> {
+) -> Result<(Machine, JoinHandle<()>, Api), TakeOverError> {
     let waker = Arc::new(Waker::new().map_err(system("make an eventfd"))?);
     let (Some(read), Some(write)) = std::mem::take(&mut inheritance.staging) else {
         return Err(TakeOverError::NoStaging);
@@ -173,7 +177,7 @@ fn assemble(
     let (pump, pump_thread) = pump::start(pump_settings).map_err(system("start the log pump"))?;
     let (clients, questions) = clients::channel(Arc::clone(&waker));
     let loader = crate::daemon::boot::loader(&settings);
-    start_api(&settings, clients, &link, &loader, inheritance)?;
+    let api = start_api(&settings, clients, &link, &pump, &loader, inheritance)?;
     let machine = Machine::new(Parts {
         settings,
         journal,
@@ -186,7 +190,7 @@ fn assemble(
         questions,
         loader,
     });
-    Ok((machine, pump_thread))
+    Ok((machine, pump_thread, api))
 }
 
 /// Starts the API thread on the sockets that the keeper holds, which are in the order
@@ -195,9 +199,10 @@ fn start_api(
     settings: &Settings,
     clients: Clients,
     link: &Link,
+    pump: &PumpHandle,
     loader: &Loader,
     inheritance: &mut Inheritance,
-) -> Result<(), TakeOverError> {
+) -> Result<Api, TakeOverError> {
     let sockets = std::mem::take(&mut inheritance.listeners);
     let listeners = settings.servers.iter().zip(sockets).map(|(server, (_, fd))| Listener {
         fd,
@@ -216,15 +221,14 @@ fn start_api(
         question_wait: Duration::from_millis(settings.hang_timeout_ms),
         // A keeper that is gone cannot be told; the control thread notices.
         overdue: Arc::new(move || drop(link.say(ToKeeper::Hung))),
+        pump: Some(pump.clone()),
     };
-    api::start(api_settings, listeners.collect(), clients)
-        .map(drop)
-        .map_err(system("start the API thread"))
+    api::start(api_settings, listeners.collect(), clients).map_err(system("start the API thread"))
 }
 
 fn supervise(
     mut machine: Machine,
-    pump: JoinHandle<()>,
+    threads: (JoinHandle<()>, Api),
     known: Memory,
     births: Vec<Birth>,
     inheritance: Inheritance,
@@ -240,7 +244,7 @@ fn supervise(
         machine.wait(supervisor.deadline(), &mut inputs);
         turn(&mut supervisor, &mut machine, &mut inputs, &mut actions);
     }
-    end(machine, pump)
+    end(machine, threads)
 }
 
 /// Makes the table what it was, with all that became of it meanwhile, and does what
@@ -370,7 +374,7 @@ fn attach_all(machine: &mut Machine, supervisor: &Supervisor, inheritance: Inher
 
 /// Everything has stopped: what is left in memory goes to the disk, what was made
 /// is removed.
-fn end(machine: Machine, pump: JoinHandle<()>) -> i32 {
+fn end(machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
     let code = i32::from(machine.keeper_lost);
     if machine.keeper_lost {
         machine.log(
@@ -380,6 +384,8 @@ fn end(machine: Machine, pump: JoinHandle<()>) -> i32 {
     } else {
         super::boot::remove_files(&machine.settings);
     }
+    // Whoever asked for the end is answered before it comes.
+    api.finish();
     machine.pump.finish();
     let _ = pump.join();
     let _ = machine.link.say(ToKeeper::Finish(code));

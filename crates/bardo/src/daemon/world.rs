@@ -648,7 +648,9 @@ impl World for Machine {
     fn record(&mut self, supervisor: &mut Supervisor) {
         let mut full = self.must_compact;
         let journal = &mut self.journal;
-        supervisor.take_records(|record| full |= !journal.append(&Entry::Table(record)));
+        // After one that found no room no other is written: what is there stays a
+        // beginning of all there was, until the snapshot takes its place.
+        supervisor.take_records(|record| full = full || !journal.append(&Entry::Table(record)));
         if full {
             self.compact(supervisor);
         }

@@ -41,6 +41,8 @@ impl Daemon {
         let mut keeper = Command::new(folder.executable())
             .args(["supervisord", "-n", "-c"])
             .arg(folder.configuration())
+            // The journal stays in the folder too, unless we are root.
+            .env("XDG_RUNTIME_DIR", folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .process_group(0)
@@ -72,10 +74,14 @@ impl Daemon {
         self.supervisor.as_ref().map(|(_, descriptor)| descriptor.as_fd())
     }
 
-    /// Looks for the supervisor among the keeper's children.
+    /// Looks for the supervisor among the keeper's children. A program that is just
+    /// being born has its name too, and is younger.
     pub(super) fn find_supervisor(&mut self) -> io::Result<()> {
-        let found = children(self.keeper())?.into_iter().find(|(_, name)| name == SUPERVISOR_NAME);
-        let (pid, _) = found.ok_or_else(|| io::Error::other("the keeper has no supervisor"))?;
+        let children = children(self.keeper())?.into_iter();
+        let eldest = children
+            .filter(|(_, child)| child.name == SUPERVISOR_NAME)
+            .min_by_key(|(pid, child)| (child.started, *pid));
+        let (pid, _) = eldest.ok_or_else(|| io::Error::other("the keeper has no supervisor"))?;
         self.supervisor = Some((pid, process::open(pid)?));
         Ok(())
     }
@@ -120,26 +126,35 @@ impl Daemon {
     }
 }
 
-/// The children of a process, with their names.
-fn children(parent: u32) -> io::Result<Vec<(u32, String)>> {
+/// What /proc tells of a child.
+#[derive(Debug, PartialEq, Eq)]
+struct Kin {
+    name: String,
+    /// When it was cloned, in the kernel's ticks since boot.
+    started: u64,
+}
+
+/// The living children of a process.
+fn children(parent: u32) -> io::Result<Vec<(u32, Kin)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
         // One that has just ended has no file any more.
         let Ok(text) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        found.extend(child_of(parent, &text).map(|name| (pid, name)));
+        found.extend(child_of(parent, &text).map(|child| (pid, child)));
     }
     Ok(found)
 }
 
-/// The name in the text of /proc/PID/stat, if that is a living child of `parent`.
-fn child_of(parent: u32, text: &str) -> Option<String> {
+/// What the text of /proc/PID/stat tells, if that is a living child of `parent`.
+fn child_of(parent: u32, text: &str) -> Option<Kin> {
     let (start, fields) = text.rsplit_once(')')?;
     let (_, name) = start.split_once('(')?;
-    let mut fields = fields.split_ascii_whitespace();
-    let (state, its_parent) = (fields.next()?, fields.next()?);
-    (state != "Z" && its_parent.parse() == Ok(parent)).then(|| name.to_owned())
+    let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
+    let (state, its_parent, started) = (fields.first()?, fields.get(1)?, fields.get(19)?);
+    let is_child = *state != "Z" && its_parent.parse() == Ok(parent);
+    is_child.then(|| Some(Kin { name: name.to_owned(), started: started.parse().ok()? }))?
 }
 
 #[cfg(test)]
@@ -148,8 +163,11 @@ mod tests {
 
     #[test]
     fn a_child_is_known_by_its_parent_whatever_its_name() {
-        assert_eq!(child_of(7, "9 (a b) c) S 7 9 9 0"), Some("a b) c".to_owned()));
-        assert_eq!(child_of(7, "9 (a) S 8 9 9 0"), None);
-        assert_eq!(child_of(7, "9 (a) Z 7 9 9 0"), None);
+        let stat = |start: &str| format!("{start} 9 9 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 345 0 0");
+
+        let child = Kin { name: "a b) c".to_owned(), started: 345 };
+        assert_eq!(child_of(7, &stat("9 (a b) c) S 7")), Some(child));
+        assert_eq!(child_of(7, &stat("9 (a) S 8")), None);
+        assert_eq!(child_of(7, &stat("9 (a) Z 7")), None);
     }
 }

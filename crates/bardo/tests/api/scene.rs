@@ -123,6 +123,7 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
         overdue: Arc::new(move || {
             told.fetch_add(1, Ordering::SeqCst);
         }),
+        pump: None,
     };
     std::fs::write(room.path().join("main.log"), "the main log\n").unwrap();
     let door = Listener {

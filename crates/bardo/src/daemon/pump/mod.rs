@@ -236,6 +236,10 @@ struct Shared {
     queued_bytes: AtomicUsize,
     /// Lines that found no room.
     lost: AtomicU64,
+    /// Lines that were accepted.
+    said: AtomicU64,
+    /// Lines that have been written, or could not be.
+    written: AtomicU64,
 }
 
 /// How others talk to the pump. No call waits.
@@ -276,7 +280,20 @@ impl PumpHandle {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        self.shared.said.fetch_add(1, Ordering::Relaxed);
         self.send(Command::Line(line));
+    }
+
+    /// How many lines were accepted so far: a mark for [`Self::has_written`].
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        self.shared.said.load(Ordering::Relaxed)
+    }
+
+    /// Whether everything up to a mark is in the main log, or could not be written.
+    #[must_use]
+    pub fn has_written(&self, mark: u64) -> bool {
+        self.shared.written.load(Ordering::Relaxed) >= mark
     }
 
     /// Closes all files and opens them by name, as after SIGUSR2.
@@ -330,6 +347,8 @@ pub fn start(settings: PumpSettings) -> io::Result<(PumpHandle, JoinHandle<()>)>
         is_awake: AtomicBool::new(false),
         queued_bytes: AtomicUsize::new(0),
         lost: AtomicU64::new(0),
+        said: AtomicU64::new(0),
+        written: AtomicU64::new(0),
     });
     let worker = worker(settings, Arc::clone(&shared), receiver)?;
     let thread = thread::Builder::new().name("log-pump".into()).spawn(move || {
@@ -381,6 +400,7 @@ fn worker(
         stage: Stage::Gathering,
         carried: Round::default(),
         retry: None,
+        lines: 0,
         waiting: VecDeque::new(),
     })
 }

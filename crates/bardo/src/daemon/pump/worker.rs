@@ -54,6 +54,8 @@ pub(super) struct Worker {
     pub(super) staging: Staging,
     pub(super) null: File,
     pub(super) main_log: MainLog,
+    /// Lines that have been taken for it.
+    pub(super) lines: u64,
     pub(super) drained: Sender<StreamKey>,
     pub(super) control: Arc<Waker>,
     pub(super) stage: Stage,
@@ -153,6 +155,7 @@ impl Worker {
                     let bytes = line.len() + LINE_OVERHEAD;
                     self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
                     self.main_log.line(&line);
+                    self.lines += 1;
                 }
                 Command::Reopen => self.reopen(),
                 Command::Clear(path) => self.clear(&path),
@@ -323,7 +326,10 @@ impl Worker {
     fn write_main_log(&mut self) {
         loop {
             match self.main_log.flush(&mut self.files) {
-                Flushed::Idle => return,
+                Flushed::Idle => {
+                    self.shared.written.store(self.lines, Ordering::Relaxed);
+                    return;
+                }
                 Flushed::Took(file) => self.took(file),
                 Flushed::NotRotated(file, error) => self.not_rotated(file, &error),
                 Flushed::Refused(file, error) if error.kind() == io::ErrorKind::WouldBlock => {
