@@ -274,3 +274,6 @@ fn read_process(from: &mut Decoder<'_>) -> Result<(ServiceId, Process), Malforme
     let (generation, pid) = (Generation(from.u32()?), Pid(from.u32()?));
     Ok((service, Process { generation, pid, identity: from.u64()? }))
 }
+
+#[cfg(test)]
+mod tests;
