@@ -28,7 +28,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a condition is looked at that nobody announces.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// The name of a supervisor's process.
+/// The name of a supervisor's process, and of what it has cloned until that has executed
+/// its program.
 pub const SUPERVISOR_COMM: &str = "bardo-superv";
 
 /// A folder of our own, removed when it is dropped.
@@ -183,10 +184,16 @@ impl Daemon {
         procfs::children(self.keeper())
     }
 
-    /// The supervisor that is there now.
+    /// The supervisor that is there now. A program that is being born has its name too,
+    /// and soon a process group of its own: the eldest in the keeper's group is the one.
     #[must_use]
     pub fn supervisor(&self) -> Option<Stat> {
-        self.children().into_iter().find(|child| child.is_alive() && child.comm == SUPERVISOR_COMM)
+        let group = procfs::stat(self.keeper())?.group;
+        let mut children = self.children();
+        children.retain(|child| {
+            child.is_alive() && child.comm == SUPERVISOR_COMM && child.group == group
+        });
+        children.into_iter().min_by_key(|child| child.started)
     }
 
     /// Sends a signal to the keeper.

@@ -7,3 +7,4 @@ mod hang;
 mod idle;
 mod lifecycle;
 mod scene;
+mod stuck;
