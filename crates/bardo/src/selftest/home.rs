@@ -140,18 +140,7 @@ impl Daemon {
         home: &Home,
         change: impl FnOnce(&mut Command),
     ) -> io::Result<Self> {
-        let console = File::create(home.file("console"))?;
-        let mut command = Command::new(executable);
-        command
-            .args([OsStr::new("supervisord"), OsStr::new("-n"), OsStr::new("-c")])
-            .arg(home.file("supervisord.conf"))
-            .stdin(Stdio::null())
-            .stdout(console.try_clone()?)
-            .stderr(console)
-            .process_group(0);
-        change(&mut command);
-        let keeper = command.spawn()?;
-        let mut daemon = Self { keeper, client: Client::new(&home.file("s.sock")) };
+        let mut daemon = Self::spawn_with(executable, home, change)?;
         let began = Instant::now();
         while daemon.client.state().is_err() {
             if let Some(status) = daemon.keeper.try_wait()? {
@@ -164,6 +153,32 @@ impl Daemon {
             thread::sleep(LOOK_EVERY);
         }
         Ok(daemon)
+    }
+
+    /// Like [`Self::start`], without waiting for anything.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(executable: &Path, home: &Home) -> io::Result<Self> {
+        Self::spawn_with(executable, home, |_| {})
+    }
+
+    fn spawn_with(
+        executable: &Path,
+        home: &Home,
+        change: impl FnOnce(&mut Command),
+    ) -> io::Result<Self> {
+        let console = File::create(home.file("console"))?;
+        let mut command = Command::new(executable);
+        command
+            .args([OsStr::new("supervisord"), OsStr::new("-n"), OsStr::new("-c")])
+            .arg(home.file("supervisord.conf"))
+            .stdin(Stdio::null())
+            .stdout(console.try_clone()?)
+            .stderr(console)
+            .process_group(0);
+        change(&mut command);
+        Ok(Self { keeper: command.spawn()?, client: Client::new(&home.file("s.sock")) })
     }
 
     /// Who can be asked.
