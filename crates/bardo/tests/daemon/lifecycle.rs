@@ -69,6 +69,45 @@ fn sighup_restarts_everything() {
 }
 
 #[test]
+fn a_restart_outlives_the_supervisor_that_was_reading_the_configuration() {
+    for ask in [
+        |scene: &Scene| scene.daemon.signal_keeper(HUP).unwrap(),
+        |scene: &Scene| drop(scene.client().call("supervisor.restart", &[]).unwrap()),
+    ] {
+        let scene = open("", CAT);
+        let before = scene.process("cat");
+        let path = scene.home.file("supervisord.conf");
+        let kept = scene.home.file("kept.conf");
+        fs::rename(&path, &kept).unwrap();
+        // Whoever opens it waits for a writer that never comes.
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+        let supervisor = scene.supervisor();
+
+        ask(&scene);
+        scene.wait("the configuration to be read", || {
+            let threads = fs::read_dir(format!("/proc/{}/task", supervisor.pid)).unwrap();
+            let names =
+                threads.flatten().map(|thread| fs::read_to_string(thread.path().join("comm")));
+            names.flatten().any(|name| name == "load\n")
+        });
+        fs::rename(&kept, &path).unwrap();
+        scene.daemon.kill_supervisor().unwrap();
+
+        scene.wait("another cat", || {
+            scene
+                .client()
+                .info("cat")
+                .is_ok_and(|info| info.state == "RUNNING" && info.pid != before.pid)
+        });
+        // It is not done a third time by the next supervisor.
+        let again = scene.process("cat");
+        scene.daemon.kill_supervisor().unwrap();
+        scene.supervisor();
+        assert_eq!(scene.process("cat"), again);
+    }
+}
+
+#[test]
 fn sigusr2_opens_logs_anew() {
     let scene = open("", CAT);
     scene.process("cat");

@@ -281,5 +281,6 @@ pub(super) fn entry() -> impl Strategy<Value = Entry> {
             .prop_map(|(service, channel, path)| Entry::AutoLog(service, channel, path)),
         1 => (id(), process).prop_map(|(service, process)| Entry::Process(service, process)),
         1 => Just(Entry::Greeted),
+        1 => any::<bool>().prop_map(Entry::Reloading),
     ]
 }
