@@ -142,7 +142,4 @@ fn groups_come_and_go_while_supervisors_die() {
         assert!(matches!(gone, Err(CallError::Fault(10, _))), "{gone:?}");
     }
     expect_one_process_each(&scene);
-    let logs = fs::read_dir(scene.home.path()).unwrap().flatten();
-    let left = logs.filter(|entry| entry.file_name().to_string_lossy().starts_with("guest"));
-    assert_eq!(left.count(), 0, "automatic logs of removed programs");
 }
