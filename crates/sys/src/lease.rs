@@ -20,8 +20,9 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes a file that is ours and that nobody has open. SIGIO is blocked in the
-    /// calling thread, which must be the only one.
+    /// Takes a file that is ours and that nobody else has open. It is best opened for
+    /// reading: who had it open for writing is in the way of its execution for a moment
+    /// longer. SIGIO is blocked in the calling thread, which must be the only one.
     ///
     /// # Errors
     /// What `fcntl` says: EAGAIN when somebody has it open.

@@ -237,7 +237,7 @@ pub fn play(words: &[String]) -> io::Result<u8> {
         // Keeps a file from everybody, so that it cannot be executed.
         "holder" => {
             let path = rest.first().ok_or(io::ErrorKind::InvalidInput)?;
-            let _lease = Lease::take(File::options().write(true).open(path)?)?;
+            let _lease = Lease::take(File::open(path)?)?;
             wait_for_ever(folder, role)
         }
         _ => wait_for_ever(folder, role),
