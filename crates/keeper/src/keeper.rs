@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use bardo_sys::channel::{Channel, DESCRIPTORS_MAX, Received, Wait};
 use bardo_sys::launch::Launch;
 use bardo_sys::signals::SignalReader;
-use bardo_sys::{clock, poll, process};
+use bardo_sys::{clock, poll, process, signals};
 
 use crate::exits::Exits;
 use crate::protocol::{ENTRIES_MAX, Key, Message, Predecessor, Roles, ToKeeper, ToSupervisor};
@@ -18,6 +18,9 @@ const FORWARDED: [i32; 5] = [1, 2, 3, 12, 15];
 /// SIGCHLD.
 const CHILD_ENDED: i32 = 17;
 
+/// SIGTSTP, SIGTTIN and SIGTTOU.
+const TERMINAL_STOPS: [i32; 3] = [20, 21, 22];
+
 /// SIGKILL.
 const KILL: i32 = 9;
 
@@ -26,6 +29,9 @@ const SECOND: u64 = 1_000_000_000;
 /// How long a new supervisor may take to take over. Ten thousand children take less
 /// than a second.
 const TAKE_OVER_WITHIN: u64 = 60 * SECOND;
+
+/// A wait that ends so much too late was not a wait but a sleep of the machine.
+const SLEPT: u64 = SECOND;
 
 /// The longest pause before a supervisor that could not take over is tried again.
 const PAUSE_MAX: u64 = 30 * SECOND;
@@ -113,15 +119,17 @@ enum Phase {
 pub fn run(mut settings: Settings) -> io::Result<i32> {
     let mut wanted = [CHILD_ENDED; FORWARDED.len() + 1];
     wanted[1..].copy_from_slice(&FORWARDED);
-    let signals = SignalReader::new(&wanted)?;
+    let reader = SignalReader::new(&wanted)?;
     process::become_subreaper()?;
+    // A keeper that a terminal has stopped would stop everybody.
+    signals::ignore(&TERMINAL_STOPS);
     let mut vault = Vault::new(settings.descriptors_max);
     for held in settings.held.drain(..) {
         vault.hold(held.key, held.role, held.descriptor);
     }
     let mut keeper = Keeper {
         settings,
-        signals,
+        signals: reader,
         vault,
         exits: Exits::new(),
         pending: 0,
@@ -254,6 +262,8 @@ impl Keeper {
             ToKeeper::TookOver => {
                 supervisor.phase = Phase::Works;
                 self.failures = 0;
+                // What was handed on while it took over counts from now.
+                self.paid();
             }
             ToKeeper::Hold(key, roles) => {
                 for (role, descriptor) in roles.each().zip(descriptors) {
@@ -272,7 +282,9 @@ impl Keeper {
                 supervisor.handed &= !signals;
                 self.paid();
             }
-            ToKeeper::Hung => self.end_hung(),
+            // While it takes over it has another limit.
+            ToKeeper::Hung if supervisor.phase == Phase::Works => self.end_hung(),
+            ToKeeper::Hung => {}
             ToKeeper::Finish(code) => supervisor.finish = Some(code),
         }
     }
@@ -325,13 +337,12 @@ impl Keeper {
 
     /// Takes the statuses of all that have ended. `Some` is the end.
     fn reap(&mut self) -> Option<i32> {
+        let own = self.supervisor.as_ref().map(|supervisor| supervisor.pid);
         while self.exits.has_room()
             && let Some(ended) = process::reap()
         {
-            if self.supervisor.as_ref().is_some_and(|supervisor| supervisor.pid == ended.pid) {
-                // What it had said before its end still counts.
-                self.listen();
-                let code = self.bury(ended.status);
+            if own == Some(ended.pid) {
+                let code = self.part_with(ended.status);
                 if code.is_some() {
                     return code;
                 }
@@ -339,7 +350,25 @@ impl Keeper {
                 self.exits.push(ended.pid, ended.status);
             }
         }
+        // The others stay with the kernel until there is room; a supervisor that makes
+        // room is needed for that.
+        if !self.exits.has_room()
+            && let Some(status) =
+                self.supervisor.as_ref().and_then(|own| process::reap_one(own.pid))
+        {
+            return self.part_with(status);
+        }
         None
+    }
+
+    /// The supervisor has ended; what it had said before still counts.
+    fn part_with(&mut self, status: i32) -> Option<i32> {
+        if let Some(supervisor) = &mut self.supervisor {
+            // Its number is not its own any more.
+            supervisor.killed = true;
+        }
+        self.listen();
+        self.bury(status)
     }
 
     /// The supervisor has ended: that was the end of all, or there is another one.
@@ -397,11 +426,23 @@ impl Keeper {
     }
 
     fn check_deadlines(&mut self) {
-        if self.supervisor.is_some()
-            && self.deadline().is_some_and(|deadline| deadline <= clock::monotonic())
-        {
-            self.end_hung();
+        let now = clock::monotonic();
+        let Some(deadline) = self.deadline().filter(|_| self.supervisor.is_some()) else { return };
+        if deadline > now {
+            return;
         }
+        // Who wakes up this late has slept itself: the machine or the container was
+        // stopped, and the supervisor with it. It gets its time once more.
+        if now - deadline > SLEPT
+            && let Some(supervisor) = &mut self.supervisor
+        {
+            match &mut supervisor.phase {
+                Phase::TakesOver { since, .. } => *since = now,
+                Phase::Works => supervisor.owed_since = Some(now),
+            }
+            return;
+        }
+        self.end_hung();
     }
 
     fn end_hung(&mut self) {

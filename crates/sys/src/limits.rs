@@ -11,6 +11,8 @@ pub enum Limited {
     Descriptors,
     /// Processes of a user.
     Processes,
+    /// Bytes of a file.
+    FileSize,
 }
 
 /// A limit: the one in force, and how far it may be raised. `u64::MAX` is none.
@@ -43,5 +45,6 @@ fn resource(what: Limited) -> Resource {
     match what {
         Limited::Descriptors => Resource::Nofile,
         Limited::Processes => Resource::Nproc,
+        Limited::FileSize => Resource::Fsize,
     }
 }

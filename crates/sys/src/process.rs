@@ -26,6 +26,16 @@ pub fn reap() -> Option<Reaped> {
     u32::try_from(pid).ok().filter(|pid| *pid > 0).map(|pid| Reaped { pid, status })
 }
 
+/// Takes the status of one child if it has ended, without waiting.
+#[must_use]
+pub fn reap_one(pid: u32) -> Option<i32> {
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0)?;
+    let mut status = 0;
+    // SAFETY: `status` is valid for a write.
+    let ended = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG | libc::__WALL) };
+    (ended == pid).then_some(status)
+}
+
 /// Makes orphans below this process its children.
 ///
 /// # Errors

@@ -58,6 +58,14 @@ impl AsFd for SignalReader {
     }
 }
 
+/// Makes these signals have no effect on this process.
+pub fn ignore(signals: &[i32]) {
+    for signal in signals {
+        // SAFETY: to be ignored touches no memory; a number that may not be is refused.
+        unsafe { libc::signal(*signal, libc::SIG_IGN) };
+    }
+}
+
 /// Sets every signal to its default and blocks all of them, also those that the C
 /// library keeps for itself: this is how a child is to be born. To be called
 /// before any thread is started.

@@ -60,8 +60,8 @@ const ROOM_BYTES: usize = STACK_BYTES + PATH_BYTES;
 /// Slots whose memory is kept for the next births.
 const KEPT_SLOTS: usize = 4;
 
-/// Words of a birth cell: who is being born, and its pid.
-const CELL_WORDS: usize = 2;
+/// Words of a birth cell: who is being born, its pid, and what went wrong.
+const CELL_WORDS: usize = 3;
 
 /// Words of surviving memory that the births take.
 pub const BIRTH_WORDS: usize = SLOTS * CELL_WORDS;
@@ -144,6 +144,8 @@ pub struct Birth {
     pub identity: u64,
     /// Its number; `None` when there was no clone, or it has not run yet.
     pub pid: Option<u32>,
+    /// Why it has not become its program, if that is known.
+    pub error: Option<ChildError>,
 }
 
 /// What a child and its parent both look at while it is on its way.
@@ -253,7 +255,12 @@ impl Spawner {
             .filter_map(|cell| {
                 let identity = cell[0].load(Ordering::Acquire);
                 let pid = u32::try_from(cell[1].load(Ordering::Acquire)).ok();
-                (identity != 0).then_some(Birth { identity, pid: pid.filter(|pid| *pid != 0) })
+                let error = u32::try_from(cell[2].load(Ordering::Acquire)).ok();
+                (identity != 0).then_some(Birth {
+                    identity,
+                    pid: pid.filter(|pid| *pid != 0),
+                    error: error.and_then(ChildError::from_word),
+                })
             })
             .collect()
     }
@@ -320,6 +327,7 @@ impl Spawner {
             job.prepare(plan, identity, shares_table, limit);
         }
         cell[1].store(0, Ordering::Relaxed);
+        cell[2].store(0, Ordering::Relaxed);
         cell[0].store(identity, Ordering::Release);
         match slot.clone_child(shares_table) {
             Ok(born) => {
@@ -340,6 +348,7 @@ impl Spawner {
         if self.busy == 0 {
             return;
         }
+        let mut changed_user = false;
         for index in 0..SLOTS {
             let slot = &self.slots[index];
             // SAFETY: the child only reads its job, and so do we.
@@ -351,18 +360,30 @@ impl Spawner {
                     _ => None,
                 };
                 settled.push(Settled { identity: job.identity, pid: job.pid, error, stderr });
-                if job.plan.as_ref().is_some_and(|plan| plan.identity.is_some()) {
-                    // A change of user in shared memory has taken from us too the
-                    // right to be looked at and to leave a core file.
-                    let _ = rustix::process::set_dumpable_behavior(
-                        rustix::process::DumpableBehavior::Dumpable,
-                    );
-                }
+                changed_user |= job.changes_user();
                 self.busy -= 1;
                 self.release(index);
             }
         }
+        if changed_user {
+            self.be_dumpable();
+        }
         self.rest();
+    }
+
+    /// A change of user in memory that is shared takes from us too the right to be
+    /// looked at and to leave a core file. It is taken back only when no child is on
+    /// its way as another user: that user could look at our memory through it.
+    fn be_dumpable(&self) {
+        let others = self.slots.iter().any(|slot| {
+            // SAFETY: only this thread writes `busy` and the plan.
+            let job = unsafe { &*slot.job.get() };
+            job.busy && job.changes_user()
+        });
+        if !others {
+            let dumpable = rustix::process::DumpableBehavior::Dumpable;
+            let _ = rustix::process::set_dumpable_behavior(dumpable);
+        }
     }
 
     /// Gives the memory of slots back when nobody is on the way after many were.
@@ -485,6 +506,10 @@ impl Slot {
 }
 
 impl Job {
+    fn changes_user(&self) -> bool {
+        self.plan.as_ref().is_some_and(|plan| plan.identity.is_some())
+    }
+
     /// A new name of the child's standard error.
     fn stderr(&self) -> Option<OwnedFd> {
         match &self.stderr {
@@ -570,6 +595,8 @@ extern "C" fn child(argument: *mut c_void) -> c_int {
     };
     let error = become_program(job);
     slot.error.store(error.to_word(), Ordering::Release);
+    // SAFETY: the cell's last word follows the one for the pid, in the same memory.
+    unsafe { (*job.cell.add(1)).store(error.to_word().into(), Ordering::Release) };
     // SAFETY: takes a number; ends this process and returns to nobody.
     unsafe { syscall(libc::SYS_exit_group, [127, 0, 0, 0, 0]) };
     loop {

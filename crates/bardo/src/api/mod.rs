@@ -47,8 +47,9 @@ pub const QUESTION_WAIT: Duration = Duration::from_secs(10);
 /// What tools that compare versions are told: the Supervisor that this is one of.
 pub const SUPERVISOR_VERSION: &str = "4.3.0";
 
-/// How long the thread for files stays when there is nothing to read.
-const FILE_THREAD_KEPT: Duration = Duration::from_secs(2);
+/// How long the thread for files stays when there is nothing to read: as good as for
+/// ever. Where no thread is to be had any more, it is there already.
+const FILE_THREAD_KEPT: Duration = Duration::from_secs(10 * 365 * 86400);
 
 /// Reads the configuration file again. What is wrong with it is told in words.
 pub type Load = Arc<dyn Fn() -> Result<Configuration, String> + Send + Sync>;
@@ -174,6 +175,7 @@ pub fn start(settings: ApiSettings, listeners: Vec<Listener>, clients: Clients) 
         .thread_keep_alive(FILE_THREAD_KEPT)
         .thread_name("files")
         .build()?;
+    runtime.spawn_blocking(|| {});
     let context = Arc::new(Context {
         settings,
         clients,

@@ -15,14 +15,14 @@ use bardo_config::{HttpServer, Listen, Loaded, MainLog as ConfiguredLog, Request
 use bardo_sys::launch::{self, FILES_MAX, Launch, c_string, go_to_background, own_executable};
 use bardo_sys::limits::{self, Limit, Limited};
 use bardo_sys::memory::SharedMemory;
-use bardo_sys::{accounts, process};
+use bardo_sys::{accounts, process, signals};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::journal::{self, Journal};
 use super::main_log::Level;
 use super::runtime::{self, Runtime};
 use super::settings::{MainLog, Server, Settings, bytes_to_text};
-use super::sockets;
+use super::sockets::{self, SocketError};
 use super::stage::{KEEPER_FILES, Stage};
 use super::world::Loader;
 use crate::host::Machine;
@@ -69,12 +69,11 @@ pub fn boot(start: Start<'_>) -> Result<()> {
     raise_limits(configured.minfds, configured.minprocs, &mut greeting)?;
     let children_limit = limits::get(Limited::Descriptors);
     check_main_log(&configured.logfile)?;
-    let listeners = open_servers(&loaded.servers)?;
+    // The lock comes first: a second instance must not touch what the first one has.
     let runtime = Runtime::claim(&request.file, &configured.pidfile, &configured.identifier)
-        .map_err(|error| {
-            loaded.servers.iter().for_each(remove_socket_file);
-            refused_runtime(error)
-        })?;
+        .map_err(|error| refused_runtime(error, &loaded))?;
+    let mut undo = Undo::new(&runtime);
+    let listeners = open_servers(&loaded.servers, &mut undo)?;
     if !configured.nocleanup {
         runtime::clear_automatic_logs(&configured.childlogdir, &configured.identifier)
             .into_iter()
@@ -84,14 +83,16 @@ pub fn boot(start: Start<'_>) -> Result<()> {
     if !configured.nodaemon {
         greeting.add(Level::Info, "daemonizing the supervisord process".to_owned());
         if go_to_background().map_err(broken("go to the background"))? {
+            undo.disarm();
             return Ok(());
         }
         settle_in_background(&loaded, &mut greeting);
     }
     greeting.write_pidfile(&configured.pidfile);
+    undo.files.push(configured.pidfile.clone());
     raise_own_limit(&loaded);
     let settings = settings(program, &request, &loaded, children_limit, &runtime, greeting);
-    let journal = make_journal(&runtime, &loaded, &settings)?;
+    let journal = make_journal(&loaded, &settings)?;
     Err(become_keeper(&settings, &journal, runtime, listeners))
 }
 
@@ -218,6 +219,9 @@ fn raise_own_limit(loaded: &Loaded) {
     }
 }
 
+/// SIGXFSZ: a file would grow beyond its limit.
+const FILE_TOO_LONG: i32 = 25;
+
 /// The kernel's own limit, unless somebody has changed it.
 const NR_OPEN: u64 = 1 << 20;
 
@@ -234,32 +238,58 @@ fn check_main_log(log: &ConfiguredLog) -> Result<()> {
     }
 }
 
-fn open_servers(servers: &[HttpServer]) -> Result<Vec<OwnedFd>> {
+fn open_servers(servers: &[HttpServer], undo: &mut Undo) -> Result<Vec<OwnedFd>> {
     if servers.len() > FILES_MAX - KEEPER_FILES {
         return Err(refused(format!("{} HTTP servers are more than can be held", servers.len())));
     }
     let mut listeners: Vec<OwnedFd> = Vec::new();
-    for (index, server) in servers.iter().enumerate() {
-        match sockets::open(server) {
-            Ok(listener) => listeners.push(listener),
-            Err(error) => {
-                servers[..index].iter().for_each(remove_socket_file);
-                return Err(BootError::Refused(error.to_string()));
-            }
+    for server in servers {
+        let opened = sockets::open(server);
+        listeners.push(opened.map_err(|error| BootError::Refused(error.to_string()))?);
+        if let Listen::Unix { path, .. } = &server.listen {
+            undo.files.push(path.clone());
         }
     }
     Ok(listeners)
 }
 
-fn remove_socket_file(server: &HttpServer) {
-    if let Listen::Unix { path, .. } = &server.listen {
-        // It was made just now; if somebody has removed it already, so be it.
-        let _ = fs::remove_file(path);
+/// What was made in the file system, to be removed if the start fails.
+struct Undo {
+    directory: Option<String>,
+    files: Vec<String>,
+}
+
+impl Undo {
+    fn new(runtime: &Runtime) -> Self {
+        Self { directory: Some(runtime.directory().display().to_string()), files: Vec::new() }
+    }
+
+    /// Somebody else looks after it from now on.
+    fn disarm(&mut self) {
+        self.directory = None;
+        self.files.clear();
     }
 }
 
-fn refused_runtime(error: runtime::ClaimError) -> BootError {
+impl Drop for Undo {
+    fn drop(&mut self) {
+        for file in &self.files {
+            // It was made just now; if somebody has removed it already, so be it.
+            let _ = fs::remove_file(file);
+        }
+        if let Some(directory) = &self.directory {
+            Runtime::remove(directory);
+        }
+    }
+}
+
+/// That the same daemon runs already is what Supervisor sees by its sockets, where it
+/// has any, and says in these words.
+fn refused_runtime(error: runtime::ClaimError, loaded: &Loaded) -> BootError {
     match error {
+        runtime::ClaimError::Taken { .. } if !loaded.servers.is_empty() => {
+            BootError::Refused(SocketError::Taken.to_string())
+        }
         runtime::ClaimError::Taken { .. } => BootError::Refused(error.to_string()),
         runtime::ClaimError::System { what, source } => BootError::Broken { what, source },
     }
@@ -338,14 +368,20 @@ fn server(server: &HttpServer) -> Server {
     }
 }
 
-fn make_journal(runtime: &Runtime, loaded: &Loaded, settings: &Settings) -> Result<OwnedFd> {
+fn make_journal(loaded: &Loaded, settings: &Settings) -> Result<OwnedFd> {
+    // The journal is long and sparse; a limit on the size of files is meant for others.
+    signals::ignore(&[FILE_TOO_LONG]);
+    let limit = limits::get(Limited::FileSize);
+    let _ = limits::set(Limited::FileSize, Limit { soft: limit.hard, hard: limit.hard });
     let make = || -> io::Result<OwnedFd> {
-        let file = runtime.journal()?;
+        let file = Runtime::journal()?;
         let memory = Arc::new(SharedMemory::map(file.try_clone()?, journal::WORDS)?);
         Journal::create(memory, loaded.configuration.clone(), settings.to_text().into())?;
         Ok(file)
     };
-    make().map_err(broken("make the journal"))
+    let made = make().map_err(broken("make the journal"));
+    let _ = limits::set(Limited::FileSize, limit);
+    made
 }
 
 /// Executes itself as the keeper; returns why that failed.

@@ -332,7 +332,11 @@ impl Children {
             Reach::Process => process::signal(pidfd.as_fd(), number),
             // While the process is there its number is its own, and so is the group's.
             Reach::Group => match process::signal(pidfd.as_fd(), 0) {
-                Ok(true) => process::signal_group(pid, number),
+                Ok(true) => match process::signal_group(pid, number) {
+                    // It is on its way, and does not lead a group yet.
+                    Ok(false) => process::signal(pidfd.as_fd(), number),
+                    other => other,
+                },
                 other => other,
             },
         };

@@ -107,6 +107,11 @@ impl Link {
         self.channel.send(Message::to_keeper(what).bytes(), &[], Wait::ForRoom)
     }
 
+    /// Says something if there is room for it, for threads that must not wait.
+    pub fn try_say(&self, what: ToKeeper) {
+        let _ = self.channel.send(Message::to_keeper(what).bytes(), &[], Wait::No);
+    }
+
     /// Gives the keeper descriptors to hold. They are safe when this returns: a
     /// message in the channel outlives its sender.
     ///

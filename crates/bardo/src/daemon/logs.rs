@@ -61,6 +61,30 @@ pub fn automatic_name(settings: &Settings, process: &str, channel: Channel) -> A
     format!("{directory}/{process}-{channel}---{}-{random}.log", settings.identifier).into()
 }
 
+/// Whether a file has the name that an automatic log of this process is given.
+#[must_use]
+pub fn is_automatic_name(path: &str, process: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let channel = name.strip_prefix(process).and_then(|rest| rest.strip_prefix('-'));
+    channel.is_some_and(|channel| {
+        Channel::BOTH.iter().any(|known| {
+            channel.strip_prefix(known.name()).is_some_and(|rest| rest.starts_with("---"))
+        })
+    })
+}
+
+/// Whether an automatic log of a service has no name yet.
+#[must_use]
+pub fn wants_automatic_name(around: &Surroundings, service: &Service) -> bool {
+    Channel::BOTH.into_iter().any(|channel| {
+        let redirected = channel == Channel::Stderr && service.spec.program.redirect_stderr;
+        let key = (service.id, channel_number(channel));
+        spec(&service.spec, channel).target == LogTarget::Auto
+            && !redirected
+            && !around.auto_logs.contains_key(&key)
+    })
+}
+
 /// Writes as much to a standard input as it takes without waiting.
 ///
 /// # Errors

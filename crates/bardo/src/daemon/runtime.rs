@@ -1,4 +1,4 @@
-//! The runtime directory: where a daemon's lock and journal are.
+//! The runtime directory: where a daemon's lock is.
 //!
 //! One directory for each daemon, named for its identifier and what makes it this
 //! one: its configuration file and its pid file. Who listens on the lock socket is
@@ -7,15 +7,12 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use bardo_sys::memory::SharedMemory;
 use rustix::fs::FlockOperation;
-
-/// The magic number of tmpfs.
-const TMPFS_MAGIC: u64 = 0x0102_1994;
 
 /// Why a daemon cannot have its runtime directory.
 #[derive(Debug, thiserror::Error)]
@@ -78,20 +75,13 @@ impl Runtime {
         &self.directory
     }
 
-    /// A file for the journal: on tmpfs if the directory is there, else in memory.
+    /// A file for the journal. It has no name: a file system that fills up would end
+    /// every supervisor that touches a page of it for the first time.
     ///
     /// # Errors
     /// When the file cannot be made.
-    pub fn journal(&self) -> io::Result<OwnedFd> {
-        let system = rustix::fs::statfs(&self.directory)?;
-        if !u64::try_from(system.f_type).is_ok_and(|magic| magic == TMPFS_MAGIC) {
-            return SharedMemory::anonymous("bardo-journal");
-        }
-        let path = self.directory.join("journal");
-        let _ = fs::remove_file(&path);
-        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-        Ok(file.into())
+    pub fn journal() -> io::Result<OwnedFd> {
+        SharedMemory::anonymous("bardo-journal")
     }
 
     /// The lock socket, to be held for as long as the daemon lives.
@@ -102,9 +92,7 @@ impl Runtime {
 
     /// Removes a runtime directory at the end of its daemon.
     pub fn remove(directory: &str) {
-        for name in ["lock", "journal"] {
-            let _ = fs::remove_file(Path::new(directory).join(name));
-        }
+        let _ = fs::remove_file(Path::new(directory).join("lock"));
         let _ = fs::remove_dir(directory);
     }
 }

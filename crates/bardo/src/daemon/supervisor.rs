@@ -39,6 +39,9 @@ use crate::personality::words;
 const LINK_FD: i32 = 3;
 const JOURNAL_FD: i32 = 4;
 
+/// How long, in nanoseconds, the log pump may take to write what is left.
+const FINISH_WITHIN: u64 = 5_000_000_000;
+
 /// How long, in nanoseconds, a new child may take to its first system call. Nothing
 /// but a frozen machine comes near it.
 const BIRTH_WITHIN: u64 = 5_000_000_000;
@@ -111,9 +114,11 @@ pub fn run() -> Result<i32, TakeOverError> {
 fn births(memory: &SharedMemory) -> Vec<Birth> {
     let give_up_at = clock::monotonic() + BIRTH_WITHIN;
     loop {
+        let unborn = process::has_unborn_sibling();
+        // Read after that: a child that is on its way no more has said its number.
         let births = Spawner::births(memory, journal::BIRTHS_AT);
         let all_known = births.iter().all(|birth| birth.pid.is_some());
-        if all_known || !process::has_unborn_sibling() || clock::monotonic() > give_up_at {
+        if all_known || !unborn || clock::monotonic() > give_up_at {
             return births;
         }
         std::thread::sleep(Duration::from_micros(200));
@@ -220,7 +225,7 @@ fn start_api(
         load: Arc::clone(loader),
         question_wait: Duration::from_millis(settings.hang_timeout_ms),
         // A keeper that is gone cannot be told; the control thread notices.
-        overdue: Arc::new(move || drop(link.say(ToKeeper::Hung))),
+        overdue: Arc::new(move || link.try_say(ToKeeper::Hung)),
         pump: Some(pump.clone()),
     };
     api::start(api_settings, listeners.collect(), clients).map_err(system("start the API thread"))
@@ -270,9 +275,12 @@ fn take_over(
         }
         machine.exits_known[place] = service.exit_sequence;
     }
+    machine.mend_auto_logs(&supervisor);
     let mut inputs = adopt(machine, &supervisor, births, &mut inheritance);
     attach_all(machine, &supervisor, inheritance);
     machine.pump.go();
+    // What has ended meanwhile has ended before any deadline is looked at.
+    machine.listen(&mut inputs);
     inputs.push(last);
     turn(&mut supervisor, machine, &mut inputs, &mut Actions::default());
     // Only now is it written down what became of them.
@@ -331,7 +339,9 @@ fn adopt(
             let found = Found::Alive(Pid(pid));
             inputs.push(Input::Found { service, generation, found });
         }
-        if matches!(
+        if let Some(error) = born.and_then(|birth| birth.error) {
+            machine.stillborn.insert(pid, error);
+        } else if matches!(
             there.state,
             State::Starting { launch: Launch::Requested | Launch::Cloned { .. }, .. }
         ) {
@@ -361,6 +371,9 @@ fn open_known(machine: &Machine, life: Life, pid: u32) -> Option<OwnedFd> {
 /// Gives the pump every stream that is there; those of lives that are over are read
 /// to their end and closed.
 fn attach_all(machine: &mut Machine, supervisor: &Supervisor, inheritance: Inheritance) {
+    for key in inheritance.stdins.keys() {
+        machine.tell(ToKeeper::Drop(*key, Roles::STDIN));
+    }
     let mut over = Vec::new();
     for (life, channel, pipe) in inheritance.outputs {
         let service = supervisor.service(life.service);
@@ -390,7 +403,12 @@ fn end(machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
     // Whoever asked for the end is answered before it comes.
     api.finish();
     machine.pump.finish();
-    let _ = pump.join();
+    // A disk that hangs does not hold up the end: the next start finds the files as
+    // they are.
+    let give_up_at = clock::monotonic() + FINISH_WITHIN;
+    while !pump.is_finished() && clock::monotonic() < give_up_at {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let _ = machine.link.say(ToKeeper::Finish(code));
     code
 }

@@ -71,7 +71,7 @@ pub struct Machine {
     /// The last exit record that the predecessors took for each service, by place.
     pub(super) exits_known: Vec<ExitSequence>,
     /// Births that failed, until their exit comes.
-    stillborn: HashMap<u32, ChildError>,
+    pub(super) stillborn: HashMap<u32, ChildError>,
     backlog: Vec<(u32, Vec<u8>)>,
     settled: Vec<Settled>,
     news: News,
@@ -221,10 +221,17 @@ impl Machine {
         while let Some(Life { service, generation }) = self.children.next_executed() {
             inputs.push(Input::Executed { service, generation });
         }
+    }
+
+    /// Starts what was put off, once and last in a wait: its birth is written down
+    /// before it can be settled, and so before its cell can be cleared. The core hears
+    /// of it first.
+    fn start_waiting(&mut self, inputs: &mut Vec<Input>) {
+        let mut born = Vec::new();
         while let Some(start) = self.children.next_waiting() {
-            let born = self.start(start);
-            inputs.push(born);
+            born.push(self.start(start));
         }
+        inputs.splice(0..0, born);
     }
 
     /// Says on a child's standard error why it has not become its program, as
@@ -241,6 +248,17 @@ impl Machine {
         // The pipe is empty, so there is room; whatever goes wrong, the exit code
         // still tells that the program was not executed.
         let _ = std::fs::File::from(stderr).write_all(text.as_bytes());
+    }
+
+    /// Takes what the keeper has handed on.
+    pub(super) fn listen(&mut self, inputs: &mut Vec<Input>) {
+        let mut news = std::mem::take(&mut self.news);
+        self.link.listen(&mut news);
+        self.keeper_lost |= news.lost;
+        self.news = news;
+        self.births(inputs);
+        self.exits(inputs);
+        self.signals(inputs);
     }
 
     fn exits(&mut self, inputs: &mut Vec<Input>) {
@@ -275,6 +293,7 @@ impl Machine {
 
     /// A life is over: what is left in its pipes is read, then they are closed.
     pub(super) fn release(&mut self, life: Life) {
+        self.tell(ToKeeper::Drop(life.key(), Roles::STDIN));
         self.pump.release(life.service, life.generation);
     }
 
@@ -349,7 +368,7 @@ impl Machine {
         while let Ok(StreamKey { service, generation, channel }) = self.drained.try_recv() {
             let life = Life { service, generation };
             let role = match channel {
-                Channel::Stdout => Roles::STDOUT.and(Roles::STDIN),
+                Channel::Stdout => Roles::STDOUT,
                 Channel::Stderr => Roles::STDERR,
             };
             self.tell(ToKeeper::Drop(life.key(), role));
@@ -367,7 +386,7 @@ impl Machine {
     }
 
     /// Tells the keeper something; that it is gone is noticed when it is listened to.
-    fn tell(&self, what: ToKeeper) {
+    pub(super) fn tell(&self, what: ToKeeper) {
         let _ = self.link.say(what);
     }
 
@@ -482,11 +501,40 @@ impl Machine {
         let Some(service) = supervisor.service(id) else { return };
         for channel in Channel::BOTH {
             let redirected = channel == Channel::Stderr && service.spec.program.redirect_stderr;
-            if logs::spec(&service.spec, channel).target == LogTarget::Auto && !redirected {
+            let number = logs::channel_number(channel);
+            let named = self.surroundings.auto_logs.contains_key(&(id, number));
+            let automatic = logs::spec(&service.spec, channel).target == LogTarget::Auto;
+            if automatic && !redirected && !named {
                 let path = logs::automatic_name(&self.settings, &service.spec.name, channel);
-                self.pump.create(Arc::clone(&path));
-                self.note(&Entry::AutoLog(id, logs::channel_number(channel), Some(path)));
+                self.note(&Entry::AutoLog(id, number, Some(Arc::clone(&path))));
+                self.pump.create(path);
             }
+        }
+    }
+
+    /// Does what was cut off between the record of a service and what is made ready
+    /// for it, or taken away with it.
+    pub(super) fn mend_auto_logs(&mut self, supervisor: &Supervisor) {
+        let stale: Vec<ServiceId> = self
+            .surroundings
+            .auto_logs
+            .iter()
+            .filter(|((id, _), path)| {
+                let service = supervisor.service(*id);
+                !service.is_some_and(|service| logs::is_automatic_name(path, &service.spec.name))
+            })
+            .map(|((id, _), _)| *id)
+            .collect();
+        for id in stale {
+            self.removed(id);
+        }
+        let unready: Vec<ServiceId> = supervisor
+            .services()
+            .filter(|service| logs::wants_automatic_name(&self.surroundings, service))
+            .map(|service| service.id)
+            .collect();
+        for id in unready {
+            self.added(supervisor, id);
         }
     }
 
@@ -637,13 +685,7 @@ impl World for Machine {
         // Before the exits: a birth that failed is known before its exit is read.
         self.births(inputs);
         if ready.first {
-            let mut news = std::mem::take(&mut self.news);
-            self.link.listen(&mut news);
-            self.keeper_lost |= news.lost;
-            self.news = news;
-            self.births(inputs);
-            self.exits(inputs);
-            self.signals(inputs);
+            self.listen(inputs);
         }
         if ready.second {
             self.reports(inputs);
@@ -652,6 +694,7 @@ impl World for Machine {
         if !self.backlog.is_empty() {
             self.write_backlog();
         }
+        self.start_waiting(inputs);
     }
 
     fn record(&mut self, supervisor: &mut Supervisor) {
