@@ -255,11 +255,17 @@ impl Drop for Daemon {
         // The keeper is our child and not reaped, so its children are who they are; and
         // while it is stopped none of them is reaped.
         let _ = send(self.keeper(), STOP);
+        let lock =
+            procfs::socket_files(self.keeper()).into_iter().find(|path| path.ends_with("lock"));
         for child in self.children() {
             let _ = send(child.pid, KILL);
         }
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
+        // Its runtime directory is nobody's any more.
+        if let Some(directory) = lock.as_deref().and_then(Path::parent) {
+            let _ = fs::remove_dir_all(directory);
+        }
     }
 }
 
