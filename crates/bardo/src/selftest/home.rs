@@ -257,7 +257,8 @@ impl Drop for Daemon {
         let _ = send(self.keeper(), STOP);
         let lock =
             procfs::socket_files(self.keeper()).into_iter().find(|path| path.ends_with("lock"));
-        for child in self.children() {
+        // Twice, because the supervisor may have cloned while the first list was made.
+        for child in [(); 2].into_iter().flat_map(|()| self.children()) {
             let _ = send(child.pid, KILL);
         }
         let _ = self.keeper.kill();
