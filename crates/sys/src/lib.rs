@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod channel;
 pub mod clock;
 pub mod launch;
+pub mod lease;
 pub mod limits;
 pub mod memory;
 pub mod pipe;

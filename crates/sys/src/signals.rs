@@ -76,6 +76,7 @@ pub fn block_all() {
         // changed are refused, which does no harm.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+    OWN_OF_LIBRARY.into_iter().for_each(stop_ignoring);
     // SAFETY: the set is as long as the kernel's own, which `libc`'s wrapper would
     // not let us fill.
     unsafe {
@@ -87,6 +88,29 @@ pub fn block_all() {
             8,
         )
     };
+}
+
+/// The numbers that the GNU C library keeps for itself and does not let anybody change.
+/// Its `posix_spawn` starts processes that ignore them, and theirs do too.
+const OWN_OF_LIBRARY: [i32; 2] = [32, 33];
+
+/// An action as the kernel itself knows it: handler, flags, restorer, mask. Where an
+/// architecture has no restorer the last word is not looked at.
+type KernelAction = [usize; 4];
+
+/// Sets a signal to its default if it is ignored. One that has a handler is left to
+/// whoever has set it.
+fn stop_ignoring(signal: i32) {
+    let mut action: KernelAction = [0; 4];
+    let change = |new: *const KernelAction, old: *mut KernelAction| {
+        // SAFETY: both pointers are null or to an action; the last number is the
+        // length of its mask.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, new, old, size_of::<u64>()) }
+    };
+    if change(std::ptr::null(), &raw mut action) == 0 && action[0] == libc::SIG_IGN {
+        let default: KernelAction = [libc::SIG_DFL, 0, 0, 0];
+        change(&raw const default, std::ptr::null_mut());
+    }
 }
 
 /// Lets all signals through again: for a program that is about to replace this one.

@@ -36,6 +36,8 @@ pub struct Surroundings {
     pub processes: HashMap<ServiceId, Process>,
     /// Whether the lines of the start were written to the main log.
     pub greeted: bool,
+    /// Whether the configuration is being loaded, to begin anew with it.
+    pub reloading: bool,
 }
 
 /// What a process is known by: a pid alone is no identity.
@@ -62,6 +64,8 @@ pub enum Entry {
     Process(ServiceId, Process),
     /// The lines of the start were written.
     Greeted,
+    /// The configuration is being loaded, to begin anew with it; or that is over.
+    Reloading(bool),
 }
 
 /// The journal of one supervisor.
@@ -168,6 +172,7 @@ impl Surroundings {
                 self.processes.insert(*service, *process);
             }
             Entry::Greeted => self.greeted = true,
+            Entry::Reloading(reloading) => self.reloading = *reloading,
         }
     }
 }
@@ -194,7 +199,7 @@ fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
     to.byte(0);
     records::write_snapshot(to, table);
     to.text(&surroundings.settings);
-    to.byte(u8::from(surroundings.greeted));
+    to.byte(u8::from(surroundings.greeted) | u8::from(surroundings.reloading) << 1);
     let logs: Vec<_> = surroundings.auto_logs.iter().collect();
     to.list(&logs, |to, ((service, channel), path)| {
         to.u32(service.0);
@@ -209,13 +214,14 @@ fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
 
 fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> {
     let settings = from.text()?.into();
-    let greeted = from.byte()? == 1;
+    let flags = from.byte()?;
     let logs =
         from.list(|from| Ok(((ServiceId(from.u32()?), from.byte()?), from.text()?.into())))?;
     let processes = from.list(read_process)?;
     Ok(Surroundings {
         settings,
-        greeted,
+        greeted: flags & 1 != 0,
+        reloading: flags & 2 != 0,
         auto_logs: logs.into_iter().collect(),
         processes: processes.into_iter().collect(),
     })
@@ -242,6 +248,10 @@ fn write_entry(to: &mut Encoder, entry: &Entry) {
             write_process(to, *service, process);
         }
         Entry::Greeted => to.byte(5),
+        Entry::Reloading(reloading) => {
+            to.byte(6);
+            to.byte(u8::from(*reloading));
+        }
     }
 }
 
@@ -258,6 +268,7 @@ fn read_other(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
             Entry::Process(service, process)
         }
         5 => Entry::Greeted,
+        6 => Entry::Reloading(from.byte()? == 1),
         _ => return Err(Malformed),
     })
 }
@@ -274,3 +285,6 @@ fn read_process(from: &mut Decoder<'_>) -> Result<(ServiceId, Process), Malforme
     let (generation, pid) = (Generation(from.u32()?), Pid(from.u32()?));
     Ok((service, Process { generation, pid, identity: from.u64()? }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,6 +242,9 @@ fn supervise(
     greet(&mut machine, &known, predecessor);
     let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
     let began = machine.link.say(ToKeeper::TookOver).is_ok();
+    if machine.surroundings.reloading {
+        machine.load_again();
+    }
     // What the start needed is not needed any more.
     memory::give_back();
     let (mut inputs, mut actions) = (Vec::new(), Actions::default());

@@ -109,6 +109,8 @@ enum Asked {
 struct Taken {
     exits: Option<u64>,
     signals: u64,
+    /// Whether a configuration has been loaded again.
+    reload: bool,
 }
 
 /// What a machine is made of.
@@ -319,8 +321,10 @@ impl Machine {
         }
     }
 
-    /// Loads the configuration on a thread of its own: files may be slow.
-    fn load_again(&self) {
+    /// Loads the configuration on a thread of its own: files may be slow. Until what
+    /// follows from it is recorded, a successor begins it again.
+    pub(super) fn load_again(&mut self) {
+        self.note(&Entry::Reloading(true));
         let (loader, sender) = (Arc::clone(&self.loader), self.loaded_again.0.clone());
         let waker = Arc::clone(&self.waker);
         let started = std::thread::Builder::new().name("load".into()).spawn(move || {
@@ -330,6 +334,7 @@ impl Machine {
         });
         if let Err(error) = started {
             self.log(Level::Error, &format!("cannot load the configuration now: {error}"));
+            self.taken.reload = true;
         }
     }
 
@@ -369,6 +374,7 @@ impl Machine {
             self.tell(ToKeeper::Drop(life.key(), role));
         }
         while let Ok(loaded) = self.loaded_again.1.try_recv() {
+            self.taken.reload = true;
             match loaded {
                 Ok(configuration) => inputs.push(Input::Replace(configuration)),
                 Err(message) => {
@@ -392,6 +398,9 @@ impl Machine {
         }
         if taken.signals != 0 {
             self.tell(ToKeeper::SignalsTaken(taken.signals));
+        }
+        if taken.reload {
+            self.note(&Entry::Reloading(false));
         }
     }
 

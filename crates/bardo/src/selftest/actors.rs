@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use bardo_sys::lease::Lease;
 use bardo_sys::memory::SharedMemory;
 use bardo_sys::{clock, signals};
 
@@ -231,6 +232,12 @@ pub fn play(words: &[String]) -> io::Result<u8> {
         // Takes no notice of any signal but SIGKILL.
         "stubborn" => {
             signals::block_all();
+            wait_for_ever(folder, role)
+        }
+        // Keeps a file from everybody, so that it cannot be executed.
+        "holder" => {
+            let path = rest.first().ok_or(io::ErrorKind::InvalidInput)?;
+            let _lease = Lease::take(File::open(path)?)?;
             wait_for_ever(folder, role)
         }
         _ => wait_for_ever(folder, role),

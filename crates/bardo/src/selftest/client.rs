@@ -1,4 +1,7 @@
 //! A client of the API over its Unix socket: one request for each connection.
+//!
+//! Unlike [`crate::client`] it gives up in time and never asks twice by itself: what is
+//! tested is whether somebody answers, and who.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;

@@ -28,7 +28,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a condition is looked at that nobody announces.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
 
-/// The name of a supervisor's process.
+/// The name of a supervisor's process, and of what it has cloned until that has executed
+/// its program.
 pub const SUPERVISOR_COMM: &str = "bardo-superv";
 
 /// A folder of our own, removed when it is dropped.
@@ -139,18 +140,7 @@ impl Daemon {
         home: &Home,
         change: impl FnOnce(&mut Command),
     ) -> io::Result<Self> {
-        let console = File::create(home.file("console"))?;
-        let mut command = Command::new(executable);
-        command
-            .args([OsStr::new("supervisord"), OsStr::new("-n"), OsStr::new("-c")])
-            .arg(home.file("supervisord.conf"))
-            .stdin(Stdio::null())
-            .stdout(console.try_clone()?)
-            .stderr(console)
-            .process_group(0);
-        change(&mut command);
-        let keeper = command.spawn()?;
-        let mut daemon = Self { keeper, client: Client::new(&home.file("s.sock")) };
+        let mut daemon = Self::spawn_with(executable, home, change)?;
         let began = Instant::now();
         while daemon.client.state().is_err() {
             if let Some(status) = daemon.keeper.try_wait()? {
@@ -163,6 +153,32 @@ impl Daemon {
             thread::sleep(LOOK_EVERY);
         }
         Ok(daemon)
+    }
+
+    /// Like [`Self::start`], without waiting for anything.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn(executable: &Path, home: &Home) -> io::Result<Self> {
+        Self::spawn_with(executable, home, |_| {})
+    }
+
+    fn spawn_with(
+        executable: &Path,
+        home: &Home,
+        change: impl FnOnce(&mut Command),
+    ) -> io::Result<Self> {
+        let console = File::create(home.file("console"))?;
+        let mut command = Command::new(executable);
+        command
+            .args([OsStr::new("supervisord"), OsStr::new("-n"), OsStr::new("-c")])
+            .arg(home.file("supervisord.conf"))
+            .stdin(Stdio::null())
+            .stdout(console.try_clone()?)
+            .stderr(console)
+            .process_group(0);
+        change(&mut command);
+        Ok(Self { keeper: command.spawn()?, client: Client::new(&home.file("s.sock")) })
     }
 
     /// Who can be asked.
@@ -183,10 +199,16 @@ impl Daemon {
         procfs::children(self.keeper())
     }
 
-    /// The supervisor that is there now.
+    /// The supervisor that is there now. A program that is being born has its name too,
+    /// and soon a process group of its own: the eldest in the keeper's group is the one.
     #[must_use]
     pub fn supervisor(&self) -> Option<Stat> {
-        self.children().into_iter().find(|child| child.is_alive() && child.comm == SUPERVISOR_COMM)
+        let group = procfs::stat(self.keeper())?.group;
+        let mut children = self.children();
+        children.retain(|child| {
+            child.is_alive() && child.comm == SUPERVISOR_COMM && child.group == group
+        });
+        children.into_iter().min_by_key(|child| child.started)
     }
 
     /// Sends a signal to the keeper.
@@ -233,11 +255,18 @@ impl Drop for Daemon {
         // The keeper is our child and not reaped, so its children are who they are; and
         // while it is stopped none of them is reaped.
         let _ = send(self.keeper(), STOP);
-        for child in self.children() {
+        let lock =
+            procfs::socket_files(self.keeper()).into_iter().find(|path| path.ends_with("lock"));
+        // Twice, because the supervisor may have cloned while the first list was made.
+        for child in [(); 2].into_iter().flat_map(|()| self.children()) {
             let _ = send(child.pid, KILL);
         }
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
+        // Its runtime directory is nobody's any more.
+        if let Some(directory) = lock.as_deref().and_then(Path::parent) {
+            let _ = fs::remove_dir_all(directory);
+        }
     }
 }
 

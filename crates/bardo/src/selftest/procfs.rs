@@ -1,6 +1,7 @@
 //! Processes as /proc shows them.
 
 use std::fs;
+use std::path::PathBuf;
 
 /// What `/proc/PID/stat` says of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,4 +104,21 @@ pub fn status(pid: u32, name: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(line.trim().to_owned())
+}
+
+/// The files of the Unix sockets that a process has.
+#[must_use]
+pub fn socket_files(pid: u32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+    let inodes: Vec<String> = links
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.into()))
+        .collect();
+    let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let rows = table.lines().map(|row| row.split_ascii_whitespace().skip(6));
+    let named = rows.filter_map(|mut columns| Some((columns.next()?, columns.next()?)));
+    named
+        .filter(|(inode, _)| inodes.iter().any(|own| own == inode))
+        .map(|(_, path)| path.into())
+        .collect()
 }

@@ -27,6 +27,9 @@ const EARLY_KILLS: u64 = 6;
 /// How soon such a kill comes after the one before, at most.
 const EARLY_MAX: Duration = Duration::from_millis(20);
 
+/// Descriptors of programs that end and begin all the time: two lives, three each.
+const DESCRIPTORS_MORE: usize = 6;
+
 /// What is to be done.
 #[derive(Debug, Clone)]
 pub struct Survival {
@@ -66,9 +69,10 @@ pub fn run(survival: &Survival) -> io::Result<Report> {
 
     let mut report =
         Report { seed: survival.seed, answer_within: survival.answer_within, ..Report::default() };
-    report.descriptors.0 = procfs::descriptors(daemon.keeper());
     let findings = Findings::default();
+    report.descriptors.0 = procfs::descriptors(daemon.keeper());
     torture(survival, &home, &daemon, &before, &findings, &mut report)?;
+    check_descriptors(&daemon, &findings, &mut report);
     board.stop();
     let written = wait_until("the writers' last lines", || {
         (0..WRITERS.len()).all(|writer| board.is_done(writer))
@@ -253,7 +257,23 @@ fn compare(
     if after.len() != before.len() {
         findings.add(format!("after the death of {killed}: {} programs", after.len()));
     }
-    report.descriptors.1 = procfs::descriptors(daemon.keeper());
+}
+
+/// The keeper must not hold more than it did before the first death, once the programs
+/// that clients have started are stopped.
+fn check_descriptors(daemon: &Daemon, findings: &Findings, report: &mut Report) {
+    for name in ["patient", "stubborn", "runner"] {
+        // It may be stopped already.
+        let _ = daemon.client().about("stopProcess", name);
+    }
+    let most = report.descriptors.0 + DESCRIPTORS_MORE;
+    let held = wait_until("the keeper to close what is over", || {
+        report.descriptors.1 = procfs::descriptors(daemon.keeper());
+        report.descriptors.1 <= most
+    });
+    if let Err(error) = held {
+        findings.add(format!("{error}: {:?}", report.descriptors));
+    }
 }
 
 /// Stops everything; nothing may be left.

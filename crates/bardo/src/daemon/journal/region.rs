@@ -137,6 +137,13 @@ impl Regions {
     }
 }
 
+/// The words of the live region.
+#[cfg(test)]
+pub(super) fn live(memory: &SharedMemory) -> &[AtomicU64] {
+    let live = usize::from(memory.words()[LIVE].load(Ordering::Acquire) == 1);
+    region(memory, live)
+}
+
 fn region(memory: &SharedMemory, which: usize) -> &[AtomicU64] {
     let start = REGIONS_AT + which * REGION_WORDS;
     &memory.words()[start..start + REGION_WORDS]

@@ -1,0 +1,11 @@
+//! The real program with real processes, from the outside.
+
+#![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
+
+mod burst;
+mod children;
+mod hang;
+mod idle;
+mod lifecycle;
+mod scene;
+mod stuck;

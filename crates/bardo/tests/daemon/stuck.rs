@@ -1,0 +1,122 @@
+//! Programs that cannot be executed yet hold up nobody.
+//!
+//! A lease on the program's file makes `execve` wait, as a dead network file system
+//! would; it needs no root.
+
+use std::fs;
+use std::process::{Child, Command};
+
+use bardo::selftest::home::{Daemon, Home};
+use bardo::selftest::{actors, procfs};
+
+use crate::scene::{Scene, executable};
+
+/// More than there are fast slots for births.
+const STUCK: usize = 20;
+
+/// Somebody who keeps a file from everybody.
+struct Holder(Child);
+
+impl Holder {
+    fn of(home: &Home, name: &str) -> Self {
+        let child = Command::new(executable())
+            .arg(actors::WORD)
+            .arg(home.path())
+            .args(["0", "holder"])
+            .arg(home.file(name))
+            .spawn()
+            .unwrap();
+        let mut holder = Self(child);
+        bardo::selftest::home::wait_until("the lease", || {
+            assert!(matches!(holder.0.try_wait(), Ok(None)), "the lease was refused");
+            !actors::runs(home.path(), "holder").is_empty()
+        })
+        .unwrap();
+        holder
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn open() -> (Scene, Holder) {
+    let home = Home::new("stuck").unwrap();
+    fs::copy("/bin/cat", home.file("slow-cat")).unwrap();
+    let here = home.path().display();
+    let several = "process_name=%(program_name)s_%(process_num)02d\n";
+    let programs = format!(
+        "[program:stuck]\ncommand={here}/slow-cat\nstartsecs=0\npriority=1\n\
+         numprocs={STUCK}\n{several}\n\
+         [program:cat]\ncommand=/bin/cat\nstartsecs=0\nnumprocs=5\n{several}\n"
+    );
+    home.configure("", &programs).unwrap();
+    let holder = Holder::of(&home, "slow-cat");
+    let daemon = Daemon::start(executable(), &home).unwrap();
+    (Scene { daemon, home }, holder)
+}
+
+fn count(scene: &Scene, name: &str, state: &str) -> usize {
+    let infos = scene.client().infos().unwrap_or_default();
+    infos.iter().filter(|info| info.group == name && info.state == state).count()
+}
+
+#[test]
+fn others_start_meanwhile_and_it_starts_when_it_can() {
+    let (scene, holder) = open();
+
+    scene.wait("the others", || count(&scene, "cat", "RUNNING") == 5);
+
+    assert_eq!(count(&scene, "stuck", "STARTING"), STUCK);
+    scene.await_log("has not executed its program yet");
+    drop(holder);
+    scene.wait("the stuck ones", || count(&scene, "stuck", "RUNNING") == STUCK);
+    let infos = scene.client().infos().unwrap();
+    let comms = infos.iter().filter(|info| info.group == "stuck");
+    let comms: Vec<_> = comms.map(|info| procfs::stat(info.pid).map(|stat| stat.comm)).collect();
+    assert!(comms.iter().all(|comm| comm.as_deref() == Some("slow-cat")), "{comms:?}");
+}
+
+#[test]
+fn it_can_be_stopped() {
+    let (scene, _holder) = open();
+    scene.wait("the others", || count(&scene, "cat", "RUNNING") == 5);
+
+    scene.client().about("stopProcessGroup", "stuck").unwrap();
+
+    assert_eq!(count(&scene, "stuck", "STOPPED"), STUCK);
+    assert_eq!(count(&scene, "cat", "RUNNING"), 5);
+}
+
+#[test]
+fn it_outlives_the_supervisor_that_made_it() {
+    let (scene, holder) = open();
+    scene.wait("the others", || count(&scene, "cat", "RUNNING") == 5);
+    scene.wait("births", || {
+        let infos = scene.client().infos().unwrap_or_default();
+        infos.iter().all(|info| info.pid != 0)
+    });
+    let before = pids(&scene);
+
+    scene.daemon.kill_supervisor().unwrap();
+    scene.supervisor();
+
+    assert_eq!(pids(&scene), before);
+    drop(holder);
+    scene.wait("the stuck ones", || count(&scene, "stuck", "RUNNING") == STUCK);
+    scene.wait("their program", || {
+        before
+            .iter()
+            .filter(|(name, _)| name.starts_with("stuck"))
+            .all(|(_, pid)| procfs::stat(*pid).is_some_and(|stat| stat.comm == "slow-cat"))
+    });
+    assert_eq!(pids(&scene), before);
+}
+
+fn pids(scene: &Scene) -> Vec<(String, u32)> {
+    let infos = scene.client().infos().unwrap();
+    infos.into_iter().map(|info| (info.name, info.pid)).collect()
+}
