@@ -1,6 +1,6 @@
 //! Memory that outlives the process that writes it.
 //!
-//! A mapped file on tmpfs, or a memfd: a store into it is kept by the kernel
+//! A mapped file without a name: a store into it is kept by the kernel
 //! whatever happens to the process afterwards, and costs no system call. It is
 //! seen as atomic words only, because another process may hold it too.
 
@@ -63,8 +63,8 @@ impl SharedMemory {
         Ok(Self { file, start, words })
     }
 
-    /// Makes anonymous memory with a descriptor, for machines without a tmpfs to
-    /// put a file on. `name` is what /proc shows.
+    /// Makes anonymous memory with a descriptor. No file system can be too full for
+    /// it. `name` is what /proc shows.
     ///
     /// # Errors
     /// What `memfd_create` says.
