@@ -6,6 +6,7 @@
 
 pub mod accounts;
 pub mod channel;
+pub mod child;
 pub mod clock;
 pub mod launch;
 pub mod lease;

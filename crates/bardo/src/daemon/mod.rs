@@ -5,6 +5,7 @@
 //! thread's side of the core; `pump` carries log bytes; the API thread lives in
 //! [`crate::api`] and asks through `clients`.
 
+mod answers;
 pub mod boot;
 pub mod children;
 pub mod clients;

@@ -11,7 +11,6 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use bardo_core::id::ExitSequence;
-use bardo_core::job::{Answer, Command};
 use bardo_core::service::Service;
 use bardo_core::spec::{Configuration, LogTarget};
 use bardo_core::time::WallTime;
@@ -27,17 +26,17 @@ use bardo_sys::poll::{self, Room};
 use bardo_sys::process;
 use bardo_sys::spawn::{ChildError, Settled};
 use bardo_sys::waker::Waker;
-use tokio::sync::oneshot;
 
+use super::answers::Pending;
 use super::children::{Children, Life, Start};
-use super::clients::{ClearRefusal, Question, Questions, Reply, Request, Selection, StdinRefusal};
+use super::clients::Questions;
 use super::journal::{Entry, Journal, Process, Surroundings};
 use super::link::{Link, News};
+use super::logs;
 use super::main_log::{self, Level};
 use super::plans::Planner;
 use super::pump::{Channel, Drained, PumpHandle, Sink, Stream, StreamKey};
 use super::settings::Settings;
-use super::{logs, views};
 use crate::personality::words;
 
 /// How soon a full standard input is tried again.
@@ -57,12 +56,12 @@ pub struct Machine {
     planner: Planner,
     plans: Vec<Option<Arc<Plan>>>,
     waker: Arc<Waker>,
-    questions: Questions,
+    pub(super) questions: Questions,
     drained: Receiver<Drained>,
     loaded_again: (std::sync::mpsc::Sender<Loading>, Receiver<Loading>),
     loader: Loader,
-    tickets: HashMap<Ticket, Pending>,
-    next_ticket: u64,
+    pub(super) tickets: HashMap<Ticket, Pending>,
+    pub(super) next_ticket: u64,
     /// What the keeper has not been told yet is done with.
     taken: Taken,
     newborn: Vec<(Life, u32)>,
@@ -72,7 +71,7 @@ pub struct Machine {
     pub(super) exits_known: Vec<ExitSequence>,
     /// Births that failed, until their exit comes.
     pub(super) stillborn: HashMap<u32, ChildError>,
-    backlog: Vec<(u32, Vec<u8>)>,
+    pub(super) backlog: Vec<(u32, Vec<u8>)>,
     settled: Vec<Settled>,
     news: News,
     must_compact: bool,
@@ -84,26 +83,6 @@ pub struct Machine {
 
 /// A configuration that was loaded again, or why not.
 type Loading = Result<Configuration, String>;
-
-/// A client that waits.
-struct Pending {
-    question: Asked,
-    reply: oneshot::Sender<Reply>,
-}
-
-/// What the answer is made of.
-enum Asked {
-    /// What the core says.
-    Core,
-    /// A look at processes.
-    Processes(Selection),
-    /// A look at the loaded groups.
-    Groups,
-    /// Bytes for a standard input.
-    Stdin { group: Arc<str>, name: Arc<str>, bytes: Vec<u8> },
-    /// Logs to empty.
-    ClearLog(Selection),
-}
 
 #[derive(Default)]
 struct Taken {
@@ -338,32 +317,6 @@ impl Machine {
         }
     }
 
-    fn questions(&mut self, inputs: &mut Vec<Input>) {
-        while let Some(Request { question, reply }) = self.questions.take() {
-            let (question, command) = match question {
-                // Listeners come in a later issue; nobody is subscribed.
-                Question::RemoteEvent { .. } => {
-                    let _ = reply.send(Reply::Answer(Answer::Done));
-                    continue;
-                }
-                Question::Command(command) => (Asked::Core, command),
-                Question::Processes(which) => (Asked::Processes(which), Command::Look),
-                Question::Groups => (Asked::Groups, Command::Look),
-                Question::Stdin { group, name, bytes } => {
-                    (Asked::Stdin { group, name, bytes }, Command::Look)
-                }
-                Question::ClearLog(which) => (Asked::ClearLog(which), Command::Look),
-            };
-            let ticket = Ticket(self.next_ticket);
-            self.next_ticket += 1;
-            if command == Command::Restart {
-                self.load_again();
-            }
-            self.tickets.insert(ticket, Pending { question, reply });
-            inputs.push(Input::Command { ticket, command });
-        }
-    }
-
     fn reports(&mut self, inputs: &mut Vec<Input>) {
         while let Ok(StreamKey { service, generation, channel }) = self.drained.try_recv() {
             let life = Life { service, generation };
@@ -554,107 +507,6 @@ impl Machine {
             }
         }
         self.surroundings.processes.remove(&id);
-    }
-
-    fn answer(&mut self, supervisor: &Supervisor, ticket: Ticket, answer: Answer) {
-        let Some(Pending { question, reply }) = self.tickets.remove(&ticket) else { return };
-        let said = match (question, answer) {
-            (Asked::Core, answer) => Reply::Answer(answer),
-            (Asked::Stdin { group, name, bytes }, Answer::Table) => {
-                Reply::Stdin(self.write_stdin(supervisor, &group, &name, bytes))
-            }
-            (Asked::Stdin { .. }, _) => Reply::Stdin(Err(StdinRefusal::ShuttingDown)),
-            (Asked::Processes(which), Answer::Table) => {
-                views::processes(supervisor, &self.surroundings, &which)
-            }
-            (Asked::Groups, Answer::Table) => views::groups(supervisor),
-            (Asked::ClearLog(which), Answer::Table) => {
-                Reply::ClearLog(self.clear_logs(supervisor, &which))
-            }
-            (Asked::ClearLog(_), _) => Reply::ClearLog(Err(ClearRefusal::ShuttingDown)),
-            (_, answer) => Reply::Answer(answer),
-        };
-        // A client that has gone away does not matter.
-        let _ = reply.send(said);
-    }
-
-    fn write_stdin(
-        &mut self,
-        supervisor: &Supervisor,
-        group: &str,
-        name: &str,
-        bytes: Vec<u8>,
-    ) -> Result<(), StdinRefusal> {
-        let service = views::find(supervisor, group, name).ok_or(StdinRefusal::NoSuchName)?;
-        let up = service.state_name().is_up() && service.pid.is_some();
-        let life = Life { service: service.id, generation: service.generation };
-        let (pid, child) =
-            self.children.get(life).filter(|_| up).ok_or(StdinRefusal::NotRunning)?;
-        let stdin = child.stdin.as_ref().ok_or(StdinRefusal::Closed)?;
-        // What was put off earlier goes first.
-        if self.backlog.iter().any(|(waiting, _)| *waiting == pid) {
-            self.backlog.push((pid, bytes));
-            return Ok(());
-        }
-        match logs::write_some(stdin, &bytes) {
-            Ok(written) if written == bytes.len() => Ok(()),
-            Ok(written) => {
-                self.backlog.push((pid, bytes[written..].to_vec()));
-                Ok(())
-            }
-            Err(_) => Err(StdinRefusal::Closed),
-        }
-    }
-
-    /// Tries again to write what a full standard input did not take.
-    fn write_backlog(&mut self) {
-        let mut blocked = Vec::new();
-        let children = &self.children;
-        self.backlog.retain_mut(|(pid, bytes)| {
-            let stdin = children.child(*pid).and_then(|child| child.stdin.as_ref());
-            let Some(stdin) = stdin else { return false };
-            if blocked.contains(pid) {
-                return true;
-            }
-            match logs::write_some(stdin, bytes) {
-                Ok(written) => {
-                    bytes.drain(..written);
-                    if !bytes.is_empty() {
-                        blocked.push(*pid);
-                    }
-                    !bytes.is_empty()
-                }
-                Err(_) => false,
-            }
-        });
-    }
-
-    fn clear_logs(&self, supervisor: &Supervisor, which: &Selection) -> Result<(), ClearRefusal> {
-        let services: Vec<&Service> = match which {
-            Selection::Main => {
-                let path = self.settings.main_log.path.as_deref();
-                let path = path.ok_or(ClearRefusal::NoSuchName)?;
-                self.log(Level::Info, "reopening log file");
-                self.pump.clear(path.into());
-                return Ok(());
-            }
-            Selection::Process(group, name) => {
-                vec![views::find(supervisor, group, name).ok_or(ClearRefusal::NoSuchName)?]
-            }
-            Selection::Group(group) => {
-                supervisor.services().filter(|service| service.group == *group).collect()
-            }
-            Selection::All => supervisor.services().collect(),
-        };
-        // Supervisor clears the logs of what runs, and of nothing else.
-        for service in services.into_iter().filter(|service| service.pid.is_some()) {
-            for channel in Channel::BOTH {
-                if let Some(path) = logs::path(&self.surroundings, service, channel) {
-                    self.pump.clear(path);
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,167 @@
+//! Clients' questions on the control thread: what is asked of the core, and what is
+//! answered from the table as it is.
+
+use std::sync::Arc;
+
+use bardo_core::job::{Answer, Command};
+use bardo_core::service::Service;
+use bardo_core::{Input, Supervisor, Ticket};
+use tokio::sync::oneshot;
+
+use super::children::Life;
+use super::clients::{ClearRefusal, Question, Reply, Request, Selection, StdinRefusal};
+use super::main_log::Level;
+use super::pump::Channel;
+use super::world::Machine;
+use super::{logs, views};
+
+/// A client that waits.
+pub(super) struct Pending {
+    question: Asked,
+    reply: oneshot::Sender<Reply>,
+}
+
+/// What the answer is made of.
+enum Asked {
+    /// What the core says.
+    Core,
+    /// A look at processes.
+    Processes(Selection),
+    /// A look at the loaded groups.
+    Groups,
+    /// Bytes for a standard input.
+    Stdin { group: Arc<str>, name: Arc<str>, bytes: Vec<u8> },
+    /// Logs to empty.
+    ClearLog(Selection),
+}
+
+impl Machine {
+    /// Takes the questions that wait.
+    pub(super) fn questions(&mut self, inputs: &mut Vec<Input>) {
+        while let Some(Request { question, reply }) = self.questions.take() {
+            let (question, command) = match question {
+                // Listeners come in a later issue; nobody is subscribed.
+                Question::RemoteEvent { .. } => {
+                    let _ = reply.send(Reply::Answer(Answer::Done));
+                    continue;
+                }
+                Question::Command(command) => (Asked::Core, command),
+                Question::Processes(which) => (Asked::Processes(which), Command::Look),
+                Question::Groups => (Asked::Groups, Command::Look),
+                Question::Stdin { group, name, bytes } => {
+                    (Asked::Stdin { group, name, bytes }, Command::Look)
+                }
+                Question::ClearLog(which) => (Asked::ClearLog(which), Command::Look),
+            };
+            let ticket = Ticket(self.next_ticket);
+            self.next_ticket += 1;
+            if command == Command::Restart {
+                self.load_again();
+            }
+            self.tickets.insert(ticket, Pending { question, reply });
+            inputs.push(Input::Command { ticket, command });
+        }
+    }
+
+    /// Hands an answer to whoever asked.
+    pub(super) fn answer(&mut self, supervisor: &Supervisor, ticket: Ticket, answer: Answer) {
+        let Some(Pending { question, reply }) = self.tickets.remove(&ticket) else { return };
+        let said = match (question, answer) {
+            (Asked::Core, answer) => Reply::Answer(answer),
+            (Asked::Stdin { group, name, bytes }, Answer::Table) => {
+                Reply::Stdin(self.write_stdin(supervisor, &group, &name, bytes))
+            }
+            (Asked::Stdin { .. }, _) => Reply::Stdin(Err(StdinRefusal::ShuttingDown)),
+            (Asked::Processes(which), Answer::Table) => {
+                views::processes(supervisor, &self.surroundings, &which)
+            }
+            (Asked::Groups, Answer::Table) => views::groups(supervisor),
+            (Asked::ClearLog(which), Answer::Table) => {
+                Reply::ClearLog(self.clear_logs(supervisor, &which))
+            }
+            (Asked::ClearLog(_), _) => Reply::ClearLog(Err(ClearRefusal::ShuttingDown)),
+            (_, answer) => Reply::Answer(answer),
+        };
+        // A client that has gone away does not matter.
+        let _ = reply.send(said);
+    }
+
+    fn write_stdin(
+        &mut self,
+        supervisor: &Supervisor,
+        group: &str,
+        name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), StdinRefusal> {
+        let service = views::find(supervisor, group, name).ok_or(StdinRefusal::NoSuchName)?;
+        let up = service.state_name().is_up() && service.pid.is_some();
+        let life = Life { service: service.id, generation: service.generation };
+        let (pid, child) =
+            self.children.get(life).filter(|_| up).ok_or(StdinRefusal::NotRunning)?;
+        let stdin = child.stdin.as_ref().ok_or(StdinRefusal::Closed)?;
+        // What was put off earlier goes first.
+        if self.backlog.iter().any(|(waiting, _)| *waiting == pid) {
+            self.backlog.push((pid, bytes));
+            return Ok(());
+        }
+        match logs::write_some(stdin, &bytes) {
+            Ok(written) if written == bytes.len() => Ok(()),
+            Ok(written) => {
+                self.backlog.push((pid, bytes[written..].to_vec()));
+                Ok(())
+            }
+            Err(_) => Err(StdinRefusal::Closed),
+        }
+    }
+
+    /// Tries again to write what a full standard input did not take.
+    pub(super) fn write_backlog(&mut self) {
+        let mut blocked = Vec::new();
+        let children = &self.children;
+        self.backlog.retain_mut(|(pid, bytes)| {
+            let stdin = children.child(*pid).and_then(|child| child.stdin.as_ref());
+            let Some(stdin) = stdin else { return false };
+            if blocked.contains(pid) {
+                return true;
+            }
+            match logs::write_some(stdin, bytes) {
+                Ok(written) => {
+                    bytes.drain(..written);
+                    if !bytes.is_empty() {
+                        blocked.push(*pid);
+                    }
+                    !bytes.is_empty()
+                }
+                Err(_) => false,
+            }
+        });
+    }
+
+    fn clear_logs(&self, supervisor: &Supervisor, which: &Selection) -> Result<(), ClearRefusal> {
+        let services: Vec<&Service> = match which {
+            Selection::Main => {
+                let path = self.settings.main_log.path.as_deref();
+                let path = path.ok_or(ClearRefusal::NoSuchName)?;
+                self.log(Level::Info, "reopening log file");
+                self.pump.clear(path.into());
+                return Ok(());
+            }
+            Selection::Process(group, name) => {
+                vec![views::find(supervisor, group, name).ok_or(ClearRefusal::NoSuchName)?]
+            }
+            Selection::Group(group) => {
+                supervisor.services().filter(|service| service.group == *group).collect()
+            }
+            Selection::All => supervisor.services().collect(),
+        };
+        // Supervisor clears the logs of what runs, and of nothing else.
+        for service in services.into_iter().filter(|service| service.pid.is_some()) {
+            for channel in Channel::BOTH {
+                if let Some(path) = logs::path(&self.surroundings, service, channel) {
+                    self.pump.clear(path);
+                }
+            }
+        }
+        Ok(())
+    }
+}
