@@ -10,7 +10,7 @@
 
 mod answer;
 mod ask;
-mod auth;
+pub(crate) mod auth;
 mod connection;
 mod faults;
 mod info;
