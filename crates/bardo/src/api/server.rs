@@ -174,14 +174,7 @@ async fn respond(
     } else if path.starts_with("/mainlogtail") {
         logtail::main_log(context, &head.method).await
     } else {
-        match &*path {
-            "/" | "/index.html" => page::status(context).await,
-            "/ok.html" => page::health(),
-            _ if head.method == Method::GET || head.method == Method::HEAD => {
-                answer::error(StatusCode::NOT_FOUND)
-            }
-            _ => answer::error(StatusCode::BAD_REQUEST),
-        }
+        page::answer(context, &head, &body.to_bytes()).await
     }
 }
 

@@ -37,8 +37,12 @@ pub(super) async fn answer(context: &Arc<Context>, body: &[u8]) -> Result<String
     Ok(response.to_xml())
 }
 
-/// Calls a method.
-async fn call(context: &Arc<Context>, name: &str, parameters: Vec<Value>) -> Result<Value, Fault> {
+/// Calls a method and waits until it is done.
+pub(super) async fn call(
+    context: &Arc<Context>,
+    name: &str,
+    parameters: Vec<Value>,
+) -> Result<Value, Fault> {
     let method = table::find(name).ok_or_else(|| Fault::bare(Code::UnknownMethod))?;
     if !method.takes(parameters.len()) {
         return Err(Fault::bare(Code::IncorrectParameters));
