@@ -183,6 +183,12 @@ impl Supervisor {
         self.finished
     }
 
+    /// What begins when everything has stopped.
+    #[must_use]
+    pub fn replacement(&self) -> Option<&Configuration> {
+        self.replacement.as_ref()
+    }
+
     /// Whether it works or ends.
     #[must_use]
     pub fn mood(&self) -> Mood {
@@ -223,6 +229,7 @@ impl Supervisor {
 
     fn begin(&mut self, now: Now, configuration: Configuration, actions: &mut Actions) {
         let difference = self.load(configuration);
+        actions.push(Action::Begin);
         for name in difference.added {
             if let Some(spec) = self.loaded.group(&name).cloned() {
                 self.add_group(spec, actions);

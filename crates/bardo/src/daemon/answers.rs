@@ -53,6 +53,10 @@ impl Machine {
                 }
                 Question::ClearLog(which) => (Asked::ClearLog(which), Command::Look),
             };
+            let command = match command {
+                Command::Load(configuration) => Command::Load(self.reread(configuration)),
+                other => other,
+            };
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
             if command == Command::Restart {
@@ -65,6 +69,10 @@ impl Machine {
 
     /// Hands an answer to whoever asked.
     pub(super) fn answer(&mut self, supervisor: &Supervisor, ticket: Ticket, answer: Answer) {
+        if let Answer::Difference(_) = answer {
+            self.take_up(&supervisor.loaded().attachment);
+            self.welcome();
+        }
         let Some(Pending { question, reply }) = self.tickets.remove(&ticket) else { return };
         let said = match (question, answer) {
             (Asked::Core, answer) => Reply::Answer(answer),

@@ -6,6 +6,7 @@ use bardo_core::{ExitStatus, Notice, ServiceId, SpawnError, Supervisor};
 use bardo_sys::plan::{Plan, Strings};
 use bardo_sys::spawn::Step;
 
+use super::errno;
 use crate::daemon::main_log::Level;
 
 /// The line of the main log for a notice; `None` when its service is not there any
@@ -108,7 +109,7 @@ pub fn child_failure(plan: &Plan, step: Step, errno: i32) -> String {
         strings.iter().next().map_or_else(String::new, |text| text.to_string_lossy().into_owned())
     };
     let uid = plan.identity.as_ref().map_or(0, |identity| identity.uid);
-    let name = errno_name(errno);
+    let name = errno::name(errno);
     let what = match step {
         Step::Exec => format!("couldn't exec {}: {name}", first(&plan.words)),
         Step::Directory => format!("couldn't chdir to {}: {name}", first(&plan.directory)),
@@ -152,14 +153,14 @@ pub fn spawn_error(spec: &ServiceSpec, error: SpawnError) -> String {
             format!("too many open files to spawn '{}'", spec.name)
         }
         SpawnError::Pipes(errno) => {
-            let name = errno_name(errno);
+            let name = errno::name(errno);
             format!("unknown error making dispatchers for '{}': {name}", spec.name)
         }
         SpawnError::Clone(libc_errno::EAGAIN) => {
             format!("Too many processes in process table to spawn '{}'", spec.name)
         }
         SpawnError::Clone(errno) => {
-            format!("unknown error during fork for '{}': {}", spec.name, errno_name(errno))
+            format!("unknown error during fork for '{}': {}", spec.name, errno::name(errno))
         }
     }
 }
@@ -190,41 +191,6 @@ pub fn quoted(text: &str) -> String {
     }
     quoted.push(quote);
     quoted
-}
-
-/// The name of an errno, as Python's `errno.errorcode` has it.
-#[must_use]
-pub fn errno_name(errno: i32) -> String {
-    let name = match errno {
-        1 => "EPERM",
-        2 => "ENOENT",
-        4 => "EINTR",
-        5 => "EIO",
-        7 => "E2BIG",
-        8 => "ENOEXEC",
-        9 => "EBADF",
-        11 => "EAGAIN",
-        12 => "ENOMEM",
-        13 => "EACCES",
-        14 => "EFAULT",
-        16 => "EBUSY",
-        20 => "ENOTDIR",
-        21 => "EISDIR",
-        22 => "EINVAL",
-        23 => "ENFILE",
-        24 => "EMFILE",
-        26 => "ETXTBSY",
-        28 => "ENOSPC",
-        30 => "EROFS",
-        36 => "ENAMETOOLONG",
-        38 => "ENOSYS",
-        40 => "ELOOP",
-        80 => "ELIBBAD",
-        116 => "ESTALE",
-        122 => "EDQUOT",
-        _ => return errno.to_string(),
-    };
-    name.to_owned()
 }
 
 #[cfg(test)]

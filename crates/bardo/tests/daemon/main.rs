@@ -7,5 +7,6 @@ mod children;
 mod hang;
 mod idle;
 mod lifecycle;
+mod reload;
 mod scene;
 mod stuck;

@@ -39,7 +39,8 @@ pub(super) async fn answer(context: &Arc<Context>, body: &[u8]) -> Result<String
 
 /// Calls a method.
 async fn call(context: &Arc<Context>, name: &str, parameters: Vec<Value>) -> Result<Value, Fault> {
-    let method = table::find(name).ok_or_else(|| Fault::bare(Code::UnknownMethod))?;
+    let method = table::find(name, &context.shown().namespaces)
+        .ok_or_else(|| Fault::bare(Code::UnknownMethod))?;
     if !method.takes(parameters.len()) {
         return Err(Fault::bare(Code::IncorrectParameters));
     }
