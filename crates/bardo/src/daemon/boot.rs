@@ -77,11 +77,13 @@ pub fn boot(start: Start<'_>) -> Result<()> {
     raised.into_iter().for_each(|line| greeting.info(line));
     check_main_log(&configured.logfile)?;
     // The lock comes first: a second instance must not touch what the first one has.
-    let runtime = Runtime::claim(&request.file, &configured.pidfile, &configured.identifier)
-        .map_err(|error| refused_runtime(error, &loaded))?;
-    let mut undo = Undo::new(&runtime);
-    check_interfaces(&loaded).map_err(BootError::Refused)?;
-    let listeners = open_servers(&loaded.servers, &mut undo)?;
+    let (runtime, mut undo, listeners) = match claim(&request, &loaded) {
+        Ok(claimed) => claimed,
+        Err(error) => {
+            greeting.say(configured);
+            return Err(error);
+        }
+    };
     if !configured.nocleanup {
         runtime::clear_automatic_logs(&configured.childlogdir, &configured.identifier)
             .into_iter()
@@ -96,16 +98,28 @@ pub fn boot(start: Start<'_>) -> Result<()> {
         }
         settle_in_background(&loaded, &mut greeting);
     }
-    greeting.write_pidfile(&configured.pidfile, std::process::id());
-    undo.files.push(configured.pidfile.clone());
+    let has_pidfile = greeting.write_pidfile(&configured.pidfile, std::process::id());
+    undo.files.extend(has_pidfile.then(|| configured.pidfile.clone()));
     let told = told(program, &request, &runtime, start_directory, children_limit);
     let mut settings = told.renewed(&loaded);
     for (place, server) in (0..).zip(&mut settings.servers) {
         server.place = place;
     }
+    settings.has_pidfile = has_pidfile;
     settings.greeting = greeting.into_lines();
     let journal = make_journal(&loaded, &settings)?;
     Err(become_keeper(&settings, &journal, runtime, listeners))
+}
+
+/// Takes what only one daemon can have: the lock, and the addresses of its servers.
+fn claim(request: &Request, loaded: &Loaded) -> Result<(Runtime, Undo, Vec<OwnedFd>)> {
+    let configured = &loaded.settings;
+    let runtime = Runtime::claim(&request.file, &configured.pidfile, &configured.identifier)
+        .map_err(|error| refused_runtime(error, loaded))?;
+    let mut undo = Undo::new(&runtime);
+    check_interfaces(loaded).map_err(BootError::Refused)?;
+    let listeners = open_servers(&loaded.servers, &mut undo)?;
+    Ok((runtime, undo, listeners))
 }
 
 fn become_user(loaded: &Loaded) -> Result<()> {
@@ -348,8 +362,8 @@ fn become_keeper(
 /// and the files of a restart that did not come to its end.
 pub fn remove_files(settings: &Settings, others: &[String]) {
     let sockets = settings.servers.iter().filter_map(|server| server.address.file());
-    let others = others.iter().map(String::as_str);
-    for path in sockets.chain([settings.pidfile.as_str()]).chain(others) {
+    let pidfile = settings.has_pidfile.then_some(settings.pidfile.as_str());
+    for path in sockets.chain(pidfile).chain(others.iter().map(String::as_str)) {
         // Somebody else may have tidied up.
         let _ = fs::remove_file(path);
     }

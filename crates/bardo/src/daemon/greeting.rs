@@ -2,10 +2,12 @@
 //! what happens before it is open, in Supervisor's order.
 
 use std::fs;
+use std::io::Write;
 
-use bardo_config::Loaded;
+use bardo_config::{Loaded, MainLog, ServerSettings};
+use bardo_sys::clock::LocalTime;
 
-use super::main_log::Level;
+use super::main_log::{self, Level};
 
 /// What the main log says when root has not said that it wants to be root.
 const ROOT_WITHOUT_USER: &str = "Supervisor is running as root.  Privileges were not dropped \
@@ -71,15 +73,36 @@ impl Greeting {
         }
     }
 
-    /// Writes the pid file where it does not say the same already, and ends with
-    /// the line that every start ends with.
-    pub(super) fn write_pidfile(&mut self, path: &str, pid: u32) {
+    /// Writes the pid file where it does not say the same already. A start ends with the
+    /// line that says so, or with the one that says that it could not be written; true
+    /// when it is ours.
+    pub(super) fn write_pidfile(&mut self, path: &str, pid: u32) -> bool {
         let text = format!("{pid}\n");
         let there = fs::read(path).is_ok_and(|there| there == text.as_bytes());
-        if !there && fs::write(path, text).is_err() {
+        let written = there || fs::write(path, text).is_ok();
+        if written {
+            self.add(Level::Info, format!("supervisord started with pid {pid}"));
+        } else {
             self.add(Level::Critical, format!("could not write pidfile {path}"));
         }
-        self.add(Level::Info, format!("supervisord started with pid {pid}"));
+        written
+    }
+
+    /// Writes the lines where they belong at once: nobody will do it later, because the
+    /// start has failed. What cannot be written is not missed then.
+    pub(super) fn say(self, settings: &ServerSettings) {
+        let level = settings.loglevel.into();
+        let lines = self.into_lines().into_iter().filter(|(of, _)| *of >= level);
+        let lines: Vec<u8> =
+            lines.flat_map(|(of, text)| main_log::line(LocalTime::now(), of, &text)).collect();
+        if let MainLog::File(path) = &settings.logfile
+            && let Ok(mut log) = fs::OpenOptions::new().append(true).open(path)
+        {
+            let _ = log.write_all(&lines);
+        }
+        if settings.nodaemon && !settings.silent {
+            let _ = std::io::stdout().write_all(&lines);
+        }
     }
 
     /// All lines, in order.

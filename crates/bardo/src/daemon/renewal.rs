@@ -78,7 +78,7 @@ pub(super) fn restart(present: &Present) -> Result<Renewal, String> {
         })
     };
     greeting.servers(&loaded);
-    greeting.write_pidfile(&settings.pidfile, settings.keeper_pid);
+    settings.has_pidfile = greeting.write_pidfile(&settings.pidfile, settings.keeper_pid);
     settings.greeting = greeting.into_lines();
     let leftovers = leftovers.iter().map(|path| path.display().to_string().into()).collect();
     Ok(Renewal { configuration: loaded.configuration, settings, opened, leftovers })

@@ -78,7 +78,8 @@ impl Restart {
                 Address::File(path) => Some(path),
                 Address::Port(..) => None,
             });
-        let pidfile = self.next.as_ref().map(|next| next.pidfile.clone());
+        let next = self.next.as_ref().filter(|next| next.has_pidfile);
+        let pidfile = next.map(|next| next.pidfile.clone());
         let mut files: Vec<String> = sockets.filter(|path| !named(path)).collect();
         files.extend(pidfile.filter(|path| *path != settings.pidfile));
         files
@@ -209,7 +210,8 @@ impl Machine {
             self.tell(ToKeeper::HangTimeout(settings.hang_timeout_ms));
         }
         if settings.beginning != before.beginning {
-            let old = (before.pidfile != settings.pidfile).then_some(before.pidfile);
+            let moved = before.has_pidfile && before.pidfile != settings.pidfile;
+            let old = moved.then_some(before.pidfile);
             self.retire(old.into_iter().collect());
         }
         self.greet();

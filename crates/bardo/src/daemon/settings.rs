@@ -33,6 +33,8 @@ pub struct Settings {
     pub main_log: MainLog,
     /// The pid file.
     pub pidfile: String,
+    /// Whether it could be written, and so is to be removed.
+    pub has_pidfile: bool,
     /// The directory of the journal and the lock socket.
     pub runtime_directory: String,
     /// Where automatic logs are put.

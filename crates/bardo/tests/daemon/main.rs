@@ -9,4 +9,6 @@ mod idle;
 mod lifecycle;
 mod reload;
 mod scene;
+mod spawning;
+mod start;
 mod stuck;
