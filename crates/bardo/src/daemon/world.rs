@@ -327,6 +327,7 @@ impl Machine {
         let taken = std::mem::take(&mut self.taken);
         if let Some(sequence) = taken.exits {
             self.tell(ToKeeper::ExitsTaken(sequence));
+            self.log(Level::Debug, "received SIGCHLD indicating a child quit");
         }
         if taken.signals != 0 {
             self.tell(ToKeeper::SignalsTaken(taken.signals));
