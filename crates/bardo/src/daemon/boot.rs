@@ -27,6 +27,7 @@ use super::settings::{Settings, bytes_to_text};
 use super::sockets::{self, SocketError};
 use super::stage::{KEEPER_FILES, Stage};
 use crate::host::Machine;
+use crate::personality::words::{python_error, quoted};
 
 /// Why the daemon does not start. The text is Supervisor's where it has one.
 #[derive(Debug, thiserror::Error)]
@@ -277,9 +278,12 @@ fn refused_runtime(error: runtime::ClaimError, loaded: &Loaded) -> BootError {
 fn settle_in_background(loaded: &Loaded, greeting: &mut Greeting) {
     if let Some(directory) = &loaded.settings.directory {
         match std::env::set_current_dir(directory) {
-            Ok(()) => greeting.add(Level::Info, format!("set current directory: '{directory}'")),
+            Ok(()) => {
+                greeting.add(Level::Info, format!("set current directory: {}", quoted(directory)));
+            }
             Err(error) => {
-                let line = format!("can't chdir into '{directory}': {error}");
+                let why = python_error(&error, directory);
+                let line = format!("can't chdir into {}: {why}", quoted(directory));
                 greeting.add(Level::Critical, line);
             }
         }

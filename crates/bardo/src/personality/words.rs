@@ -193,9 +193,25 @@ pub fn quoted(text: &str) -> String {
     quoted
 }
 
+/// An error of the system that is about a file, as Python shows it.
+#[must_use]
+pub fn python_error(error: &std::io::Error, file: &str) -> String {
+    let Some(number) = error.raw_os_error() else { return error.to_string() };
+    let text = error.to_string();
+    let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text);
+    format!("[Errno {number}] {text}: {}", quoted(file))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_the_system_are_shown_as_python_shows_them() {
+        let error = std::io::Error::from_raw_os_error(13);
+
+        assert_eq!(python_error(&error, "/x"), "[Errno 13] Permission denied: '/x'");
+    }
 
     #[test]
     fn text_is_quoted_as_python_quotes() {
