@@ -23,7 +23,7 @@ use super::plans::Planner;
 use super::renewal::{self, Present, Renewal};
 use super::settings::{Address, Server, Settings};
 use super::sockets;
-use super::supervisor::{listener, shown};
+use super::supervisor::{listener, main_log, shown};
 use super::world::Machine;
 
 /// A configuration that was loaded again, or why not.
@@ -202,6 +202,9 @@ impl Machine {
         let Some(before) = self.restart.before.take() else { return };
         let settings = &self.settings;
         self.log_level = settings.main_log.level;
+        if settings.main_log != before.main_log {
+            self.pump.replace_main_log(main_log(&settings.main_log));
+        }
         *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown(settings);
         if settings.servers != before.servers {
             self.open_doors();

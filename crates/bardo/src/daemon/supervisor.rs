@@ -32,7 +32,7 @@ use super::main_log::{self, Level};
 use super::pump::{self, Channel, MainLogSettings, PumpHandle, PumpSettings, Severity, Sink};
 use super::renewal;
 use super::restart::Restart;
-use super::settings::{Address, Server, Settings};
+use super::settings::{Address, MainLog, Server, Settings};
 use super::world::{Machine, Parts};
 use crate::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
 use crate::personality::words;
@@ -161,7 +161,6 @@ fn assemble(
         return Err(TakeOverError::NoStaging);
     };
     let (drained_sender, drained) = std::sync::mpsc::channel();
-    let main_log = &settings.main_log;
     let pump_settings = PumpSettings {
         cells: Arc::clone(journal.memory()),
         base: journal::PUMP_AT,
@@ -169,16 +168,7 @@ fn assemble(
         staging: (read, write),
         drained: drained_sender,
         waker: Arc::clone(&waker),
-        main_log: MainLogSettings {
-            path: main_log.path.as_deref().map(Arc::from),
-            bytes_max: main_log.bytes_max,
-            backups: main_log.backups,
-            copy: main_log
-                .to_stdout
-                .then(|| io::stdout().as_fd().try_clone_to_owned().ok())
-                .flatten(),
-            format: pump_line,
-        },
+        main_log: main_log(&settings.main_log),
     };
     let (pump, pump_thread) = pump::start(pump_settings).map_err(system("start the log pump"))?;
     let (clients, questions) = clients::channel(Arc::clone(&waker));
@@ -230,6 +220,18 @@ fn start_api(
         pump: Some(pump.clone()),
     };
     api::start(api_settings, listeners, clients).map_err(system("start the API thread"))
+}
+
+/// The main log for the pump.
+pub(super) fn main_log(log: &MainLog) -> MainLogSettings {
+    let copy = || io::stdout().as_fd().try_clone_to_owned().ok();
+    MainLogSettings {
+        path: log.path.as_deref().map(Arc::from),
+        bytes_max: log.bytes_max,
+        backups: log.backups,
+        copy: log.to_stdout.then(copy).flatten(),
+        format: pump_line,
+    }
 }
 
 /// A server's socket for the API thread.

@@ -110,6 +110,35 @@ fn a_restart_takes_up_the_section_of_the_daemon() {
 }
 
 #[test]
+fn a_restart_begins_another_main_log() {
+    let scene = open("", CAT);
+    scene.process("cat");
+    replace(&scene, "main.log", "other.log");
+    replace(&scene, "logfile_maxbytes=0", "logfile_maxbytes=600\nlogfile_backups=1\nloglevel=warn");
+
+    scene.daemon.signal_keeper(HUP).unwrap();
+
+    let other = || fs::read_to_string(scene.home.file("other.log")).unwrap_or_default();
+    scene.wait("the other log", || other().contains("running without any HTTP authentication"));
+    let log = scene.log();
+    assert!(log.ends_with("WARN stopped: cat (terminated by SIGTERM)\n"), "{log}");
+    assert!(!other().contains("INFO"), "{}", other());
+    let read = || scene.client().call("supervisor.readLog", &[Value::Int(0), Value::Int(0)]);
+    assert!(read().unwrap().as_str().unwrap().contains("running without any"));
+    // It rotates as it is told now, and the next supervisor writes on there.
+    for _ in 0..8 {
+        let cat = scene.process("cat");
+        home::send(cat.pid, crate::scene::KILL).unwrap();
+        scene.wait("another cat", || scene.client().info("cat").is_ok_and(|i| i.pid != cat.pid));
+    }
+    scene.wait("a backup", || scene.home.file("other.log.1").exists());
+    scene.daemon.kill_supervisor().unwrap();
+    scene.supervisor();
+    scene.wait("the next supervisor's words", || other().contains("has taken over"));
+    assert_eq!(scene.log(), log);
+}
+
+#[test]
 fn the_command_line_counts_more_than_the_file_after_a_restart_too() {
     let scene = crate::scene::open_with("", CAT, |command| {
         command.args(["-i", "told"]);
