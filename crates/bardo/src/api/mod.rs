@@ -23,7 +23,7 @@ mod rpc;
 mod server;
 mod tail_file;
 #[cfg(test)]
-mod test_specs;
+pub(crate) mod test_specs;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -210,12 +210,12 @@ pub fn start(settings: ApiSettings, listeners: Vec<Listener>, clients: Clients) 
         overdue_told: AtomicBool::new(false),
         ending: is_ending,
     });
-    let doors = {
+    let entrances = {
         let _entered = runtime.enter();
-        listeners.into_iter().map(server::Door::open).collect::<io::Result<Vec<_>>>()?
+        listeners.into_iter().map(server::Entrance::open).collect::<io::Result<Vec<_>>>()?
     };
     let serve = move || {
-        runtime.block_on(server::serve(context, doors, replaced));
+        runtime.block_on(server::serve(context, entrances, replaced));
         // A read of a disk that hangs must not keep the process.
         runtime.shutdown_background();
     };

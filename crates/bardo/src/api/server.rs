@@ -41,9 +41,14 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
 /// How long the end waits for answers that are under way.
 const FAREWELL_WAIT: Duration = Duration::from_secs(1);
 
-/// A socket through which clients come, and what they must know.
-pub(super) struct Door {
+/// A socket through which clients come.
+pub(super) struct Entrance {
     socket: DoorSocket,
+    door: Door,
+}
+
+/// What is known of an entrance, also by those who are in.
+struct Door {
     /// The kernel's number of the socket, the same for all its descriptors.
     inode: u64,
     auth: RwLock<Credentials>,
@@ -64,7 +69,7 @@ enum DoorSocket {
     Tcp(TcpListener),
 }
 
-impl Door {
+impl Entrance {
     /// Makes a listening socket ours. It has to be called within the runtime.
     pub(super) fn open(listener: Listener) -> io::Result<Self> {
         let inode = rustix::fs::fstat(&listener.fd)?.st_ino;
@@ -81,9 +86,12 @@ impl Door {
             }
         };
         let auth = RwLock::new(credentials(listener.auth));
-        Ok(Self { socket, inode, auth, closed: watch::Sender::new(false) })
+        let door = Door { inode, auth, closed: watch::Sender::new(false) };
+        Ok(Self { socket, door })
     }
+}
 
+impl Door {
     fn auth(&self) -> Credentials {
         self.auth.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -92,11 +100,13 @@ impl Door {
         // The sender lives as long as we do.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
+}
 
+impl DoorSocket {
     async fn accept(&self) -> io::Result<Socket> {
-        match &self.socket {
-            DoorSocket::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
-            DoorSocket::Tcp(listener) => {
+        match self {
+            Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => {
                 let (socket, _) = listener.accept().await?;
                 socket.set_nodelay(true)?;
                 Ok(Socket::Tcp(socket))
@@ -114,10 +124,12 @@ struct House {
 }
 
 impl House {
-    fn add(&mut self, door: Door) {
+    fn add(&mut self, entrance: Entrance) {
         let (context, room) = (Arc::clone(&self.context), Arc::clone(&self.room));
+        let Entrance { socket, door } = entrance;
         let door = Arc::new(door);
-        let task = self.receivers.spawn(receive(context, Arc::clone(&door), room));
+        // The socket is the task's alone: it is closed with it, whoever is still in.
+        let task = self.receivers.spawn(receive(context, socket, Arc::clone(&door), room));
         self.open.push((door, task));
     }
 
@@ -129,10 +141,10 @@ impl House {
             if let Some((door, _)) = self.open.iter().find(|(door, _)| door.inode == inode) {
                 let mut auth = door.auth.write().unwrap_or_else(PoisonError::into_inner);
                 *auth = credentials(listener.auth);
-            } else if let Ok(door) = Door::open(listener) {
+            } else if let Ok(entrance) = Entrance::open(listener) {
                 // One that cannot be opened for want of memory is there again with the
                 // next supervisor.
-                self.add(door);
+                self.add(entrance);
             }
             kept.push(inode);
         }
@@ -150,7 +162,7 @@ impl House {
 /// Serves all sockets until the API is to end, and then those who are in.
 pub(super) async fn serve(
     context: Arc<Context>,
-    doors: Vec<Door>,
+    entrances: Vec<Entrance>,
     mut changes: UnboundedReceiver<Vec<Listener>>,
 ) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -160,8 +172,8 @@ pub(super) async fn serve(
         receivers: JoinSet::new(),
         open: Vec::new(),
     };
-    for door in doors {
-        house.add(door);
+    for entrance in entrances {
+        house.add(entrance);
     }
     let mut end = pin!(context.ended());
     while let Some(listeners) = next_change(&mut changes, end.as_mut()).await {
@@ -190,9 +202,14 @@ async fn next_change(
     .await
 }
 
-async fn receive(context: Arc<Context>, door: Arc<Door>, room: Arc<Semaphore>) {
+async fn receive(
+    context: Arc<Context>,
+    entrance: DoorSocket,
+    door: Arc<Door>,
+    room: Arc<Semaphore>,
+) {
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-        let Ok(socket) = door.accept().await else {
+        let Ok(socket) = entrance.accept().await else {
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };

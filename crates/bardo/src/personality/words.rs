@@ -207,6 +207,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_start_that_fails_has_supervisors_words() {
+        let words =
+            |command, error| spawn_error(&crate::api::test_specs::service("p", command), error);
+
+        let cases = [
+            (SpawnError::Empty, "command is empty"),
+            (SpawnError::NotFound, "can't find command '/x/y'"),
+            (SpawnError::IsDirectory, "command at '/x/y' is a directory"),
+            (SpawnError::NotExecutable, "command at '/x/y' is not executable"),
+            (SpawnError::NotPermitted, "no permission to run command '/x/y'"),
+            (SpawnError::Pipes(24), "too many open files to spawn 'p'"),
+            (SpawnError::Pipes(12), "unknown error making dispatchers for 'p': ENOMEM"),
+            (SpawnError::Clone(11), "Too many processes in process table to spawn 'p'"),
+            (SpawnError::Clone(12), "unknown error during fork for 'p': ENOMEM"),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(words("/x/y 'a b'", error), expected);
+        }
+        let open = "/x 'y";
+        let expected = "can't parse command \"/x 'y\": No closing quotation";
+        assert_eq!(words(open, SpawnError::NoClosingQuotation), expected);
+        let expected = "can't parse command '/x\\\\': No escaped character";
+        assert_eq!(words("/x\\", SpawnError::NoEscapedCharacter), expected);
+    }
+
+    #[test]
     fn errors_of_the_system_are_shown_as_python_shows_them() {
         let error = std::io::Error::from_raw_os_error(13);
 
