@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::children::Life;
 use super::clients::{ClearRefusal, Question, Reply, Request, Selection, StdinRefusal};
 use super::main_log::Level;
-use super::pump::Channel;
+use super::pump::{Channel, StreamKey};
 use super::world::Machine;
 use super::{logs, views};
 
@@ -70,8 +70,12 @@ impl Machine {
     /// Hands an answer to whoever asked.
     pub(super) fn answer(&mut self, supervisor: &Supervisor, ticket: Ticket, answer: Answer) {
         if let Answer::Difference(_) = answer {
+            let before = self.settings.strip_ansi;
             self.take_up(&supervisor.loaded().attachment);
             self.welcome();
+            if self.settings.strip_ansi != before {
+                self.strip_running(supervisor);
+            }
         }
         let Some(Pending { question, reply }) = self.tickets.remove(&ticket) else { return };
         let said = match (question, answer) {
@@ -92,6 +96,18 @@ impl Machine {
         };
         // A client that has gone away does not matter.
         let _ = reply.send(said);
+    }
+
+    /// What is done with escape sequences is done at once, also to programs that run.
+    fn strip_running(&self, supervisor: &Supervisor) {
+        let strip_ansi = self.settings.strip_ansi;
+        let undecided = |service: &&Service| service.spec.program.strip_ansi.is_none();
+        for service in supervisor.services().filter(undecided) {
+            for channel in Channel::BOTH {
+                let (service, generation) = (service.id, service.generation);
+                self.pump.strip(StreamKey { service, generation, channel }, strip_ansi);
+            }
+        }
     }
 
     fn write_stdin(

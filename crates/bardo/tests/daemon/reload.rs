@@ -381,6 +381,30 @@ fn a_reread_takes_up_names_and_logs_at_once_and_no_servers() {
 }
 
 #[test]
+fn a_reread_decides_about_escape_sequences_of_those_that_run() {
+    let red = "[program:cat]\nstartsecs=0\nstdout_logfile={here}/cat.log\n\
+               command=/bin/sh -c 'while read line; do printf \"\\033[31mred\\n\"; done'\n";
+    let scene = open("", red);
+    let before = scene.process("cat");
+    let log = || fs::read_to_string(scene.home.file("cat.log")).unwrap_or_default();
+    let mut expected = String::new();
+    for (from, to, said) in [
+        ("[supervisord]\n", "[supervisord]\nstrip_ansi=true\n", "red\n"),
+        ("strip_ansi=true", "strip_ansi=false", "\x1b[31mred\n"),
+    ] {
+        replace(&scene, from, to);
+        scene.client().call("supervisor.reloadConfig", &[]).unwrap();
+
+        let text = [Value::from("cat"), Value::from("a line\n")];
+        scene.client().call("supervisor.sendProcessStdin", &text).unwrap();
+
+        expected += said;
+        scene.wait("the line", || log() == expected);
+    }
+    assert_eq!(scene.process("cat").identity(), before.identity());
+}
+
+#[test]
 fn relative_paths_of_the_file_lead_on_from_where_the_daemon_was_started() {
     let home = home::Home::new("relative").unwrap();
     let here = home.path().display().to_string();

@@ -159,6 +159,7 @@ impl Worker {
                 }
                 Command::Reopen => self.reopen(),
                 Command::Clear(path) => self.clear(&path),
+                Command::Strip(key, strip_ansi) => self.strip(key, strip_ansi),
                 Command::MainLog(settings) => self.replace_main_log(settings),
                 Command::Create(path) => self.create(&path),
                 Command::Remove(path) => self.remove(&path),
