@@ -7,6 +7,8 @@ use std::path::Path;
 use bardo_config::{Account, Host, ReadError};
 use bardo_sys::accounts;
 
+use crate::daemon::settings::text_to_bytes;
+
 /// This machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine;
@@ -87,6 +89,81 @@ impl Host for Machine {
 
     fn user_id(&self) -> u32 {
         rustix::process::geteuid().as_raw()
+    }
+}
+
+/// The machine as the daemon found it at its start: relative paths lead on from where it
+/// was started, and the environment is the one it was given.
+#[derive(Debug, Clone, Copy)]
+pub struct StartedHost<'a> {
+    /// Where it was started.
+    pub directory: &'a str,
+    /// Its environment, as [`crate::daemon::settings`] keeps it.
+    pub environment: &'a [String],
+}
+
+impl StartedHost<'_> {
+    fn path(&self, path: &str) -> String {
+        Path::new(self.directory).join(path).display().to_string()
+    }
+}
+
+impl Host for StartedHost<'_> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        Machine.read(&self.path(path))
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        Machine.exists(&self.path(path))
+    }
+
+    fn is_directory(&self, path: &str) -> bool {
+        Machine.is_directory(&self.path(path))
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<String> {
+        Machine.glob(&self.path(pattern))
+    }
+
+    fn user_by_name(&self, name: &str) -> Option<Account> {
+        Machine.user_by_name(name)
+    }
+
+    fn user_by_id(&self, id: u32) -> Option<Account> {
+        Machine.user_by_id(id)
+    }
+
+    fn group_by_name(&self, name: &str) -> Option<u32> {
+        Machine.group_by_name(name)
+    }
+
+    fn has_group(&self, id: u32) -> bool {
+        Machine.has_group(id)
+    }
+
+    fn environment(&self) -> Vec<(String, String)> {
+        let text = |variable: &String| {
+            let bytes = text_to_bytes(variable);
+            let text = String::from_utf8_lossy(&bytes).into_owned();
+            text.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
+        };
+        self.environment.iter().filter_map(text).collect()
+    }
+
+    fn name(&self) -> String {
+        Machine.name()
+    }
+
+    fn current_directory(&self) -> String {
+        self.directory.to_owned()
+    }
+
+    fn temporary_directory(&self) -> String {
+        Machine.temporary_directory()
+    }
+
+    fn user_id(&self) -> u32 {
+        Machine.user_id()
     }
 }
 

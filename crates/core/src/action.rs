@@ -39,6 +39,9 @@ pub enum Action {
         /// Whom it reaches.
         reach: Reach,
     },
+    /// The loaded configuration begins: what belongs to it beside the table takes
+    /// effect, before anything of it is added or started.
+    Begin,
     /// A service is in the table: make ready what it needs before it can start.
     Added(ServiceId),
     /// A service leaves the table after this.
@@ -169,8 +172,11 @@ impl Actions {
             Action::Spawn { .. } | Action::Unspawn { .. } | Action::Signal { .. } => {
                 self.urgent.push_back(action);
             }
-            // `Added` makes ready what `Spawn` needs, perhaps at a place just left.
-            Action::Added(_) | Action::Removed(_) => self.urgent.push_back(action),
+            // `Begin` comes before everything that follows from it, and `Added` makes
+            // ready what `Spawn` needs, perhaps at a place just left.
+            Action::Begin | Action::Added(_) | Action::Removed(_) => {
+                self.urgent.push_back(action);
+            }
             Action::Answer { .. } | Action::Notice(_) | Action::Event(_) | Action::Finish => {
                 self.later.push_back(action);
             }

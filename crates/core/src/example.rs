@@ -80,7 +80,8 @@ pub(crate) fn plain_group(name: &str, priority: i64, members: &[&str]) -> Arc<Gr
 }
 
 pub(crate) fn configuration(groups: &[&Arc<GroupSpec>]) -> Configuration {
-    Configuration { groups: groups.iter().map(|group| Arc::clone(group)).collect() }
+    let groups = groups.iter().map(|group| Arc::clone(group)).collect();
+    Configuration { groups, ..Configuration::default() }
 }
 
 /// Takes everything that is to be done.

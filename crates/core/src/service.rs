@@ -24,6 +24,10 @@ pub const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// How often a client that waits for a stop is spoken of in the main log.
 pub const STOP_REPORT_EVERY: Duration = Duration::from_secs(2);
 
+/// The shortest time between one SIGKILL and the next. With `stopwaitsecs=0` Supervisor
+/// sends one each time it looks, which is once a second when nothing happens.
+pub const KILL_AGAIN_LEAST: Duration = Duration::from_secs(1);
+
 /// One service of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -382,7 +386,7 @@ impl Service {
             self.report_stop(now, actions);
         }
         if kill_at <= now.instant {
-            let wait = self.spec.program.stop.wait.duration().max(Duration::from_millis(1));
+            let wait = self.spec.program.stop.wait.duration().max(KILL_AGAIN_LEAST);
             let stale = mutant::on(Mutant::KeepsPastDeadline);
             self.state = State::Stopping {
                 kill_at: if stale { kill_at } else { now.instant + wait },

@@ -29,6 +29,9 @@ impl Seconds {
 pub struct Configuration {
     /// The groups, by ascending (priority, name).
     pub groups: Vec<Arc<GroupSpec>>,
+    /// What the shell wants to be kept with them: the core does not look into it, and
+    /// records, replaces and recovers it in the same breath as the groups.
+    pub attachment: Arc<str>,
 }
 
 impl Configuration {

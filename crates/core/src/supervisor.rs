@@ -183,6 +183,12 @@ impl Supervisor {
         self.finished
     }
 
+    /// What begins when everything has stopped.
+    #[must_use]
+    pub fn replacement(&self) -> Option<&Configuration> {
+        self.replacement.as_ref()
+    }
+
     /// Whether it works or ends.
     #[must_use]
     pub fn mood(&self) -> Mood {
@@ -223,6 +229,7 @@ impl Supervisor {
 
     fn begin(&mut self, now: Now, configuration: Configuration, actions: &mut Actions) {
         let difference = self.load(configuration);
+        actions.push(Action::Begin);
         for name in difference.added {
             if let Some(spec) = self.loaded.group(&name).cloned() {
                 self.add_group(spec, actions);
@@ -297,12 +304,13 @@ impl Supervisor {
     fn reconcile(&mut self, now: Now, scope: &Scope, actions: &mut Actions) -> Answer {
         match scope {
             Scope::Add(name) => {
-                if self.groups.iter().any(|group| group.spec.name == *name) {
-                    return Answer::Refused(Refusal::AlreadyAdded);
-                }
+                // In this order: one that is there and in the file no more has a bad name.
                 let Some(spec) = self.loaded.group(name).cloned() else {
                     return Answer::Refused(Refusal::NoSuchName);
                 };
+                if self.groups.iter().any(|group| group.spec.name == *name) {
+                    return Answer::Refused(Refusal::AlreadyAdded);
+                }
                 self.add_group(spec, actions);
                 self.autostart(now, self.groups.len() - 1, actions);
             }
@@ -361,7 +369,13 @@ impl Supervisor {
                 continue;
             };
             match job::refusal(service, verb) {
-                // Of many, those that it does not apply to are passed over.
+                // Supervisor passes over those that are up or down already, and finds out
+                // that nothing is known of another one only when it tries.
+                Some(result @ Refusal::UnknownState) if !single => {
+                    let (group, name) =
+                        (Arc::clone(&service.group), Arc::clone(&service.spec.name));
+                    job.outcomes.push(Outcome { group, name, result: Err(result) });
+                }
                 Some(_) if !single => {}
                 Some(refusal) => return Some(Answer::Refused(refusal)),
                 None => {

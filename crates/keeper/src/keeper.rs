@@ -24,6 +24,7 @@ const TERMINAL_STOPS: [i32; 3] = [20, 21, 22];
 /// SIGKILL.
 const KILL: i32 = 9;
 
+const MILLISECOND: u64 = 1_000_000;
 const SECOND: u64 = 1_000_000_000;
 
 /// How long a new supervisor may take to take over. Ten thousand children take less
@@ -285,6 +286,9 @@ impl Keeper {
             // While it takes over it has another limit.
             ToKeeper::Hung if supervisor.phase == Phase::Works => self.end_hung(),
             ToKeeper::Hung => {}
+            ToKeeper::HangTimeout(milliseconds) => {
+                self.settings.hang_timeout = milliseconds.saturating_mul(MILLISECOND);
+            }
             ToKeeper::Finish(code) => supervisor.finish = Some(code),
         }
     }

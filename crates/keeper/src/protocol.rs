@@ -86,6 +86,9 @@ pub enum ToKeeper {
     SignalsTaken(u64),
     /// The supervisor's control thread does not answer: end it and start another.
     Hung,
+    /// From now on the supervisor may leave untaken for so many milliseconds what it is
+    /// handed.
+    HangTimeout(u64),
     /// All is over: end with this code as soon as the supervisor has ended.
     Finish(i32),
 }
@@ -157,6 +160,7 @@ impl Message {
             ToKeeper::ExitsTaken(sequence) => (5, sequence, 0),
             ToKeeper::SignalsTaken(signals) => (6, signals, 0),
             ToKeeper::Hung => (7, 0, 0),
+            ToKeeper::HangTimeout(milliseconds) => (9, milliseconds, 0),
             ToKeeper::Finish(code) => (8, u64::from(code.cast_unsigned()), 0),
         };
         message.set_header(kind, one, other);
@@ -235,6 +239,7 @@ impl Message {
             6 => ToKeeper::SignalsTaken(one),
             7 => ToKeeper::Hung,
             8 => ToKeeper::Finish(low(one).cast_signed()),
+            9 => ToKeeper::HangTimeout(one),
             _ => return None,
         })
     }
@@ -323,6 +328,7 @@ mod tests {
             ToKeeper::ExitsTaken(u64::MAX),
             ToKeeper::SignalsTaken(1 << 15),
             ToKeeper::Hung,
+            ToKeeper::HangTimeout(60_000),
             ToKeeper::Finish(-3),
         ] {
             assert_eq!(Message::to_keeper(said).from_supervisor(), Some(said));

@@ -13,6 +13,8 @@ struct Question {
     act: Option<(Verb, Wait)>,
     single: bool,
     concerned: Vec<Concerned>,
+    /// Services that it is told it cannot have, because nothing is known of them.
+    unknown: usize,
     /// The answer, where it can be known beforehand.
     expected: Option<Answer>,
 }
@@ -49,9 +51,11 @@ impl Clients {
             | Command::Shutdown
             | Command::Restart => (None, None),
         };
-        let concerned = match (act, target) {
-            (Some((verb, _)), Some(target)) => reference.concerned(verb, target),
-            _ => Vec::new(),
+        let (concerned, unknown) = match (act, target) {
+            (Some((verb, _)), Some(target)) => {
+                (reference.concerned(verb, target), reference.unknown(verb, target))
+            }
+            _ => (Vec::new(), 0),
         };
         self.open.insert(
             ticket.0,
@@ -59,6 +63,7 @@ impl Clients {
                 act,
                 single: matches!(target, Some(Target::Process(..))),
                 concerned,
+                unknown,
                 expected: None,
             },
         );
@@ -93,7 +98,7 @@ impl Clients {
             return Ok(());
         };
         if let Answer::Outcomes(outcomes) = answer {
-            let (found, expected) = (outcomes.len(), question.concerned.len());
+            let (found, expected) = (outcomes.len(), question.concerned.len() + question.unknown);
             if found != expected {
                 return Err(format!("{ticket:?}: {found} outcomes, {expected} services"));
             }

@@ -193,6 +193,15 @@ impl Reference {
             .collect()
     }
 
+    /// How many services of a target a command fails for, because nothing is known of
+    /// them.
+    #[must_use]
+    pub fn unknown(&self, verb: Verb, target: &Target) -> usize {
+        let ids = self.select(target).unwrap_or_default().into_iter();
+        let members = ids.filter_map(|id| self.members[id.0 as usize].as_ref());
+        members.filter(|there| there.refusal(verb) == Some(Refusal::UnknownState)).count()
+    }
+
     /// How often the starts of a service have succeeded.
     #[must_use]
     pub fn successes(&self, id: ServiceId) -> Option<u32> {
@@ -341,12 +350,12 @@ impl Reference {
     fn reconcile(&mut self, scope: &Scope) -> Answer {
         match scope {
             Scope::Add(name) => {
-                if self.groups.iter().any(|(there, _)| there.name == *name) {
-                    return Answer::Refused(Refusal::AlreadyAdded);
-                }
                 let Some(spec) = self.loaded.group(name).cloned() else {
                     return Answer::Refused(Refusal::NoSuchName);
                 };
+                if self.groups.iter().any(|(there, _)| there.name == *name) {
+                    return Answer::Refused(Refusal::AlreadyAdded);
+                }
                 self.add(spec);
                 self.autostart(self.groups.len() - 1);
             }

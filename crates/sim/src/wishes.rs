@@ -30,7 +30,7 @@ pub fn configuration(random: &mut Random) -> Configuration {
         }
     }
     groups.sort_by_key(|group| (group.priority, Arc::clone(&group.name)));
-    Configuration { groups }
+    Configuration { groups, ..Configuration::default() }
 }
 
 fn group(random: &mut Random, name: &str) -> GroupSpec {

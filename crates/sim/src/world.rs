@@ -365,7 +365,11 @@ impl World for Machine {
                 self.finish();
                 None
             }
-            Action::Added(_) | Action::Removed(_) | Action::Notice(_) | Action::Event(_) => None,
+            Action::Begin
+            | Action::Added(_)
+            | Action::Removed(_)
+            | Action::Notice(_)
+            | Action::Event(_) => None,
         };
         self.cut();
         if let Some(input) = &outcome {

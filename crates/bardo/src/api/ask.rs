@@ -46,7 +46,7 @@ impl Context {
 
     async fn ask_control(&self, question: Question) -> Result<Reply, Fault> {
         let mut pending = self.clients.ask(question).map_err(unanswered)?;
-        let wait = self.settings.question_wait;
+        let wait = self.shown().question_wait;
         if let Ok(reply) = tokio::time::timeout(wait, pending.answer()).await {
             self.overdue_told.store(false, Ordering::Relaxed);
             return reply.map_err(unanswered);

@@ -39,7 +39,6 @@ impl NotStartable {
 pub(super) fn check(service: &ServiceSpec, own_path: Option<&OsStr>) -> Result<(), NotStartable> {
     let words = command::split(&service.command)
         .map_err(|error| NotStartable::new(error, service, Path::new("")))?;
-    // An empty word is a name, of a file that is nowhere.
     let program = words.first().map_or("", String::as_str);
     find(program, service, own_path)
         .map(|_| ())
@@ -51,6 +50,9 @@ fn find(
     service: &ServiceSpec,
     own_path: Option<&OsStr>,
 ) -> Result<PathBuf, (SpawnError, PathBuf)> {
+    if program.is_empty() {
+        return Err((SpawnError::NotFound, program.into()));
+    }
     if program.contains('/') {
         let seen_from = service.directory.as_deref().unwrap_or("");
         let file = Path::new(seen_from).join(program);

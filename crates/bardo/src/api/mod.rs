@@ -23,7 +23,7 @@ mod rpc;
 mod server;
 mod tail_file;
 #[cfg(test)]
-mod test_specs;
+pub(crate) mod test_specs;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -35,6 +35,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bardo_core::{Configuration, Pid};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::daemon::clients::Clients;
@@ -68,9 +69,7 @@ pub struct ApiSettings {
     pub supervisor_version: &'static str,
     /// Reads the configuration file again. It may block.
     pub load: Load,
-    /// How long a question may wait to be taken.
-    pub question_wait: Duration,
-    /// Called when one has waited longer, once until a question is taken again.
+    /// Called when a question has waited too long, once until one is taken again.
     pub overdue: Overdue,
     /// Who writes the main log: a client that has its answer finds there what led to
     /// it. `None` where nobody does.
@@ -84,6 +83,10 @@ pub struct Shown {
     pub identifier: Arc<str>,
     /// The file of the main log; `None` when it goes elsewhere.
     pub main_log: Option<Arc<str>>,
+    /// The namespaces under which there are Supervisor's methods.
+    pub namespaces: Arc<[String]>,
+    /// How long a question may wait to be taken.
+    pub question_wait: Duration,
 }
 
 /// A socket that is bound and listens.
@@ -150,9 +153,32 @@ impl fmt::Debug for ApiSettings {
 pub struct Api {
     thread: JoinHandle<()>,
     ending: watch::Sender<bool>,
+    doors: Doors,
+}
+
+/// Says where the API listens.
+#[derive(Debug, Clone)]
+pub struct Doors {
+    changes: UnboundedSender<Vec<Listener>>,
+}
+
+impl Doors {
+    /// Listens there from now on, and nowhere else. A socket that is among those that
+    /// were there before goes on without a gap, with the password that is given now; who
+    /// came through one that is not is shown out.
+    pub fn replace(&self, listeners: Vec<Listener>) {
+        // An API that has ended listens nowhere.
+        let _ = self.changes.send(listeners);
+    }
 }
 
 impl Api {
+    /// A way to say where it listens.
+    #[must_use]
+    pub fn doors(&self) -> Doors {
+        self.doors.clone()
+    }
+
     /// Ends the API: nobody is let in any more, and answers that are under way are
     /// delivered first. The client that asked for the shutdown is among those who
     /// wait. It blocks, for about a second at most.
@@ -168,6 +194,7 @@ impl Api {
 /// When there is no thread, no epoll or no usable socket to be had.
 pub fn start(settings: ApiSettings, listeners: Vec<Listener>, clients: Clients) -> io::Result<Api> {
     let (ending, is_ending) = watch::channel(false);
+    let (changes, replaced) = unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -183,15 +210,15 @@ pub fn start(settings: ApiSettings, listeners: Vec<Listener>, clients: Clients) 
         overdue_told: AtomicBool::new(false),
         ending: is_ending,
     });
-    let doors = {
+    let entrances = {
         let _entered = runtime.enter();
-        listeners.into_iter().map(server::Door::open).collect::<io::Result<Vec<_>>>()?
+        listeners.into_iter().map(server::Entrance::open).collect::<io::Result<Vec<_>>>()?
     };
     let serve = move || {
-        runtime.block_on(server::serve(context, doors));
+        runtime.block_on(server::serve(context, entrances, replaced));
         // A read of a disk that hangs must not keep the process.
         runtime.shutdown_background();
     };
     let thread = std::thread::Builder::new().name("api".to_owned()).spawn(serve)?;
-    Ok(Api { thread, ending })
+    Ok(Api { thread, ending, doors: Doors { changes } })
 }

@@ -1,11 +1,11 @@
 //! Connections: accepting them, reading requests, finding who answers.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::pin::pin;
-use std::sync::Arc;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::answer::{self, Content};
 use super::auth::{self, Claim};
@@ -40,10 +41,27 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(500);
 /// How long the end waits for answers that are under way.
 const FAREWELL_WAIT: Duration = Duration::from_secs(1);
 
-/// A socket through which clients come, and what they must know.
-pub(super) struct Door {
+/// A socket through which clients come.
+pub(super) struct Entrance {
     socket: DoorSocket,
-    auth: Option<(String, String)>,
+    door: Door,
+}
+
+/// What is known of an entrance, also by those who are in.
+struct Door {
+    /// The kernel's number of the socket, the same for all its descriptors.
+    inode: u64,
+    auth: RwLock<Credentials>,
+    /// Turns true when nobody shall come through it any more.
+    closed: watch::Sender<bool>,
+}
+
+/// User and password; `None` where none are asked for.
+type Credentials = Option<Arc<(String, String)>>;
+
+/// A user without a name asks for nothing, as in Supervisor.
+fn credentials(auth: Option<(String, String)>) -> Credentials {
+    auth.filter(|(user, _)| !user.is_empty()).map(Arc::new)
 }
 
 enum DoorSocket {
@@ -51,9 +69,10 @@ enum DoorSocket {
     Tcp(TcpListener),
 }
 
-impl Door {
+impl Entrance {
     /// Makes a listening socket ours. It has to be called within the runtime.
     pub(super) fn open(listener: Listener) -> io::Result<Self> {
+        let inode = rustix::fs::fstat(&listener.fd)?.st_ino;
         let socket = match listener.kind {
             ListenerKind::Unix => {
                 let socket = StdUnixListener::from(listener.fd);
@@ -66,15 +85,28 @@ impl Door {
                 DoorSocket::Tcp(TcpListener::from_std(socket)?)
             }
         };
-        // A user without a name asks for nothing, as in Supervisor.
-        let auth = listener.auth.filter(|(user, _)| !user.is_empty());
-        Ok(Self { socket, auth })
+        let auth = RwLock::new(credentials(listener.auth));
+        let door = Door { inode, auth, closed: watch::Sender::new(false) };
+        Ok(Self { socket, door })
+    }
+}
+
+impl Door {
+    fn auth(&self) -> Credentials {
+        self.auth.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    async fn closes(&self) {
+        // The sender lives as long as we do.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+}
+
+impl DoorSocket {
     async fn accept(&self) -> io::Result<Socket> {
-        match &self.socket {
-            DoorSocket::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
-            DoorSocket::Tcp(listener) => {
+        match self {
+            Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
+            Self::Tcp(listener) => {
                 let (socket, _) = listener.accept().await?;
                 socket.set_nodelay(true)?;
                 Ok(Socket::Tcp(socket))
@@ -83,22 +115,101 @@ impl Door {
     }
 }
 
-/// Serves all sockets until the API is to end, and then those who are in.
-pub(super) async fn serve(context: Arc<Context>, doors: Vec<Door>) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut receivers = JoinSet::new();
-    for door in doors {
-        receivers.spawn(receive(Arc::clone(&context), Arc::new(door), Arc::clone(&room)));
+/// The doors that are open, each with the task that receives whoever comes.
+struct House {
+    context: Arc<Context>,
+    room: Arc<Semaphore>,
+    receivers: JoinSet<()>,
+    open: Vec<(Arc<Door>, AbortHandle)>,
+}
+
+impl House {
+    fn add(&mut self, entrance: Entrance) {
+        let (context, room) = (Arc::clone(&self.context), Arc::clone(&self.room));
+        let Entrance { socket, door } = entrance;
+        let door = Arc::new(door);
+        // The socket is the task's alone: it is closed with it, whoever is still in.
+        let task = self.receivers.spawn(receive(context, socket, Arc::clone(&door), room));
+        self.open.push((door, task));
     }
-    context.ended().await;
-    receivers.shutdown().await;
+
+    /// Keeps the doors that are among `listeners`, opens the others and closes the rest.
+    fn replace(&mut self, listeners: Vec<Listener>) {
+        let mut kept = Vec::new();
+        for listener in listeners {
+            let inode = rustix::fs::fstat(&listener.fd).map_or(0, |there| there.st_ino);
+            if let Some((door, _)) = self.open.iter().find(|(door, _)| door.inode == inode) {
+                let mut auth = door.auth.write().unwrap_or_else(PoisonError::into_inner);
+                *auth = credentials(listener.auth);
+            } else if let Ok(entrance) = Entrance::open(listener) {
+                // One that cannot be opened for want of memory is there again with the
+                // next supervisor.
+                self.add(entrance);
+            }
+            kept.push(inode);
+        }
+        self.open.retain(|(door, task)| {
+            let stays = kept.contains(&door.inode);
+            if !stays {
+                task.abort();
+                door.closed.send_replace(true);
+            }
+            stays
+        });
+    }
+}
+
+/// Serves all sockets until the API is to end, and then those who are in.
+pub(super) async fn serve(
+    context: Arc<Context>,
+    entrances: Vec<Entrance>,
+    mut changes: UnboundedReceiver<Vec<Listener>>,
+) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut house = House {
+        context: Arc::clone(&context),
+        room: Arc::clone(&room),
+        receivers: JoinSet::new(),
+        open: Vec::new(),
+    };
+    for entrance in entrances {
+        house.add(entrance);
+    }
+    let mut end = pin!(context.ended());
+    while let Some(listeners) = next_change(&mut changes, end.as_mut()).await {
+        house.replace(listeners);
+    }
+    house.receivers.shutdown().await;
     let everybody = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(FAREWELL_WAIT, room.acquire_many(everybody)).await;
 }
 
-async fn receive(context: Arc<Context>, door: Arc<Door>, room: Arc<Semaphore>) {
+/// The next change of the doors; `None` when the API is to end.
+async fn next_change(
+    changes: &mut UnboundedReceiver<Vec<Listener>>,
+    mut end: Pin<&mut impl Future<Output = ()>>,
+) -> Option<Vec<Listener>> {
+    poll_fn(|waker| {
+        if end.as_mut().poll(waker).is_ready() {
+            return Poll::Ready(None);
+        }
+        match changes.poll_recv(waker) {
+            Poll::Ready(Some(listeners)) => Poll::Ready(Some(listeners)),
+            // Without a sender nothing changes any more.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+async fn receive(
+    context: Arc<Context>,
+    entrance: DoorSocket,
+    door: Arc<Door>,
+    room: Arc<Semaphore>,
+) {
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-        let Ok(socket) = door.accept().await else {
+        let Ok(socket) = entrance.accept().await else {
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         };
@@ -113,7 +224,7 @@ async fn receive(context: Arc<Context>, door: Arc<Door>, room: Arc<Semaphore>) {
 /// Answers the requests of one connection until it ends, in whatever way.
 async fn converse(context: Arc<Context>, door: Arc<Door>, socket: Socket) {
     let progress = Progress::new();
-    let ending = Arc::clone(&context);
+    let (ending, entrance) = (Arc::clone(&context), Arc::clone(&door));
     let connection = TokioIo::new(Connection::new(socket, progress.clone()));
     let service = service_fn(move |request| {
         let (context, door, progress) = (Arc::clone(&context), Arc::clone(&door), progress.clone());
@@ -131,14 +242,19 @@ async fn converse(context: Arc<Context>, door: Arc<Door>, socket: Socket) {
         .title_case_headers(true)
         .serve_connection(connection, service);
     let mut conversation = pin!(conversation);
-    let mut ended = pin!(ending.ended());
-    let interrupted = poll_fn(|waker| match conversation.as_mut().poll(waker) {
-        Poll::Ready(_) => Poll::Ready(false),
-        Poll::Pending => ended.as_mut().poll(waker).map(|()| true),
+    let (mut ended, mut closes) = (pin!(ending.ended()), pin!(entrance.closes()));
+    let interrupted = poll_fn(|waker| {
+        if conversation.as_mut().poll(waker).is_ready() {
+            return Poll::Ready(None);
+        }
+        if closes.as_mut().poll(waker).is_ready() {
+            return Poll::Ready(Some(FAREWELL_WAIT));
+        }
+        ended.as_mut().poll(waker).map(|()| Some(Duration::MAX))
     });
-    if interrupted.await {
+    if let Some(patience) = interrupted.await {
         conversation.as_mut().graceful_shutdown();
-        let _ = conversation.await;
+        let _ = tokio::time::timeout(patience, conversation).await;
     }
 }
 
@@ -149,7 +265,8 @@ async fn respond(
     progress: &Progress,
 ) -> Response<Content> {
     let (head, body) = request.into_parts();
-    if let Some((user, password)) = &door.auth {
+    if let Some(auth) = door.auth() {
+        let (user, password) = &*auth;
         let header = head.headers.get(AUTHORIZATION);
         let claim = auth::judge(header.map(HeaderValue::as_bytes), user, password);
         if claim != Claim::Granted {

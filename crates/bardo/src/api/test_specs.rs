@@ -12,7 +12,7 @@ use bardo_core::{GroupSpec, ServiceSpec, Signal};
 
 use crate::daemon::clients::ProcessView;
 
-pub(super) fn service(name: &str, command: &str) -> ServiceSpec {
+pub(crate) fn service(name: &str, command: &str) -> ServiceSpec {
     let log = LogSpec {
         target: LogTarget::Auto,
         bytes_max: 50 << 20,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bardo_core::job::{Answer, Command};
 use bardo_core::service::Service;
-use bardo_core::{Input, Supervisor, Ticket};
+use bardo_core::{Input, Mood, Supervisor, Ticket};
 use tokio::sync::oneshot;
 
 use super::children::Life;
 use super::clients::{ClearRefusal, Question, Reply, Request, Selection, StdinRefusal};
 use super::main_log::Level;
-use super::pump::Channel;
+use super::pump::{Channel, StreamKey};
 use super::world::Machine;
 use super::{logs, views};
 
@@ -53,9 +53,14 @@ impl Machine {
                 }
                 Question::ClearLog(which) => (Asked::ClearLog(which), Command::Look),
             };
+            let command = match command {
+                Command::Load(configuration) => Command::Load(self.reread(configuration)),
+                other => other,
+            };
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
-            if command == Command::Restart {
+            // While everything is being stopped it is refused.
+            if command == Command::Restart && self.mood == Mood::Running {
                 self.load_again();
             }
             self.tickets.insert(ticket, Pending { question, reply });
@@ -65,6 +70,14 @@ impl Machine {
 
     /// Hands an answer to whoever asked.
     pub(super) fn answer(&mut self, supervisor: &Supervisor, ticket: Ticket, answer: Answer) {
+        if let Answer::Difference(_) = answer {
+            let before = self.settings.strip_ansi;
+            self.take_up(&supervisor.loaded().attachment);
+            self.welcome();
+            if self.settings.strip_ansi != before {
+                self.strip_running(supervisor);
+            }
+        }
         let Some(Pending { question, reply }) = self.tickets.remove(&ticket) else { return };
         let said = match (question, answer) {
             (Asked::Core, answer) => Reply::Answer(answer),
@@ -84,6 +97,18 @@ impl Machine {
         };
         // A client that has gone away does not matter.
         let _ = reply.send(said);
+    }
+
+    /// What is done with escape sequences is done at once, also to programs that run.
+    fn strip_running(&self, supervisor: &Supervisor) {
+        let strip_ansi = self.settings.strip_ansi;
+        let undecided = |service: &&Service| service.spec.program.strip_ansi.is_none();
+        for service in supervisor.services().filter(undecided) {
+            for channel in Channel::BOTH {
+                let (service, generation) = (service.id, service.generation);
+                self.pump.strip(StreamKey { service, generation, channel }, strip_ansi);
+            }
+        }
     }
 
     fn write_stdin(

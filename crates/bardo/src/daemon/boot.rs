@@ -11,21 +11,23 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
-use bardo_config::{HttpServer, Listen, Loaded, MainLog as ConfiguredLog, Request};
+use bardo_config::{Host, HttpServer, Listen, Loaded, MainLog as ConfiguredLog, Request};
+use bardo_core::Configuration;
 use bardo_sys::launch::{self, FILES_MAX, Launch, c_string, go_to_background, own_executable};
 use bardo_sys::limits::{self, Limit, Limited};
 use bardo_sys::memory::SharedMemory;
 use bardo_sys::{accounts, process, signals};
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::greeting::Greeting;
 use super::journal::{self, Journal};
 use super::main_log::Level;
 use super::runtime::{self, Runtime};
-use super::settings::{MainLog, Server, Settings, bytes_to_text};
+use super::settings::{Settings, bytes_to_text};
 use super::sockets::{self, SocketError};
 use super::stage::{KEEPER_FILES, Stage};
-use super::world::Loader;
 use crate::host::Machine;
+use crate::personality::words::{python_error, quoted};
 
 /// Why the daemon does not start. The text is Supervisor's where it has one.
 #[derive(Debug, thiserror::Error)]
@@ -65,15 +67,24 @@ pub fn boot(start: Start<'_>) -> Result<()> {
     let Start { program, request, loaded } = start;
     let mut greeting = Greeting::new(&loaded);
     let configured = &loaded.settings;
-    become_user(&loaded, &mut greeting)?;
-    raise_limits(configured.minfds, configured.minprocs, &mut greeting)?;
+    let start_directory = Machine.current_directory();
+    // Before privileges are dropped: only root raises hard limits. Supervisor drops
+    // them first.
+    let raised = raise_limits(configured.minfds, configured.minprocs)?;
     let children_limit = limits::get(Limited::Descriptors);
+    raise_own_limit(&loaded);
+    become_user(&loaded)?;
+    greeting.user(&loaded);
+    raised.into_iter().for_each(|line| greeting.info(line));
     check_main_log(&configured.logfile)?;
     // The lock comes first: a second instance must not touch what the first one has.
-    let runtime = Runtime::claim(&request.file, &configured.pidfile, &configured.identifier)
-        .map_err(|error| refused_runtime(error, &loaded))?;
-    let mut undo = Undo::new(&runtime);
-    let listeners = open_servers(&loaded.servers, &mut undo)?;
+    let (runtime, mut undo, listeners) = match claim(&request, &loaded) {
+        Ok(claimed) => claimed,
+        Err(error) => {
+            greeting.say(configured);
+            return Err(error);
+        }
+    };
     if !configured.nocleanup {
         runtime::clear_automatic_logs(&configured.childlogdir, &configured.identifier)
             .into_iter()
@@ -88,80 +99,33 @@ pub fn boot(start: Start<'_>) -> Result<()> {
         }
         settle_in_background(&loaded, &mut greeting);
     }
-    greeting.write_pidfile(&configured.pidfile);
-    undo.files.push(configured.pidfile.clone());
-    raise_own_limit(&loaded);
-    let settings = settings(program, &request, &loaded, children_limit, &runtime, greeting);
+    let has_pidfile = greeting.write_pidfile(&configured.pidfile, std::process::id());
+    undo.files.extend(has_pidfile.then(|| configured.pidfile.clone()));
+    let told = told(program, &request, &runtime, start_directory, children_limit);
+    let mut settings = told.renewed(&loaded);
+    for (place, server) in (0..).zip(&mut settings.servers) {
+        server.place = place;
+    }
+    settings.has_pidfile = has_pidfile;
+    settings.greeting = greeting.into_lines();
     let journal = make_journal(&loaded, &settings)?;
     Err(become_keeper(&settings, &journal, runtime, listeners))
 }
 
-/// Lines for the main log, in Supervisor's order.
-struct Greeting {
-    criticals: Vec<String>,
-    warnings: Vec<String>,
-    infos: Vec<String>,
-    later: Vec<(Level, String)>,
+/// Takes what only one daemon can have: the lock, and the addresses of its servers.
+fn claim(request: &Request, loaded: &Loaded) -> Result<(Runtime, Undo, Vec<OwnedFd>)> {
+    let configured = &loaded.settings;
+    let runtime = Runtime::claim(&request.file, &configured.pidfile, &configured.identifier)
+        .map_err(|error| refused_runtime(error, loaded))?;
+    let mut undo = Undo::new(&runtime);
+    check_interfaces(loaded).map_err(BootError::Refused)?;
+    let listeners = open_servers(&loaded.servers, &mut undo)?;
+    Ok((runtime, undo, listeners))
 }
 
-impl Greeting {
-    fn new(loaded: &Loaded) -> Self {
-        let messages = &loaded.messages;
-        Self {
-            criticals: messages.criticals.clone(),
-            warnings: messages.warnings.clone(),
-            infos: messages.infos.clone(),
-            later: Vec::new(),
-        }
-    }
-
-    fn add(&mut self, level: Level, line: String) {
-        self.later.push((level, line));
-    }
-
-    fn servers(&mut self, loaded: &Loaded) {
-        for server in &loaded.servers {
-            for interface in &loaded.interfaces {
-                let line = format!("RPC interface '{}' initialized", interface.name);
-                self.add(Level::Info, line);
-            }
-            if server.credentials.is_none() {
-                let text = "running without any HTTP authentication checking";
-                self.add(Level::Critical, format!("Server '{}' {text}", server.section));
-            }
-        }
-    }
-
-    fn write_pidfile(&mut self, path: &str) {
-        let line = match fs::write(path, format!("{}\n", std::process::id())) {
-            Ok(()) => (Level::Info, format!("supervisord started with pid {}", std::process::id())),
-            Err(_) => (Level::Critical, format!("could not write pidfile {path}")),
-        };
-        let failed = line.0 == Level::Critical;
-        self.later.push(line);
-        if failed {
-            let line = format!("supervisord started with pid {}", std::process::id());
-            self.add(Level::Info, line);
-        }
-    }
-
-    fn into_lines(self) -> Vec<(Level, String)> {
-        let named = |level: Level| move |line| (level, line);
-        let criticals = self.criticals.into_iter().map(named(Level::Critical));
-        let warnings = self.warnings.into_iter().map(named(Level::Warn));
-        let infos = self.infos.into_iter().map(named(Level::Info));
-        criticals.chain(warnings).chain(infos).chain(self.later).collect()
-    }
-}
-
-fn become_user(loaded: &Loaded, greeting: &mut Greeting) -> Result<()> {
+fn become_user(loaded: &Loaded) -> Result<()> {
     let own = rustix::process::getuid();
-    let Some(user) = &loaded.settings.user else {
-        if own.is_root() {
-            greeting.criticals.push(ROOT_WITHOUT_USER.to_owned());
-        }
-        return Ok(());
-    };
+    let Some(user) = &loaded.settings.user else { return Ok(()) };
     let account = &user.account;
     if own.as_raw() != account.uid {
         if !own.is_root() {
@@ -170,17 +134,13 @@ fn become_user(loaded: &Loaded, greeting: &mut Greeting) -> Result<()> {
         accounts::become_user(account.uid, account.gid, &account.groups)
             .map_err(|_| refused("Could not set groups of effective user"))?;
     }
-    greeting.infos.push(format!("Set uid to user {} succeeded", account.uid));
     Ok(())
 }
 
-/// What the main log says when root has not said that it wants to be root.
-const ROOT_WITHOUT_USER: &str = "Supervisor is running as root.  Privileges were not dropped \
-     because no user is specified in the config file.  If you intend to run as root, you can \
-     set user=root in the config file to avoid this message.";
-
 /// Raises limits that are below what the configuration asks for; never lowers one.
-fn raise_limits(descriptors: i64, processes: i64, greeting: &mut Greeting) -> Result<()> {
+/// Returns a line for each.
+fn raise_limits(descriptors: i64, processes: i64) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
     let asked = [
         (Limited::Descriptors, descriptors, "RLIMIT_NOFILE", "minfds", "file descriptors"),
         (Limited::Processes, processes, "RLIMIT_NPROC", "minprocs", "processes"),
@@ -200,9 +160,9 @@ fn raise_limits(descriptors: i64, processes: i64, greeting: &mut Greeting) -> Re
                  Either raise the limit in your environment or lower {option}."
             ))
         })?;
-        greeting.infos.push(format!("Increased {name} limit to {least}"));
+        lines.push(format!("Increased {name} limit to {least}"));
     }
-    Ok(())
+    Ok(lines)
 }
 
 /// Raises the limit on our own descriptors as far as it goes, and further where root
@@ -225,7 +185,11 @@ const FILE_TOO_LONG: i32 = 25;
 /// The kernel's own limit, unless somebody has changed it.
 const NR_OPEN: u64 = 1 << 20;
 
-fn check_main_log(log: &ConfiguredLog) -> Result<()> {
+/// Whether the main log can be opened; it is created where there is none.
+///
+/// # Errors
+/// When it cannot.
+pub(super) fn check_main_log(log: &ConfiguredLog) -> Result<()> {
     match log {
         ConfiguredLog::Syslog => Ok(()),
         ConfiguredLog::File(path) => fs::OpenOptions::new()
@@ -235,6 +199,21 @@ fn check_main_log(log: &ConfiguredLog) -> Result<()> {
             .open(path)
             .map(drop)
             .map_err(broken(&format!("open the main log {path}"))),
+    }
+}
+
+/// Supervisor makes its interfaces for each server, and the built-in factory takes no
+/// arguments.
+///
+/// # Errors
+/// Which one cannot be made.
+pub(super) fn check_interfaces(loaded: &Loaded) -> std::result::Result<(), String> {
+    let refused = loaded.interfaces.iter().find(|interface| !interface.arguments.is_empty());
+    match refused {
+        Some(interface) if !loaded.servers.is_empty() => {
+            Err(format!("Could not make {} rpc interface", interface.name))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -299,9 +278,12 @@ fn refused_runtime(error: runtime::ClaimError, loaded: &Loaded) -> BootError {
 fn settle_in_background(loaded: &Loaded, greeting: &mut Greeting) {
     if let Some(directory) = &loaded.settings.directory {
         match std::env::set_current_dir(directory) {
-            Ok(()) => greeting.add(Level::Info, format!("set current directory: '{directory}'")),
+            Ok(()) => {
+                greeting.add(Level::Info, format!("set current directory: {}", quoted(directory)));
+            }
             Err(error) => {
-                let line = format!("can't chdir into '{directory}': {error}");
+                let why = python_error(&error, directory);
+                let line = format!("can't chdir into {}: {why}", quoted(directory));
                 greeting.add(Level::Critical, line);
             }
         }
@@ -309,15 +291,15 @@ fn settle_in_background(loaded: &Loaded, greeting: &mut Greeting) {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(loaded.settings.umask));
 }
 
-fn settings(
+/// What the daemon is told at its start and what no restart changes. The rest is still
+/// to come.
+fn told(
     program: &str,
     request: &Request,
-    loaded: &Loaded,
-    limit: Limit,
     runtime: &Runtime,
-    greeting: Greeting,
+    start_directory: String,
+    limit: Limit,
 ) -> Settings {
-    let configured = &loaded.settings;
     let environment = std::env::vars_os().map(|(name, value)| {
         let mut variable = name.into_vec();
         variable.push(b'=');
@@ -326,45 +308,15 @@ fn settings(
     });
     Settings {
         program: program.to_owned(),
-        identifier: configured.identifier.clone(),
         configuration_file: request.file.clone(),
         overrides: request.overrides.clone(),
+        start_directory,
+        beginning: 1,
         keeper_pid: std::process::id(),
-        main_log: MainLog {
-            path: match &configured.logfile {
-                ConfiguredLog::Syslog => None,
-                ConfiguredLog::File(path) => Some(path.clone()),
-            },
-            bytes_max: configured.logfile_bytes_max,
-            backups: configured.logfile_backups,
-            level: configured.loglevel.into(),
-            to_stdout: configured.nodaemon && !configured.silent,
-        },
-        pidfile: configured.pidfile.clone(),
         runtime_directory: runtime.directory().display().to_string(),
-        child_log_directory: configured.childlogdir.clone(),
-        strip_ansi: configured.strip_ansi,
         descriptor_limit: (limit.soft, limit.hard),
         environment: environment.collect(),
-        server_url: loaded.server_url.clone(),
-        servers: loaded.servers.iter().map(server).collect(),
-        offers_supervisor_namespace: loaded
-            .interfaces
-            .iter()
-            .any(|interface| interface.name == "supervisor"),
-        greeting: greeting.into_lines(),
-        hang_timeout_ms: u64::try_from(configured.hang_timeout.as_millis()).unwrap_or(u64::MAX),
-    }
-}
-
-fn server(server: &HttpServer) -> Server {
-    Server {
-        section: server.section.clone(),
-        socket_file: match &server.listen {
-            Listen::Unix { path, .. } => Some(path.clone()),
-            Listen::Inet { .. } => None,
-        },
-        credentials: server.credentials.clone(),
+        ..Settings::default()
     }
 }
 
@@ -376,7 +328,8 @@ fn make_journal(loaded: &Loaded, settings: &Settings) -> Result<OwnedFd> {
     let make = || -> io::Result<OwnedFd> {
         let file = Runtime::journal()?;
         let memory = Arc::new(SharedMemory::map(file.try_clone()?, journal::WORDS)?);
-        Journal::create(memory, loaded.configuration.clone(), settings.to_text().into())?;
+        let attachment = settings.to_text().into();
+        Journal::create(memory, Configuration { attachment, ..loaded.configuration.clone() })?;
         Ok(file)
     };
     let made = make().map_err(broken("make the journal"));
@@ -409,24 +362,12 @@ fn become_keeper(
     BootError::Broken { what: "execute the keeper".to_owned(), source }
 }
 
-/// Loads the configuration anew, as the daemon was told at its start to load it.
-#[must_use]
-pub fn loader(settings: &Settings) -> Loader {
-    let request = Request {
-        file: settings.configuration_file.clone(),
-        overrides: settings.overrides.clone(),
-    };
-    Arc::new(move || {
-        bardo_config::load(&Machine, &request)
-            .map(|loaded| loaded.configuration)
-            .map_err(|error| error.to_string())
-    })
-}
-
-/// Removes what a daemon leaves in the file system: pid file, sockets, journal.
-pub fn remove_files(settings: &Settings) {
-    let sockets = settings.servers.iter().filter_map(|server| server.socket_file.as_deref());
-    for path in sockets.chain([settings.pidfile.as_str()]) {
+/// Removes what a daemon leaves in the file system: pid file, sockets, runtime directory,
+/// and the files of a restart that did not come to its end.
+pub fn remove_files(settings: &Settings, others: &[String]) {
+    let sockets = settings.servers.iter().filter_map(|server| server.address.file());
+    let pidfile = settings.has_pidfile.then_some(settings.pidfile.as_str());
+    for path in sockets.chain(pidfile).chain(others.iter().map(String::as_str)) {
         // Somebody else may have tidied up.
         let _ = fs::remove_file(path);
     }

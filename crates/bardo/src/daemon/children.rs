@@ -13,6 +13,7 @@ use bardo_keeper::protocol::{Key, Roles, ToKeeper};
 use bardo_sys::plan::Plan;
 use bardo_sys::spawn::{Born, Room, Spawner};
 use bardo_sys::{clock, process};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::link::Link;
@@ -315,7 +316,13 @@ impl Children {
             Err(error) => {
                 // A keeper that is gone is noticed elsewhere.
                 let _ = link.say(ToKeeper::Drop(life.key(), Roles::ALL));
-                Err(SpawnError::Clone(errno(&error)))
+                Err(match Errno::from_io_error(&error) {
+                    // The descriptor of the process is the first that it opens.
+                    Some(none @ (Errno::MFILE | Errno::NFILE)) => {
+                        SpawnError::Pipes(none.raw_os_error())
+                    }
+                    _ => SpawnError::Clone(errno(&error)),
+                })
             }
         }
     }

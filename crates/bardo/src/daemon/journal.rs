@@ -28,14 +28,12 @@ const COMPACT_FROM: usize = 128 << 10;
 /// What a supervisor knows of the world beside its table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Surroundings {
-    /// The server's settings, as text that [`super::settings`] reads.
-    pub settings: Arc<str>,
     /// The files that automatic logs were given, by service and channel.
     pub auto_logs: HashMap<(ServiceId, u8), Arc<str>>,
     /// What a process of a service is known by.
     pub processes: HashMap<ServiceId, Process>,
-    /// Whether the lines of the start were written to the main log.
-    pub greeted: bool,
+    /// The last beginning whose lines were written to the main log.
+    pub greeted: u64,
     /// Whether the configuration is being loaded, to begin anew with it.
     pub reloading: bool,
 }
@@ -56,14 +54,12 @@ pub struct Process {
 pub enum Entry {
     /// A change of the table.
     Table(Record),
-    /// The server's settings.
-    Settings(Arc<str>),
     /// The file of an automatic log; `None` when there is none any more.
     AutoLog(ServiceId, u8, Option<Arc<str>>),
     /// What a process is known by.
     Process(ServiceId, Process),
-    /// The lines of the start were written.
-    Greeted,
+    /// The lines of a beginning were written.
+    Greeted(u64),
     /// The configuration is being loaded, to begin anew with it; or that is over.
     Reloading(bool),
 }
@@ -87,19 +83,14 @@ pub struct Memory {
 }
 
 impl Journal {
-    /// Makes a new journal that knows a configuration and settings.
+    /// Makes a new journal that knows a configuration.
     ///
     /// # Errors
-    /// When they are longer than a journal can be.
-    pub fn create(
-        memory: Arc<SharedMemory>,
-        loaded: Configuration,
-        settings: Arc<str>,
-    ) -> io::Result<Self> {
+    /// When it is longer than a journal can be.
+    pub fn create(memory: Arc<SharedMemory>, loaded: Configuration) -> io::Result<Self> {
         let mut journal = Self { regions: Regions::create(memory), encoder: Encoder::default() };
         let table = Snapshot { loaded, ..Snapshot::default() };
-        let surroundings = Surroundings { settings, ..Surroundings::default() };
-        journal.replace(&table, &surroundings)?;
+        journal.replace(&table, &Surroundings::default())?;
         Ok(journal)
     }
 
@@ -161,7 +152,6 @@ impl Surroundings {
     pub fn apply(&mut self, entry: &Entry) {
         match entry {
             Entry::Table(_) => {}
-            Entry::Settings(text) => self.settings = Arc::clone(text),
             Entry::AutoLog(service, channel, Some(path)) => {
                 self.auto_logs.insert((*service, *channel), Arc::clone(path));
             }
@@ -171,7 +161,7 @@ impl Surroundings {
             Entry::Process(service, process) => {
                 self.processes.insert(*service, *process);
             }
-            Entry::Greeted => self.greeted = true,
+            Entry::Greeted(beginning) => self.greeted = *beginning,
             Entry::Reloading(reloading) => self.reloading = *reloading,
         }
     }
@@ -199,8 +189,8 @@ impl Memory {
 fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
     to.byte(0);
     records::write_snapshot(to, table);
-    to.text(&surroundings.settings);
-    to.byte(u8::from(surroundings.greeted) | u8::from(surroundings.reloading) << 1);
+    to.u64(surroundings.greeted);
+    to.byte(u8::from(surroundings.reloading));
     let logs: Vec<_> = surroundings.auto_logs.iter().collect();
     to.list(&logs, |to, ((service, channel), path)| {
         to.u32(service.0);
@@ -214,14 +204,12 @@ fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
 }
 
 fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> {
-    let settings = from.text()?.into();
-    let flags = from.byte()?;
+    let (greeted, reloading) = (from.u64()?, from.byte()? == 1);
     let logs = from.list(|from| Ok(((from.service()?, from.byte()?), from.text()?.into())))?;
     let processes = from.list(read_process)?;
     Ok(Surroundings {
-        settings,
-        greeted: flags & 1 != 0,
-        reloading: flags & 2 != 0,
+        greeted,
+        reloading,
         auto_logs: logs.into_iter().collect(),
         processes: processes.into_iter().collect(),
     })
@@ -233,23 +221,22 @@ fn write_entry(to: &mut Encoder, entry: &Entry) {
             to.byte(1);
             records::write_record(to, record);
         }
-        Entry::Settings(text) => {
-            to.byte(2);
-            to.text(text);
-        }
         Entry::AutoLog(service, channel, path) => {
-            to.byte(3);
+            to.byte(2);
             to.u32(service.0);
             to.byte(*channel);
             to.option(path.as_deref(), Encoder::text);
         }
         Entry::Process(service, process) => {
-            to.byte(4);
+            to.byte(3);
             write_process(to, *service, process);
         }
-        Entry::Greeted => to.byte(5),
+        Entry::Greeted(beginning) => {
+            to.byte(4);
+            to.u64(*beginning);
+        }
         Entry::Reloading(reloading) => {
-            to.byte(6);
+            to.byte(5);
             to.byte(u8::from(*reloading));
         }
     }
@@ -257,18 +244,17 @@ fn write_entry(to: &mut Encoder, entry: &Entry) {
 
 fn read_other(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
     Ok(match kind {
-        2 => Entry::Settings(from.text()?.into()),
-        3 => {
+        2 => {
             let (service, channel) = (from.service()?, from.byte()?);
             let path = from.option(|from| from.text().map(Arc::from))?;
             Entry::AutoLog(service, channel, path)
         }
-        4 => {
+        3 => {
             let (service, process) = read_process(from)?;
             Entry::Process(service, process)
         }
-        5 => Entry::Greeted,
-        6 => Entry::Reloading(from.byte()? == 1),
+        4 => Entry::Greeted(from.u64()?),
+        5 => Entry::Reloading(from.byte()? == 1),
         _ => return Err(Malformed),
     })
 }

@@ -7,7 +7,9 @@ use bardo_sys::clock::LocalTime;
 use serde::{Deserialize, Serialize};
 
 /// How much a line matters, the most important one last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum Level {
     /// Every byte that comes by.
     Blather,
@@ -16,6 +18,7 @@ pub enum Level {
     /// What a developer wants to see.
     Debug,
     /// What an operator wants to see.
+    #[default]
     Info,
     /// What an operator should look at.
     Warn,

@@ -53,6 +53,10 @@ impl Planner {
     /// When its command cannot be split into words.
     pub fn plan(&mut self, group: &str, spec: &ServiceSpec) -> Result<Arc<Plan>, SpawnError> {
         let words = bardo_config::command::split(&spec.command)?;
+        // Along PATH it would be found in every directory, as that directory.
+        if words.first().is_some_and(String::is_empty) {
+            return Err(SpawnError::NotFound);
+        }
         let variables = Self::variables(group, spec);
         let path = variables
             .iter()

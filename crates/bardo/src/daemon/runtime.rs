@@ -148,19 +148,33 @@ fn fingerprint(parts: &[&[u8]]) -> u64 {
     hash
 }
 
-/// Deletes the automatic logs that former runs of this identifier have left, and
-/// returns a line for each that could not be deleted.
-#[must_use]
-pub fn clear_automatic_logs(directory: &str, identifier: &str) -> Vec<String> {
+/// The automatic logs in a directory that belong to this identifier.
+///
+/// # Errors
+/// A line for the log when the directory cannot be read.
+pub fn automatic_logs(directory: &str, identifier: &str) -> Result<Vec<PathBuf>, String> {
     let Ok(entries) = fs::read_dir(directory) else {
-        return vec!["Could not clear childlog dir".to_owned()];
+        return Err("Could not clear childlog dir".to_owned());
     };
     let names = entries.flatten().map(|entry| entry.path());
-    names
+    Ok(names
         .filter(|path| {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
             name.is_some_and(|name| is_automatic_log(&name, identifier))
         })
+        .collect())
+}
+
+/// Deletes the automatic logs that former runs of this identifier have left, and
+/// returns a line for each that could not be deleted.
+#[must_use]
+pub fn clear_automatic_logs(directory: &str, identifier: &str) -> Vec<String> {
+    let found = match automatic_logs(directory, identifier) {
+        Ok(found) => found,
+        Err(line) => return vec![line],
+    };
+    found
+        .into_iter()
         .filter_map(|path| {
             fs::remove_file(&path)
                 .is_err()

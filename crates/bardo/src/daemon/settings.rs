@@ -1,14 +1,18 @@
-//! What the daemon was told at its start, as the journal keeps it.
+//! What the daemon was told at its start or at its last restart, as the journal keeps
+//! it.
 //!
-//! It is written by the process that becomes the keeper and read by every
-//! supervisor: nothing in it is looked up a second time.
+//! It is text that is attached to the loaded configuration, and so the two are
+//! replaced in one record. It is written by the process that becomes the keeper and
+//! by whoever loads the configuration again, and read by every supervisor: nothing
+//! in it is looked up a second time.
 
+use bardo_config::{HttpServer, Listen, Loaded, MainLog as ConfiguredLog};
 use serde::{Deserialize, Serialize};
 
 use super::main_log::Level;
 
 /// The settings of one daemon.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Settings {
     /// `ARGV0` as it was called.
     pub program: String,
@@ -18,16 +22,27 @@ pub struct Settings {
     pub configuration_file: String,
     /// What the command line said over the file.
     pub overrides: Vec<(String, String)>,
+    /// Where it was started. Relative paths of the file lead on from here, wherever
+    /// `directory=` has led since.
+    pub start_directory: String,
+    /// How often everything has begun: 1 is the start, each restart is one more.
+    pub beginning: u64,
     /// The keeper's process number: what `getPID` answers.
     pub keeper_pid: u32,
     /// The main log.
     pub main_log: MainLog,
     /// The pid file.
     pub pidfile: String,
+    /// Whether it could be written, and so is to be removed.
+    pub has_pidfile: bool,
+    /// The one before the last restart, where it was another one.
+    pub former_pidfile: Option<String>,
     /// The directory of the journal and the lock socket.
     pub runtime_directory: String,
     /// Where automatic logs are put.
     pub child_log_directory: String,
+    /// Whether automatic logs of former runs are kept.
+    pub nocleanup: bool,
     /// Whether escape sequences are taken out of programs' logs.
     pub strip_ansi: bool,
     /// The limit on descriptors that programs inherit: soft and hard.
@@ -37,18 +52,18 @@ pub struct Settings {
     pub environment: Vec<String>,
     /// What programs are told as `SUPERVISOR_SERVER_URL`.
     pub server_url: Option<String>,
-    /// The HTTP servers, in the order of the sockets that the keeper holds.
+    /// The HTTP servers: ports first, then socket files.
     pub servers: Vec<Server>,
-    /// Whether the `supervisor` namespace of the API was asked for.
-    pub offers_supervisor_namespace: bool,
-    /// Lines for the main log from before it was open.
+    /// The namespaces under which the API offers Supervisor's methods.
+    pub namespaces: Vec<String>,
+    /// Lines that the main log begins with.
     pub greeting: Vec<(Level, String)>,
     /// How long the control loop may leave work untaken, in milliseconds.
     pub hang_timeout_ms: u64,
 }
 
 /// The main log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MainLog {
     /// Its file; `None` is syslog.
     pub path: Option<String>,
@@ -67,13 +82,93 @@ pub struct MainLog {
 pub struct Server {
     /// Its section.
     pub section: String,
-    /// Its socket file, where it has one.
-    pub socket_file: Option<String>,
+    /// Which of the listening sockets that the keeper holds is its own.
+    pub place: u32,
+    /// Where it listens.
+    pub address: Address,
     /// User name and password, where they are asked for.
     pub credentials: Option<(String, String)>,
 }
 
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Address {
+    /// On a socket file.
+    File(String),
+    /// On a host and a port; an empty host is every address.
+    Port(String, u16),
+}
+
+impl Address {
+    /// The address of a configured server.
+    #[must_use]
+    pub fn of(server: &HttpServer) -> Self {
+        match &server.listen {
+            Listen::Unix { path, .. } => Self::File(path.clone()),
+            Listen::Inet { host, port } => Self::Port(host.clone(), *port),
+        }
+    }
+
+    /// The socket file, where it is one.
+    #[must_use]
+    pub fn file(&self) -> Option<&str> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Port(..) => None,
+        }
+    }
+}
+
 impl Settings {
+    /// What a configuration says, for the same daemon: what a restart takes up. The
+    /// servers' places and the greeting are still to be filled in.
+    #[must_use]
+    pub fn renewed(&self, loaded: &Loaded) -> Self {
+        let configured = &loaded.settings;
+        let server = |server: &HttpServer| Server {
+            section: server.section.clone(),
+            place: 0,
+            address: Address::of(server),
+            credentials: server.credentials.clone(),
+        };
+        Self {
+            identifier: configured.identifier.clone(),
+            main_log: MainLog {
+                path: match &configured.logfile {
+                    ConfiguredLog::Syslog => None,
+                    ConfiguredLog::File(path) => Some(path.clone()),
+                },
+                bytes_max: configured.logfile_bytes_max,
+                backups: configured.logfile_backups,
+                level: configured.loglevel.into(),
+                to_stdout: configured.nodaemon && !configured.silent,
+            },
+            pidfile: configured.pidfile.clone(),
+            child_log_directory: configured.childlogdir.clone(),
+            nocleanup: configured.nocleanup,
+            strip_ansi: configured.strip_ansi,
+            server_url: loaded.server_url.clone(),
+            servers: loaded.servers.iter().map(server).collect(),
+            namespaces: loaded.interfaces.iter().map(|there| there.name.clone()).collect(),
+            greeting: Vec::new(),
+            hang_timeout_ms: u64::try_from(configured.hang_timeout.as_millis()).unwrap_or(u64::MAX),
+            ..self.clone()
+        }
+    }
+
+    /// What `reread` takes up at once of a configuration that was loaded again: as
+    /// under Supervisor, the name and what becomes of programs' logs. The main log,
+    /// the pid file and the servers stay what they are until a restart.
+    #[must_use]
+    pub fn reread(&self, fresh: &Self) -> Self {
+        Self {
+            identifier: fresh.identifier.clone(),
+            child_log_directory: fresh.child_log_directory.clone(),
+            strip_ansi: fresh.strip_ansi,
+            ..self.clone()
+        }
+    }
+
     /// As text for the journal.
     #[must_use]
     pub fn to_text(&self) -> String {

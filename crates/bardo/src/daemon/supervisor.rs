@@ -3,7 +3,7 @@
 //! The first supervisor and the hundredth start alike: from the journal and the
 //! descriptors that the keeper holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, RwLock};
@@ -26,12 +26,14 @@ use bardo_sys::{process, signals};
 
 use super::children::{Child, Children, Life};
 use super::clients::{self, Clients};
-use super::journal::{self, Entry, Journal, Memory};
+use super::journal::{self, Journal, Memory};
 use super::link::{Held, Link};
 use super::main_log::{self, Level};
 use super::pump::{self, Channel, MainLogSettings, PumpHandle, PumpSettings, Severity, Sink};
-use super::settings::Settings;
-use super::world::{Loader, Machine, Parts};
+use super::renewal;
+use super::restart::Restart;
+use super::settings::{Address, MainLog, Server, Settings};
+use super::world::{Machine, Parts};
 use crate::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
 use crate::personality::words;
 
@@ -93,7 +95,7 @@ pub fn run() -> Result<i32, TakeOverError> {
     let (journal, known) =
         Journal::open(Arc::clone(&memory)).map_err(system("read the journal"))?;
     let settings =
-        Settings::parse(&known.surroundings.settings).map_err(TakeOverError::Settings)?;
+        Settings::parse(&known.table.loaded.attachment).map_err(TakeOverError::Settings)?;
     let births = births(&memory);
     let limit = Some(settings.descriptor_limit);
     let spawner = Spawner::new(Arc::clone(&memory), journal::BIRTHS_AT, limit)
@@ -142,7 +144,6 @@ fn sort(held: Vec<Held>) -> Inheritance {
             _ => {}
         }
     }
-    inheritance.listeners.sort_by_key(|(place, _)| *place);
     inheritance
 }
 
@@ -160,7 +161,6 @@ fn assemble(
         return Err(TakeOverError::NoStaging);
     };
     let (drained_sender, drained) = std::sync::mpsc::channel();
-    let main_log = &settings.main_log;
     let pump_settings = PumpSettings {
         cells: Arc::clone(journal.memory()),
         base: journal::PUMP_AT,
@@ -168,21 +168,16 @@ fn assemble(
         staging: (read, write),
         drained: drained_sender,
         waker: Arc::clone(&waker),
-        main_log: MainLogSettings {
-            path: main_log.path.as_deref().map(Arc::from),
-            bytes_max: main_log.bytes_max,
-            backups: main_log.backups,
-            copy: main_log
-                .to_stdout
-                .then(|| io::stdout().as_fd().try_clone_to_owned().ok())
-                .flatten(),
-            format: pump_line,
-        },
+        main_log: main_log(&settings.main_log),
     };
     let (pump, pump_thread) = pump::start(pump_settings).map_err(system("start the log pump"))?;
     let (clients, questions) = clients::channel(Arc::clone(&waker));
-    let loader = crate::daemon::boot::loader(&settings);
-    let api = start_api(&settings, clients, &link, &pump, &loader, inheritance)?;
+    let listeners: BTreeMap<u32, OwnedFd> =
+        std::mem::take(&mut inheritance.listeners).into_iter().collect();
+    let shown = Arc::new(RwLock::new(shown(&settings)));
+    let api = start_api(&settings, clients, &link, &pump, &shown, &listeners)?;
+    let next = known.table.replacement.as_ref();
+    let next = next.and_then(|next| Settings::parse(&next.attachment).ok());
     let machine = Machine::new(Parts {
         settings,
         journal,
@@ -193,42 +188,69 @@ fn assemble(
         drained,
         waker,
         questions,
-        loader,
+        shown,
+        doors: api.doors(),
+        restart: Restart::new(listeners, next),
     });
     Ok((machine, pump_thread, api))
 }
 
-/// Starts the API thread on the sockets that the keeper holds, which are in the order
-/// of the configured servers.
+/// Starts the API thread on the sockets of the servers that the settings name.
 fn start_api(
     settings: &Settings,
     clients: Clients,
     link: &Link,
     pump: &PumpHandle,
-    loader: &Loader,
-    inheritance: &mut Inheritance,
+    shown: &Arc<RwLock<Shown>>,
+    sockets: &BTreeMap<u32, OwnedFd>,
 ) -> Result<Api, TakeOverError> {
-    let sockets = std::mem::take(&mut inheritance.listeners);
-    let listeners = settings.servers.iter().zip(sockets).map(|(server, (_, fd))| Listener {
-        fd,
-        kind: if server.socket_file.is_some() { ListenerKind::Unix } else { ListenerKind::Tcp },
-        auth: server.credentials.clone(),
+    let held = settings.servers.iter().filter_map(|server| {
+        let socket = sockets.get(&server.place)?.try_clone();
+        Some(socket.map(|socket| listener(server, socket)))
     });
-    let link = link.clone();
+    let listeners = held.collect::<io::Result<_>>().map_err(system("open the servers"))?;
+    let (link, told) = (link.clone(), settings.clone());
     let api_settings = ApiSettings {
-        shown: Arc::new(RwLock::new(Shown {
-            identifier: settings.identifier.as_str().into(),
-            main_log: settings.main_log.path.as_deref().map(Arc::from),
-        })),
+        shown: Arc::clone(shown),
         keeper: Pid(settings.keeper_pid),
         supervisor_version: api::SUPERVISOR_VERSION,
-        load: Arc::clone(loader),
-        question_wait: Duration::from_millis(settings.hang_timeout_ms),
+        load: Arc::new(move || renewal::reread(&told)),
         // A keeper that is gone cannot be told; the control thread notices.
         overdue: Arc::new(move || link.try_say(ToKeeper::Hung)),
         pump: Some(pump.clone()),
     };
-    api::start(api_settings, listeners.collect(), clients).map_err(system("start the API thread"))
+    api::start(api_settings, listeners, clients).map_err(system("start the API thread"))
+}
+
+/// The main log for the pump.
+pub(super) fn main_log(log: &MainLog) -> MainLogSettings {
+    let copy = || io::stdout().as_fd().try_clone_to_owned().ok();
+    MainLogSettings {
+        path: log.path.as_deref().map(Arc::from),
+        bytes_max: log.bytes_max,
+        backups: log.backups,
+        copy: log.to_stdout.then(copy).flatten(),
+        format: pump_line,
+    }
+}
+
+/// A server's socket for the API thread.
+pub(super) fn listener(server: &Server, fd: OwnedFd) -> Listener {
+    let kind = match server.address {
+        Address::File(_) => ListenerKind::Unix,
+        Address::Port(..) => ListenerKind::Tcp,
+    };
+    Listener { fd, kind, auth: server.credentials.clone() }
+}
+
+/// What the API shows of the settings.
+pub(super) fn shown(settings: &Settings) -> Shown {
+    Shown {
+        identifier: settings.identifier.as_str().into(),
+        main_log: settings.main_log.path.as_deref().map(Arc::from),
+        namespaces: settings.namespaces.clone().into(),
+        question_wait: Duration::from_millis(settings.hang_timeout_ms),
+    }
 }
 
 fn supervise(
@@ -241,9 +263,12 @@ fn supervise(
 ) -> i32 {
     greet(&mut machine, &known, predecessor);
     let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
+    machine.tell(ToKeeper::HangTimeout(machine.settings.hang_timeout_ms));
     let began = machine.link.say(ToKeeper::TookOver).is_ok();
     if machine.surroundings.reloading {
         machine.load_again();
+    } else {
+        machine.retire_strays();
     }
     // What the start needed is not needed any more.
     memory::give_back();
@@ -263,7 +288,6 @@ fn take_over(
     births: &[Birth],
     mut inheritance: Inheritance,
 ) -> Supervisor {
-    machine.has_begun = table.mood.is_some();
     let (mut supervisor, last) = match table.mood {
         None => (Supervisor::new(), Input::Begin(table.loaded)),
         Some(_) => (Supervisor::recover(table), Input::Resume),
@@ -276,6 +300,7 @@ fn take_over(
         machine.exits_known[place] = service.exit_sequence;
     }
     machine.mend_auto_logs(&supervisor);
+    machine.mood = supervisor.mood();
     let mut inputs = adopt(machine, &supervisor, births, &mut inheritance);
     attach_all(machine, &supervisor, inheritance);
     machine.pump.go();
@@ -290,12 +315,7 @@ fn take_over(
 
 /// Lines of the start, once; and after that, what became of the predecessor.
 fn greet(machine: &mut Machine, known: &Memory, predecessor: Predecessor) {
-    if !machine.surroundings.greeted {
-        for (level, text) in std::mem::take(&mut machine.settings.greeting) {
-            machine.log(level, &text);
-        }
-        machine.note(&Entry::Greeted);
-    }
+    machine.greet();
     if predecessor.count > 0 {
         let why = if predecessor.hung {
             "took nothing any more and was killed".to_owned()
@@ -398,7 +418,10 @@ fn end(machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
             "the keeper is gone: programs go on, but nobody looks after them; start again",
         );
     } else {
-        super::boot::remove_files(&machine.settings);
+        super::boot::remove_files(
+            &machine.settings,
+            &machine.restart.stray_files(&machine.settings),
+        );
     }
     // Whoever asked for the end is answered before it comes.
     api.finish();

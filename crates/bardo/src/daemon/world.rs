@@ -6,17 +6,17 @@
 use std::collections::HashMap;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bardo_core::id::ExitSequence;
 use bardo_core::service::Service;
-use bardo_core::spec::{Configuration, LogTarget};
+use bardo_core::spec::LogTarget;
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Action, Event, ExitStatus, Input, Instant, Notice, Now, Pid, ServiceId, Signal, SpawnError,
-    Supervisor, Ticket, World,
+    Action, Event, ExitStatus, Input, Instant, Mood, Notice, Now, Pid, ServiceId, Signal,
+    SpawnError, Supervisor, Ticket, World,
 };
 use bardo_keeper::protocol::{Exit, Roles, ToKeeper};
 use bardo_sys::clock::{self, LocalTime};
@@ -36,14 +36,13 @@ use super::logs;
 use super::main_log::{self, Level};
 use super::plans::Planner;
 use super::pump::{Channel, Drained, PumpHandle, Sink, Stream, StreamKey};
+use super::restart::{Outcome, Restart};
 use super::settings::Settings;
+use crate::api::{Doors, Shown};
 use crate::personality::words;
 
 /// How soon a full standard input is tried again.
 const STDIN_AGAIN: Duration = Duration::from_millis(10);
-
-/// Loads the configuration again: `Err` is the message.
-pub type Loader = Arc<dyn Fn() -> Result<Configuration, String> + Send + Sync>;
 
 /// This machine, as the core sees it.
 pub struct Machine {
@@ -53,17 +52,24 @@ pub struct Machine {
     pub(super) children: Children,
     pub(super) link: Link,
     pub(super) pump: PumpHandle,
-    planner: Planner,
+    pub(super) planner: Planner,
     plans: Vec<Option<Arc<Plan>>>,
-    waker: Arc<Waker>,
+    pub(super) waker: Arc<Waker>,
     pub(super) questions: Questions,
     drained: Receiver<Drained>,
-    loaded_again: (std::sync::mpsc::Sender<Loading>, Receiver<Loading>),
-    loader: Loader,
+    pub(super) loaded_again: (Sender<Outcome>, Receiver<Outcome>),
+    pub(super) restart: Restart,
+    /// What the API shows, and where it listens.
+    pub(super) shown: Arc<RwLock<Shown>>,
+    pub(super) doors: Doors,
+    /// What is logged.
+    pub(super) log_level: Level,
+    /// What the supervisor is about, as recorded last.
+    pub(super) mood: Mood,
     pub(super) tickets: HashMap<Ticket, Pending>,
     pub(super) next_ticket: u64,
     /// What the keeper has not been told yet is done with.
-    taken: Taken,
+    pub(super) taken: Taken,
     newborn: Vec<(Life, u32)>,
     /// Lives that are over, and whose pipes have not been handed to their end yet.
     over: Vec<Life>,
@@ -75,21 +81,16 @@ pub struct Machine {
     settled: Vec<Settled>,
     news: News,
     must_compact: bool,
-    /// Whether the table has begun before: the greeting has said so then.
-    pub(super) has_begun: bool,
     /// Whether the keeper is gone: nothing can be known of any child any more.
     pub(super) keeper_lost: bool,
 }
 
-/// A configuration that was loaded again, or why not.
-type Loading = Result<Configuration, String>;
-
 #[derive(Default)]
-struct Taken {
+pub(super) struct Taken {
     exits: Option<u64>,
     signals: u64,
     /// Whether a configuration has been loaded again.
-    reload: bool,
+    pub(super) reload: bool,
 }
 
 /// What a machine is made of.
@@ -112,8 +113,12 @@ pub struct Parts {
     pub waker: Arc<Waker>,
     /// The clients' questions.
     pub questions: Questions,
-    /// Loads the configuration again.
-    pub loader: Loader,
+    /// What the API shows.
+    pub shown: Arc<RwLock<Shown>>,
+    /// Where the API listens.
+    pub doors: Doors,
+    /// How far a restart has come.
+    pub(super) restart: Restart,
 }
 
 impl Machine {
@@ -122,6 +127,7 @@ impl Machine {
     pub fn new(parts: Parts) -> Self {
         let planner = Planner::new(&parts.settings);
         Self {
+            log_level: parts.settings.main_log.level,
             settings: parts.settings,
             journal: parts.journal,
             surroundings: parts.surroundings,
@@ -134,7 +140,10 @@ impl Machine {
             questions: parts.questions,
             drained: parts.drained,
             loaded_again: std::sync::mpsc::channel(),
-            loader: parts.loader,
+            restart: parts.restart,
+            shown: parts.shown,
+            doors: parts.doors,
+            mood: Mood::Running,
             tickets: HashMap::new(),
             next_ticket: 0,
             taken: Taken::default(),
@@ -146,14 +155,13 @@ impl Machine {
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
-            has_begun: false,
             keeper_lost: false,
         }
     }
 
     /// Writes a line into the main log, if its level is wanted.
     pub fn log(&self, level: Level, message: &str) {
-        if level >= self.settings.main_log.level {
+        if level >= self.log_level {
             self.pump.line(main_log::line(LocalTime::now(), level, message));
         }
     }
@@ -286,10 +294,7 @@ impl Machine {
                     self.log(Level::Warn, &text);
                     inputs.push(Input::Shutdown);
                 }
-                Some(Signal::HUP) => {
-                    self.log(Level::Warn, "received SIGHUP indicating restart request");
-                    self.load_again();
-                }
+                Some(Signal::HUP) => self.hang_up(),
                 Some(Signal::USR2) => {
                     self.log(Level::Info, "received SIGUSR2 indicating log reopen request");
                     self.log(Level::Info, "supervisord logreopen");
@@ -297,23 +302,6 @@ impl Machine {
                 }
                 Some(_) | None => {}
             }
-        }
-    }
-
-    /// Loads the configuration on a thread of its own: files may be slow. Until what
-    /// follows from it is recorded, a successor begins it again.
-    pub(super) fn load_again(&mut self) {
-        self.note(&Entry::Reloading(true));
-        let (loader, sender) = (Arc::clone(&self.loader), self.loaded_again.0.clone());
-        let waker = Arc::clone(&self.waker);
-        let started = std::thread::Builder::new().name("load".into()).spawn(move || {
-            // The receiver lives as long as the process.
-            let _ = sender.send(loader());
-            waker.wake();
-        });
-        if let Err(error) = started {
-            self.log(Level::Error, &format!("cannot load the configuration now: {error}"));
-            self.taken.reload = true;
         }
     }
 
@@ -326,16 +314,7 @@ impl Machine {
             };
             self.tell(ToKeeper::Drop(life.key(), role));
         }
-        while let Ok(loaded) = self.loaded_again.1.try_recv() {
-            self.taken.reload = true;
-            match loaded {
-                Ok(configuration) => inputs.push(Input::Replace(configuration)),
-                Err(message) => {
-                    let text = format!("not restarted, everything goes on as it was: {message}");
-                    self.log(Level::Error, &text);
-                }
-            }
-        }
+        self.renewals(inputs);
     }
 
     /// Tells the keeper something; that it is gone is noticed when it is listened to.
@@ -348,6 +327,7 @@ impl Machine {
         let taken = std::mem::take(&mut self.taken);
         if let Some(sequence) = taken.exits {
             self.tell(ToKeeper::ExitsTaken(sequence));
+            self.log(Level::Debug, "received SIGCHLD indicating a child quit");
         }
         if taken.signals != 0 {
             self.tell(ToKeeper::SignalsTaken(taken.signals));
@@ -502,7 +482,9 @@ impl Machine {
         for channel in Channel::BOTH {
             let key = (id, logs::channel_number(channel));
             if let Some(path) = self.surroundings.auto_logs.get(&key).cloned() {
-                self.pump.remove(path);
+                if !self.keeps_automatic_logs() {
+                    self.pump.remove(path);
+                }
                 self.note(&Entry::AutoLog(id, logs::channel_number(channel), None));
             }
         }
@@ -562,6 +544,7 @@ impl World for Machine {
         if full {
             self.compact(supervisor);
         }
+        self.mood = supervisor.mood();
     }
 
     fn perform(&mut self, supervisor: &Supervisor, action: Action) -> Option<Input> {
@@ -584,7 +567,8 @@ impl World for Machine {
             Action::Removed(service) => self.removed(service),
             Action::Answer { ticket, answer } => self.answer(supervisor, ticket, answer),
             Action::Notice(notice) => self.notice(supervisor, &notice),
-            Action::Event(Event::SupervisorRunning) => self.begins(),
+            Action::Begin => self.take_up(&supervisor.loaded().attachment),
+            Action::Event(Event::SupervisorRunning) => self.welcome(),
             // Nobody is subscribed to events yet.
             Action::Event(_) | Action::Finish => {}
         }
@@ -593,14 +577,6 @@ impl World for Machine {
 }
 
 impl Machine {
-    /// A restart ends with the line that a start ends with.
-    fn begins(&mut self) {
-        if std::mem::replace(&mut self.has_begun, true) {
-            let pid = self.settings.keeper_pid;
-            self.log(Level::Info, &format!("supervisord started with pid {pid}"));
-        }
-    }
-
     fn notice(&self, supervisor: &Supervisor, notice: &Notice) {
         if let Some((level, text)) = words::notice(supervisor, notice) {
             self.log(level, &text);

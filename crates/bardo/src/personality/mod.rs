@@ -1,5 +1,6 @@
 //! One face for each tool that Bardo takes the place of.
 
+pub mod errno;
 pub mod getopt;
 pub mod supervisorctl;
 pub mod supervisord;

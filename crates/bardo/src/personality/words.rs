@@ -6,6 +6,7 @@ use bardo_core::{ExitStatus, Notice, ServiceId, SpawnError, Supervisor};
 use bardo_sys::plan::{Plan, Strings};
 use bardo_sys::spawn::Step;
 
+use super::errno;
 use crate::daemon::main_log::Level;
 
 /// The line of the main log for a notice; `None` when its service is not there any
@@ -108,7 +109,7 @@ pub fn child_failure(plan: &Plan, step: Step, errno: i32) -> String {
         strings.iter().next().map_or_else(String::new, |text| text.to_string_lossy().into_owned())
     };
     let uid = plan.identity.as_ref().map_or(0, |identity| identity.uid);
-    let name = errno_name(errno);
+    let name = errno::name(errno);
     let what = match step {
         Step::Exec => format!("couldn't exec {}: {name}", first(&plan.words)),
         Step::Directory => format!("couldn't chdir to {}: {name}", first(&plan.directory)),
@@ -152,14 +153,14 @@ pub fn spawn_error(spec: &ServiceSpec, error: SpawnError) -> String {
             format!("too many open files to spawn '{}'", spec.name)
         }
         SpawnError::Pipes(errno) => {
-            let name = errno_name(errno);
+            let name = errno::name(errno);
             format!("unknown error making dispatchers for '{}': {name}", spec.name)
         }
         SpawnError::Clone(libc_errno::EAGAIN) => {
             format!("Too many processes in process table to spawn '{}'", spec.name)
         }
         SpawnError::Clone(errno) => {
-            format!("unknown error during fork for '{}': {}", spec.name, errno_name(errno))
+            format!("unknown error during fork for '{}': {}", spec.name, errno::name(errno))
         }
     }
 }
@@ -192,44 +193,51 @@ pub fn quoted(text: &str) -> String {
     quoted
 }
 
-/// The name of an errno, as Python's `errno.errorcode` has it.
+/// An error of the system that is about a file, as Python shows it.
 #[must_use]
-pub fn errno_name(errno: i32) -> String {
-    let name = match errno {
-        1 => "EPERM",
-        2 => "ENOENT",
-        4 => "EINTR",
-        5 => "EIO",
-        7 => "E2BIG",
-        8 => "ENOEXEC",
-        9 => "EBADF",
-        11 => "EAGAIN",
-        12 => "ENOMEM",
-        13 => "EACCES",
-        14 => "EFAULT",
-        16 => "EBUSY",
-        20 => "ENOTDIR",
-        21 => "EISDIR",
-        22 => "EINVAL",
-        23 => "ENFILE",
-        24 => "EMFILE",
-        26 => "ETXTBSY",
-        28 => "ENOSPC",
-        30 => "EROFS",
-        36 => "ENAMETOOLONG",
-        38 => "ENOSYS",
-        40 => "ELOOP",
-        80 => "ELIBBAD",
-        116 => "ESTALE",
-        122 => "EDQUOT",
-        _ => return errno.to_string(),
-    };
-    name.to_owned()
+pub fn python_error(error: &std::io::Error, file: &str) -> String {
+    let Some(number) = error.raw_os_error() else { return error.to_string() };
+    let text = error.to_string();
+    let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text);
+    format!("[Errno {number}] {text}: {}", quoted(file))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_start_that_fails_has_supervisors_words() {
+        let words =
+            |command, error| spawn_error(&crate::api::test_specs::service("p", command), error);
+
+        let cases = [
+            (SpawnError::Empty, "command is empty"),
+            (SpawnError::NotFound, "can't find command '/x/y'"),
+            (SpawnError::IsDirectory, "command at '/x/y' is a directory"),
+            (SpawnError::NotExecutable, "command at '/x/y' is not executable"),
+            (SpawnError::NotPermitted, "no permission to run command '/x/y'"),
+            (SpawnError::Pipes(24), "too many open files to spawn 'p'"),
+            (SpawnError::Pipes(12), "unknown error making dispatchers for 'p': ENOMEM"),
+            (SpawnError::Clone(11), "Too many processes in process table to spawn 'p'"),
+            (SpawnError::Clone(12), "unknown error during fork for 'p': ENOMEM"),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(words("/x/y 'a b'", error), expected);
+        }
+        let open = "/x 'y";
+        let expected = "can't parse command \"/x 'y\": No closing quotation";
+        assert_eq!(words(open, SpawnError::NoClosingQuotation), expected);
+        let expected = "can't parse command '/x\\\\': No escaped character";
+        assert_eq!(words("/x\\", SpawnError::NoEscapedCharacter), expected);
+    }
+
+    #[test]
+    fn errors_of_the_system_are_shown_as_python_shows_them() {
+        let error = std::io::Error::from_raw_os_error(13);
+
+        assert_eq!(python_error(&error, "/x"), "[Errno 13] Permission denied: '/x'");
+    }
 
     #[test]
     fn text_is_quoted_as_python_quotes() {

@@ -23,6 +23,12 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// What tells it from every other process since the boot.
+    #[must_use]
+    pub fn identity(&self) -> (u32, u64) {
+        (self.pid, self.started)
+    }
+
     /// Whether it has not ended.
     #[must_use]
     pub fn is_alive(&self) -> bool {

@@ -115,11 +115,12 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
         shown: Arc::new(RwLock::new(Shown {
             identifier: "supervisor".into(),
             main_log: Some(path_text(&room.path().join("main.log"))),
+            namespaces: ["supervisor".to_owned()].into(),
+            question_wait: Duration::from_millis(50),
         })),
         keeper: Pid(std::process::id()),
         supervisor_version: api::SUPERVISOR_VERSION,
         load: Arc::new(move || load(&loads)),
-        question_wait: Duration::from_millis(50),
         overdue: Arc::new(move || {
             told.fetch_add(1, Ordering::SeqCst);
         }),
@@ -138,7 +139,7 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
 fn load(play: &Play) -> Result<Configuration, String> {
     match play.world.lock().unwrap().loaded.as_slice() {
         [] => Err("nothing to load".to_owned()),
-        groups => Ok(Configuration { groups: groups.to_vec() }),
+        groups => Ok(Configuration { groups: groups.to_vec(), ..Configuration::default() }),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The API thread, seen through its socket.
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::scene::{PATIENCE, heard, open, scene};
+use bardo::api::{Listener, ListenerKind};
 use bardo_wire::xmlrpc::{Request, Value};
 
 fn fault(code: i32, text: &str) -> Result<Value, (i32, String)> {
@@ -461,6 +463,36 @@ fn the_main_log_is_followed_by_an_old_client() {
 
     assert_eq!(begun.status, 200);
     assert_eq!(begun.header("Transfer-Encoding"), None);
+}
+
+#[test]
+fn who_came_through_a_door_that_is_gone_is_shown_out() {
+    let scene = scene();
+    std::fs::write(scene.room.path().join("p.out"), "old\n").unwrap();
+    let mut idle = scene.connect();
+    idle.write_all(b"GET /ok.html HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    read_until(&mut idle, "OK");
+    let mut stream = scene.connect();
+    stream.write_all(b"GET /logtail/p HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    read_until(&mut stream, "old\n");
+    let other = scene.room.path().join("other.sock");
+    let fd = UnixListener::bind(&other).unwrap().into();
+
+    let auth = Some(("user".to_owned(), "123".to_owned()));
+    scene.api.doors().replace(vec![Listener { fd, kind: ListenerKind::Unix, auth }]);
+
+    for connection in [&mut idle, &mut stream] {
+        let mut rest = Vec::new();
+        connection.read_to_end(&mut rest).unwrap();
+    }
+    let began = Instant::now();
+    while UnixStream::connect(&scene.socket).is_ok() {
+        assert!(began.elapsed() < PATIENCE, "somebody listens there still");
+        std::thread::yield_now();
+    }
+    let mut there = UnixStream::connect(&other).unwrap();
+    there.write_all(b"GET /ok.html HTTP/1.0\r\n\r\n").unwrap();
+    assert_eq!(heard(&std::io::read_to_string(there).unwrap()).status, 401);
 }
 
 #[test]

@@ -7,5 +7,8 @@ mod children;
 mod hang;
 mod idle;
 mod lifecycle;
+mod reload;
 mod scene;
+mod spawning;
+mod start;
 mod stuck;

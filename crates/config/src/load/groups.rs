@@ -75,7 +75,7 @@ impl<'a> Groups<'a> {
                 ));
             }
         }
-        Configuration { groups }
+        Configuration { groups, ..Configuration::default() }
     }
 
     fn sections(&self, prefix: &str) -> Vec<&'a Section> {

@@ -450,6 +450,34 @@ fn a_group_is_added_and_started_from_what_was_loaded() {
 }
 
 #[test]
+fn a_group_that_is_there_and_in_the_file_no_more_has_a_bad_name() {
+    let mut bench = Bench::up(&[&plain_group("g", 1, &["a"])]);
+    let add = || Command::Reconcile(Scope::Add(Arc::from("g")));
+    let there = Answer::Refused(Refusal::AlreadyAdded);
+    assert_eq!(answers(&bench.command(add())), [(1, there)]);
+
+    bench.command(Command::Load(configuration(&[])));
+
+    let unknown = Answer::Refused(Refusal::NoSuchName);
+    assert_eq!(answers(&bench.command(add())), [(1, unknown)]);
+}
+
+#[test]
+fn a_start_of_all_fails_for_those_of_whom_nothing_is_known() {
+    let mut bench = Bench::up(&[&plain_group("g", 1, &["a", "b"])]);
+    let life = |bench: &Bench| (ServiceId(0), bench.service(0).generation);
+    let (service, generation) = life(&bench);
+    bench.ask(1, Verb::Stop, one("g", "a"), Wait::Begun);
+    bench.step(Input::SignalFailed { service, generation, signal: Signal::TERM, errno: 1 });
+
+    let actions = bench.ask(2, Verb::Start, Target::All, Wait::Done);
+
+    let result = Err(Refusal::UnknownState);
+    let failed = Outcome { group: Arc::from("g"), name: Arc::from("a"), result };
+    assert_eq!(answers(&actions), [(2, Answer::Outcomes(vec![failed]))]);
+}
+
+#[test]
 fn a_group_with_a_process_is_not_removed() {
     let mut bench = Bench::up(&[&plain_group("g", 1, &["a"])]);
     let remove = || Command::Reconcile(Scope::Remove(Arc::from("g")));

@@ -270,7 +270,7 @@ impl Member {
             Doing::Stopping { kill_at, .. } if kill_at <= now.instant => {
                 let wait = self.spec.program.stop.wait.duration();
                 self.doing = Doing::Stopping {
-                    kill_at: now.instant + wait.max(Duration::from_millis(1)),
+                    kill_at: now.instant + wait.max(Duration::from_secs(1)),
                     killing: true,
                 };
             }

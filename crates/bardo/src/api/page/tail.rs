@@ -34,11 +34,12 @@ pub(super) async fn answer(context: &Arc<Context>, form: &Form) -> Response<Cont
     };
     let bytes = limit(form.get("limit"));
     let parameters = vec![Value::from(name), Value::Int(-bytes), Value::Int(0)];
-    let text = match rpc::call(context, "supervisor.readProcessStdoutLog", parameters).await {
-        Ok(text) => text.as_str().unwrap_or_default().to_owned(),
-        Err(fault) if fault.code == Code::NoFile => format!("No file for {name}"),
-        Err(fault) => format!("ERROR: {}", unexpected(&fault)),
-    };
+    let text =
+        match rpc::call_for_page(context, "supervisor.readProcessStdoutLog", parameters).await {
+            Ok(text) => text.as_str().unwrap_or_default().to_owned(),
+            Err(fault) if fault.code == Code::NoFile => format!("No file for {name}"),
+            Err(fault) => format!("ERROR: {}", unexpected(&fault)),
+        };
     let refresh = format!("tail.html?processname={}&amp;limit={bytes}", quoted(name));
     super::rendered(&TailPage { title: name, text, refresh: Some(refresh) })
 }

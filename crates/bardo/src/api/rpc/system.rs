@@ -6,28 +6,28 @@ use std::sync::Arc;
 use bardo_wire::xmlrpc::Value;
 
 use super::parameters::{Parameters, shown};
-use super::table::{self, METHODS};
+use super::table;
 use super::{Running, call};
 use crate::api::Context;
 use crate::api::faults::{Code, Fault};
 
 type Result = std::result::Result<Value, Fault>;
 
-pub(super) fn list_methods(_: Arc<Context>, _: Parameters) -> Ready<Result> {
-    let names = METHODS.iter().map(|method| Value::from(method.name));
+pub(super) fn list_methods(context: Arc<Context>, _: Parameters) -> Ready<Result> {
+    let names = table::names(&context.shown().namespaces).into_iter().map(Value::from);
     ready(Ok(Value::Array(names.collect())))
 }
 
-pub(super) fn method_help(_: Arc<Context>, parameters: Parameters) -> Ready<Result> {
-    ready(named(&parameters).map(|method| Value::from(method.help)))
+pub(super) fn method_help(context: Arc<Context>, parameters: Parameters) -> Ready<Result> {
+    ready(named(&context, &parameters).map(|method| Value::from(method.help)))
 }
 
-pub(super) fn method_signature(_: Arc<Context>, parameters: Parameters) -> Ready<Result> {
+pub(super) fn method_signature(context: Arc<Context>, parameters: Parameters) -> Ready<Result> {
     let types = |method: &table::Method| {
         let types = std::iter::once(&method.result).chain(method.parameters);
         Value::Array(types.map(|name| Value::from(*name)).collect())
     };
-    ready(named(&parameters).map(types))
+    ready(named(&context, &parameters).map(types))
 }
 
 /// The results are bare, not in arrays of one as other servers' are.
@@ -70,7 +70,11 @@ fn part(context: Arc<Context>, one: Value) -> Running {
     })
 }
 
-fn named(parameters: &Parameters) -> std::result::Result<&'static table::Method, Fault> {
+fn named(
+    context: &Context,
+    parameters: &Parameters,
+) -> std::result::Result<&'static table::Method, Fault> {
     let name = parameters.get(0).and_then(Value::as_str);
-    name.and_then(table::find).ok_or_else(|| Fault::bare(Code::SignatureUnsupported))
+    let method = name.and_then(|name| table::find(name, &context.shown().namespaces));
+    method.ok_or_else(|| Fault::bare(Code::SignatureUnsupported))
 }

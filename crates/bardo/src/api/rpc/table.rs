@@ -30,10 +30,36 @@ impl Method {
     }
 }
 
-/// The method of that name. The table is sorted.
-pub(super) fn find(name: &str) -> Option<&'static Method> {
-    let place = METHODS.binary_search_by(|method| method.name.cmp(name));
+/// The namespace under which the table has Supervisor's methods.
+const SUPERVISOR: &str = "supervisor";
+
+/// The method of that name, where these namespaces offer Supervisor's methods: each
+/// `[rpcinterface:x]` gives them the name `x`, which is mostly `supervisor`.
+pub(super) fn find(name: &str, namespaces: &[String]) -> Option<&'static Method> {
+    let (namespace, rest) = name.split_once('.')?;
+    let wanted = match namespace {
+        "system" => name.to_owned(),
+        _ if namespaces.iter().any(|there| there == namespace) => format!("{SUPERVISOR}.{rest}"),
+        _ => return None,
+    };
+    // The table is sorted.
+    let place = METHODS.binary_search_by(|method| method.name.cmp(&wanted));
     place.ok().map(|place| &METHODS[place])
+}
+
+/// The names of all methods, where these namespaces offer Supervisor's.
+pub(super) fn names(namespaces: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = METHODS
+        .iter()
+        .filter_map(|method| method.name.split_once('.'))
+        .flat_map(|(namespace, rest)| {
+            let offered = if namespace == SUPERVISOR { namespaces } else { &[] };
+            let own = (namespace != SUPERVISOR).then(|| format!("{namespace}.{rest}"));
+            own.into_iter().chain(offered.iter().map(move |name| format!("{name}.{rest}")))
+        })
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 macro_rules! method {
@@ -168,22 +194,42 @@ pub(super) const METHODS: &[Method] = &[
 mod tests {
     use super::*;
 
+    fn known(name: &str) -> Option<&'static Method> {
+        find(name, &["supervisor".to_owned()])
+    }
+
+    #[test]
+    fn methods_are_offered_under_the_names_of_the_interfaces() {
+        let named =
+            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+
+        assert_eq!(names(&[]).len(), 4, "those of `system` are always there");
+        assert!(find("supervisor.getPID", &[]).is_none());
+        assert!(find("system.listMethods", &[]).is_some());
+        let other = named(&["other"]);
+        assert!(
+            find("other.getPID", &other).is_some() && find("supervisor.getPID", &other).is_none()
+        );
+        assert_eq!(names(&named(&["other", "supervisor"])).len(), 4 + 2 * 37);
+        assert!(find("system.getPID", &named(&["system"])).is_none());
+    }
+
     #[test]
     fn the_table_is_sorted_and_complete() {
         assert!(METHODS.is_sorted_by(|one, other| one.name < other.name));
         assert_eq!(METHODS.len(), 41);
         for method in METHODS {
-            assert!(find(method.name).is_some(), "{}", method.name);
+            assert!(known(method.name).is_some(), "{}", method.name);
         }
     }
 
     #[test]
     fn only_what_is_optional_may_be_left_out() {
-        let start = find("supervisor.startProcess").unwrap();
+        let start = known("supervisor.startProcess").unwrap();
         let taken: Vec<usize> = (0..5).filter(|given| start.takes(*given)).collect();
         assert_eq!(taken, [1, 2]);
 
-        let pid = find("supervisor.getPID").unwrap();
+        let pid = known("supervisor.getPID").unwrap();
         assert!(pid.takes(0) && !pid.takes(1));
     }
 
@@ -198,7 +244,7 @@ mod tests {
             "other.getState",
             "supervisor.getState.x",
         ] {
-            assert!(find(name).is_none(), "{name}");
+            assert!(known(name).is_none(), "{name}");
         }
     }
 }

@@ -16,10 +16,11 @@ type Read<T> = Result<T, Malformed>;
 
 pub(super) fn write_configuration(to: &mut Encoder, value: &Configuration) {
     to.list(&value.groups, write_group);
+    write_text(to, &value.attachment);
 }
 
 pub(super) fn read_configuration(from: &mut Decoder<'_>) -> Read<Configuration> {
-    Ok(Configuration { groups: from.list(read_group)? })
+    Ok(Configuration { groups: from.list(read_group)?, attachment: read_text(from)? })
 }
 
 pub(super) fn write_group(to: &mut Encoder, value: &Arc<GroupSpec>) {

@@ -17,7 +17,7 @@ fn memory() -> Arc<SharedMemory> {
 }
 
 fn journal() -> Journal {
-    Journal::create(memory(), Configuration::default(), "".into()).unwrap()
+    Journal::create(memory(), Configuration::default()).unwrap()
 }
 
 /// What a new supervisor knows after these entries.
@@ -135,22 +135,22 @@ proptest! {
 #[test]
 fn entries_of_unknown_kinds_are_passed_over_and_counted() {
     let mut journal = journal();
-    assert!(journal.append(&Entry::Settings("before".into())));
+    assert!(journal.append(&Entry::Reloading(true)));
     for unknown in [&[200_u8, 1, 2, 3][..], &[1, 99], &[3, 0]] {
         journal.regions.append(unknown).unwrap();
     }
-    assert!(journal.append(&Entry::Greeted));
+    assert!(journal.append(&Entry::Greeted(7)));
 
     let (_, known) = Journal::open(Arc::clone(journal.memory())).unwrap();
 
     assert_eq!(known.unreadable, 3);
-    assert_eq!((&*known.surroundings.settings, known.surroundings.greeted), ("before", true));
+    assert_eq!((known.surroundings.reloading, known.surroundings.greeted), (true, 7));
 }
 
 #[test]
 fn an_entry_with_more_behind_it_than_it_needs_is_not_of_this_version() {
     let mut journal = journal();
-    journal.regions.append(&[5, 0]).unwrap();
+    journal.regions.append(&[5, 0, 0]).unwrap();
 
     let (_, known) = Journal::open(Arc::clone(journal.memory())).unwrap();
 

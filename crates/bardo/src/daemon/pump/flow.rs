@@ -141,6 +141,19 @@ impl Worker {
         self.carried(slot, file, target_end(place), carried)
     }
 
+    /// From now on escape sequences are removed from a stream, or are not any more. What
+    /// was held back of a sequence that had begun is written as it is.
+    pub(super) fn strip(&mut self, key: StreamKey, strip_ansi: bool) {
+        let Some(slot) = self.streams.find(key) else { return };
+        if !strip_ansi && matches!(self.flush(slot), Moved::Blocked) {
+            // The file takes nothing now; it goes on as it was.
+            return;
+        }
+        if let Some(entry) = self.streams.get_mut(slot) {
+            entry.filter = strip_ansi.then(|| entry.filter.unwrap_or_default());
+        }
+    }
+
     /// Writes what the transformer of a stream that ends holds back.
     fn flush(&mut self, slot: Slot) -> Moved {
         let Some(entry) = self.streams.get(slot) else {

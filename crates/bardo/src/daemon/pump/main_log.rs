@@ -159,6 +159,27 @@ impl MainLog {
         Ok(Self { file, copy, format: settings.format, batch: Vec::new() })
     }
 
+    /// Becomes another log; what still waits goes along.
+    pub(super) fn replace(
+        &mut self,
+        settings: super::MainLogSettings,
+        files: &mut Files,
+    ) -> io::Result<()> {
+        let before = std::mem::replace(self, Self::new(settings, files)?);
+        if let Some(outlet) = before.file {
+            for line in outlet.queue.lines {
+                if let Some(next) = &mut self.file {
+                    next.queue.push(&line);
+                }
+            }
+            if let Some(next) = &mut self.file {
+                next.queue.lose(outlet.queue.lost);
+            }
+            files.release(outlet.file);
+        }
+        Ok(())
+    }
+
     /// Takes a finished line.
     pub(super) fn line(&mut self, line: &[u8]) {
         for queue in self.queues() {

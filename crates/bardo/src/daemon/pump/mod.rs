@@ -221,6 +221,8 @@ enum Command {
     Line(Vec<u8>),
     Reopen,
     Clear(Arc<str>),
+    Strip(StreamKey, bool),
+    MainLog(MainLogSettings),
     Create(Arc<str>),
     Remove(Arc<str>),
     Finish,
@@ -299,6 +301,17 @@ impl PumpHandle {
     /// Closes all files and opens them by name, as after SIGUSR2.
     pub fn reopen(&self) {
         self.send(Command::Reopen);
+    }
+
+    /// From now on escape sequences are removed from a stream, or are not any more.
+    pub fn strip(&self, key: StreamKey, strip_ansi: bool) {
+        self.send(Command::Strip(key, strip_ansi));
+    }
+
+    /// From now on the supervisor's own log is this one. What was said before is written to
+    /// the one before.
+    pub fn replace_main_log(&self, settings: MainLogSettings) {
+        self.send(Command::MainLog(settings));
     }
 
     /// Removes the file of that path and creates it again. Nothing happens if no

@@ -26,7 +26,7 @@ use super::main_log::{Flushed, LINE_OVERHEAD, MainLog};
 use super::staging::{Staging, Target};
 use super::streams::{Entry, Flow, Growth, Slot, Streams};
 use super::strip::Strip;
-use super::{Channel, Command, Severity, Shared, Stream, StreamKey};
+use super::{Channel, Command, MainLogSettings, Severity, Shared, Stream, StreamKey};
 
 /// Chunks smaller than this on average are a trickle.
 const TRICKLE_CHUNK: usize = 4096;
@@ -159,6 +159,8 @@ impl Worker {
                 }
                 Command::Reopen => self.reopen(),
                 Command::Clear(path) => self.clear(&path),
+                Command::Strip(key, strip_ansi) => self.strip(key, strip_ansi),
+                Command::MainLog(settings) => self.replace_main_log(settings),
                 Command::Create(path) => self.create(&path),
                 Command::Remove(path) => self.remove(&path),
                 Command::Finish => self.finish(),
@@ -269,6 +271,18 @@ impl Worker {
             self.main_log.say(Severity::Warning, &text);
         }
         self.resume_parked();
+    }
+
+    /// As for reopening. Lines that the last log does not take go to the next one.
+    fn replace_main_log(&mut self, settings: MainLogSettings) {
+        self.write_main_log();
+        if let Some(copy) = self.main_log.copy() {
+            // It is waited for only while it has no room.
+            let _ = self.poller.delete(copy);
+        }
+        if let Err(error) = self.main_log.replace(settings, &mut self.files) {
+            self.main_log.say(Severity::Warning, &format!("could not change this log: {error}"));
+        }
     }
 
     /// A file that cannot be created now is created when there is something to log.

@@ -156,7 +156,8 @@ fn group_spec() -> impl Strategy<Value = Arc<GroupSpec>> {
 }
 
 fn configuration() -> impl Strategy<Value = Configuration> {
-    vec(group_spec(), 0..3).prop_map(|groups| Configuration { groups })
+    (vec(group_spec(), 0..3), text())
+        .prop_map(|(groups, attachment)| Configuration { groups, attachment })
 }
 
 fn state() -> impl Strategy<Value = State> {
@@ -276,11 +277,10 @@ pub(super) fn entry() -> impl Strategy<Value = Entry> {
         });
     prop_oneof![
         6 => record().prop_map(Entry::Table),
-        1 => text().prop_map(Entry::Settings),
         1 => (id(), 0..2_u8, option::of(text()))
             .prop_map(|(service, channel, path)| Entry::AutoLog(service, channel, path)),
         1 => (id(), process).prop_map(|(service, process)| Entry::Process(service, process)),
-        1 => Just(Entry::Greeted),
+        1 => any::<u64>().prop_map(Entry::Greeted),
         1 => any::<bool>().prop_map(Entry::Reloading),
     ]
 }

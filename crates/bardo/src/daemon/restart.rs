@@ -1,0 +1,327 @@
+//! Restarts on the control thread: when the configuration is loaded again, and what
+//! takes effect when it begins.
+//!
+//! The settings are attached to the configuration, so the record of the one is the
+//! record of the other, and there is no instant at which a successor would find new
+//! programs with old settings. Whatever else follows is done again by a successor that
+//! finds it undone: a socket that the keeper holds and no settings name is closed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+
+use bardo_core::spec::Configuration;
+use bardo_core::{Input, Mood};
+use bardo_keeper::protocol::{Key, Roles, ToKeeper};
+
+use super::journal::Entry;
+use super::link::Link;
+use super::main_log::Level;
+use super::plans::Planner;
+use super::renewal::{self, Present, Renewal};
+use super::settings::{Address, Server, Settings};
+use super::sockets;
+use super::supervisor::{listener, main_log, shown};
+use super::world::Machine;
+
+/// A configuration that was loaded again, or why not.
+pub(super) type Outcome = Result<Renewal, String>;
+
+/// How far a restart has come, and what it needs.
+#[derive(Default)]
+pub(super) struct Restart {
+    loading: Loading,
+    /// All listening sockets that the keeper holds, by place.
+    listeners: BTreeMap<u32, OwnedFd>,
+    /// The settings that begin when everything has stopped.
+    next: Option<Settings>,
+    /// Those before, while not all of what follows from the new ones is done.
+    before: Option<Settings>,
+    /// Automatic logs to remove then.
+    leftovers: Vec<Arc<str>>,
+    /// Who removes what the last settings have left.
+    tidying: Option<JoinHandle<()>>,
+}
+
+/// Whether the configuration is being loaded.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Loading {
+    #[default]
+    No,
+    Yes,
+    /// And somebody has asked since.
+    Again,
+}
+
+/// The key under which the keeper holds a listening socket.
+fn listener_key(place: u32) -> Key {
+    Key { owner: Key::HOUSE, life: place }
+}
+
+impl Restart {
+    /// What a supervisor has taken over: the sockets, and the settings of a restart that
+    /// is under way.
+    pub(super) fn new(listeners: BTreeMap<u32, OwnedFd>, next: Option<Settings>) -> Self {
+        Self { listeners, next, ..Self::default() }
+    }
+
+    /// The files that listening sockets have which no server of `settings` has, and the
+    /// pid file that is not theirs.
+    pub(super) fn stray_files(&self, settings: &Settings) -> Vec<String> {
+        let named = |path: &String| {
+            settings.servers.iter().any(|server| server.address.file() == Some(path))
+        };
+        let sockets =
+            self.listeners.values().filter_map(|socket| match sockets::address(socket.as_fd())? {
+                Address::File(path) => Some(path),
+                Address::Port(..) => None,
+            });
+        let next = self.next.as_ref().filter(|next| next.has_pidfile);
+        let pidfile = next.map(|next| next.pidfile.clone());
+        let mut files: Vec<String> = sockets.filter(|path| !named(path)).collect();
+        files.extend(pidfile.filter(|path| *path != settings.pidfile));
+        files
+    }
+}
+
+impl Machine {
+    /// Loads the configuration on a thread of its own: files may be slow. Until what
+    /// follows from it is recorded, a successor begins it again.
+    pub(super) fn load_again(&mut self) {
+        if self.restart.loading != Loading::No {
+            self.restart.loading = Loading::Again;
+            return;
+        }
+        self.note(&Entry::Reloading(true));
+        if let Err(error) = self.start_loading() {
+            self.log(Level::Error, &format!("cannot load the configuration now: {error}"));
+            self.taken.reload = true;
+        }
+    }
+
+    fn start_loading(&mut self) -> std::io::Result<()> {
+        let listeners = self.restart.listeners.iter();
+        let listeners = listeners.map(|(place, socket)| Ok((*place, socket.try_clone()?)));
+        let present = Present {
+            settings: self.settings.clone(),
+            listeners: listeners.collect::<std::io::Result<_>>()?,
+        };
+        let tidying = self.restart.tidying.take();
+        let sender = self.loaded_again.0.clone();
+        let waker = Arc::clone(&self.waker);
+        std::thread::Builder::new().name("load".into()).spawn(move || {
+            // What is still to be removed must not be taken for what is to be opened.
+            tidying.map(JoinHandle::join);
+            // The receiver lives as long as the process.
+            let _ = sender.send(renewal::restart(&present));
+            waker.wake();
+        })?;
+        self.restart.loading = Loading::Yes;
+        Ok(())
+    }
+
+    /// Of the settings that were loaded with a configuration, attaches what a reread takes
+    /// up.
+    pub(super) fn reread(&self, configuration: Configuration) -> Configuration {
+        let settings = match Settings::parse(&configuration.attachment) {
+            Ok(fresh) => self.settings.reread(&fresh),
+            Err(error) => {
+                self.log(Level::Critical, &format!("the new settings cannot be read: {error}"));
+                self.settings.clone()
+            }
+        };
+        Configuration { attachment: settings.to_text().into(), ..configuration }
+    }
+
+    /// Takes what was loaded again, if it has come.
+    pub(super) fn renewals(&mut self, inputs: &mut Vec<Input>) {
+        while let Ok(outcome) = self.loaded_again.1.try_recv() {
+            let again = self.restart.loading == Loading::Again;
+            self.restart.loading = Loading::No;
+            match outcome.and_then(|renewal| self.renewed(renewal)) {
+                Ok(configuration) => inputs.push(Input::Replace(configuration)),
+                Err(message) => {
+                    let text = format!("not restarted, everything goes on as it was: {message}");
+                    self.log(Level::Error, &text);
+                }
+            }
+            self.retire_strays();
+            if again {
+                self.load_again();
+            } else {
+                self.taken.reload = true;
+            }
+        }
+    }
+
+    /// Gives the keeper the sockets of a renewal, and attaches its settings.
+    fn renewed(&mut self, renewal: Renewal) -> Result<Configuration, String> {
+        let Renewal { configuration, mut settings, opened, leftovers } = renewal;
+        for (place, socket) in opened {
+            let held = self.link.hold(listener_key(place), Roles::LISTENER, &[socket.as_fd()]);
+            self.restart.listeners.insert(place, socket);
+            held.map_err(|error| format!("cannot keep a socket: {error}"))?;
+        }
+        settings.beginning = self.settings.beginning + 1;
+        let attachment = settings.to_text().into();
+        self.restart.next = Some(settings);
+        self.restart.leftovers = leftovers;
+        Ok(Configuration { attachment, ..configuration })
+    }
+
+    /// The settings that are attached to the loaded configuration take effect for
+    /// programs. The rest follows when all that was said before is in the main log:
+    /// [`Self::welcome`].
+    pub(super) fn take_up(&mut self, attachment: &str) {
+        let settings = match Settings::parse(attachment) {
+            Ok(settings) if settings != self.settings => settings,
+            Ok(_) => return,
+            Err(error) => {
+                let text = format!("the new settings cannot be read: {error}");
+                return self.log(Level::Critical, &text);
+            }
+        };
+        let before = std::mem::replace(&mut self.settings, settings);
+        if self.settings.server_url != before.server_url {
+            self.planner = Planner::new(&self.settings);
+        }
+        if self.settings.beginning != before.beginning {
+            self.restart.next = None;
+            for path in std::mem::take(&mut self.restart.leftovers) {
+                self.pump.remove(path);
+            }
+        }
+        self.restart.before = Some(before);
+    }
+
+    /// What is left to do when settings have been taken up, as far as they have changed:
+    /// the main log, what clients see, and where.
+    pub(super) fn welcome(&mut self) {
+        let Some(before) = self.restart.before.take() else { return };
+        let settings = &self.settings;
+        self.log_level = settings.main_log.level;
+        if settings.main_log != before.main_log {
+            self.pump.replace_main_log(main_log(&settings.main_log));
+        }
+        *self.shown.write().unwrap_or_else(PoisonError::into_inner) = shown(settings);
+        if settings.servers != before.servers {
+            self.open_doors();
+        }
+        if settings.hang_timeout_ms != before.hang_timeout_ms {
+            self.tell(ToKeeper::HangTimeout(settings.hang_timeout_ms));
+        }
+        if settings.beginning != before.beginning {
+            self.retire_strays();
+        }
+        self.greet();
+    }
+
+    /// Writes the lines of a beginning into the main log, once.
+    pub(super) fn greet(&mut self) {
+        let beginning = self.settings.beginning;
+        if self.surroundings.greeted == beginning {
+            return;
+        }
+        for (level, text) in &self.settings.greeting {
+            self.log(*level, text);
+        }
+        let is_kept =
+            |path: &String| self.restart.next.as_ref().is_some_and(|next| next.pidfile == *path);
+        if let Some(path) = self.settings.former_pidfile.clone().filter(|path| !is_kept(path)) {
+            self.tidy(vec![path], Vec::new());
+        }
+        self.note(&Entry::Greeted(beginning));
+    }
+
+    fn open_doors(&self) {
+        let listeners = self.settings.servers.iter().filter_map(|server| {
+            let socket = self.restart.listeners.get(&server.place)?;
+            Some(listener(server, socket.try_clone().ok()?))
+        });
+        self.doors.replace(listeners.collect());
+    }
+
+    /// Closes every listening socket that neither the settings name nor those that come
+    /// after them.
+    pub(super) fn retire_strays(&mut self) {
+        // What is being loaded may want one of them.
+        if self.restart.loading != Loading::No {
+            return;
+        }
+        let next = self.restart.next.as_ref();
+        let servers = || {
+            let next = next.into_iter().flat_map(|next| &next.servers);
+            self.settings.servers.iter().chain(next)
+        };
+        let is_named = |place: &u32| servers().any(|server: &Server| server.place == *place);
+        let strays: Vec<u32> =
+            self.restart.listeners.keys().copied().filter(|place| !is_named(place)).collect();
+        let addresses = strays
+            .iter()
+            .filter_map(|place| sockets::address(self.restart.listeners.get(place)?.as_fd()));
+        let mut files: Vec<String> = addresses
+            .filter_map(|address| match address {
+                Address::File(path) => Some(path),
+                Address::Port(..) => None,
+            })
+            .collect();
+        files.retain(|path| !servers().any(|server| server.address.file() == Some(path)));
+        if !strays.is_empty() {
+            self.tidy(files, strays);
+        }
+    }
+
+    /// Removes files and closes listening sockets: on a thread, because a directory may be
+    /// slow. First the file, then the socket: what a successor finds is what is still to
+    /// be done.
+    fn tidy(&mut self, files: Vec<String>, strays: Vec<u32>) {
+        let (link, before, places) =
+            (self.link.clone(), self.restart.tidying.take(), strays.clone());
+        let tidy = move || {
+            before.map(JoinHandle::join);
+            remove(&link, &files, &places);
+        };
+        match std::thread::Builder::new().name("tidy".into()).spawn(tidy) {
+            Ok(thread) => {
+                self.restart.tidying = Some(thread);
+                for place in &strays {
+                    self.restart.listeners.remove(place);
+                }
+            }
+            // The next restart tries again.
+            Err(error) => {
+                let text = format!("cannot close what the last settings have left: {error}");
+                self.log(Level::Warn, &text);
+            }
+        }
+    }
+
+    /// Whether automatic logs are kept when their owners leave the table. A restart that
+    /// is under way follows the settings that come.
+    pub(super) fn keeps_automatic_logs(&self) -> bool {
+        self.restart.next.as_ref().unwrap_or(&self.settings).nocleanup
+    }
+
+    /// Somebody asks for a restart by a signal; a shutdown wins over it.
+    pub(super) fn hang_up(&mut self) {
+        if self.mood == Mood::Shutdown {
+            let text = "ignored SIGHUP indicating restart request (shutdown in progress)";
+            return self.log(Level::Warn, text);
+        }
+        self.log(Level::Warn, "received SIGHUP indicating restart request");
+        self.load_again();
+    }
+}
+
+fn remove(link: &Link, files: &[String], places: &[u32]) {
+    for file in files {
+        // Somebody else may have tidied up.
+        let _ = fs::remove_file(file);
+    }
+    for place in places {
+        // A keeper that is gone holds nothing.
+        let _ = link.say(ToKeeper::Drop(listener_key(*place), Roles::LISTENER));
+    }
+}
