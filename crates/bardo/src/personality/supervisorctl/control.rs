@@ -214,9 +214,10 @@ impl<'a> Control<'a> {
             }
             (None, Some(fault::UNKNOWN_METHOD)) => {
                 self.say(
-                    "Sorry, the server answers but does not know the commands of the supervisor \
-                     namespace. Please check that its configuration has the section \
-                     [rpcinterface:supervisor].",
+                    "Sorry, supervisord responded but did not recognize the supervisor namespace \
+                     commands that supervisorctl uses to control it.  Please check that the \
+                     [rpcinterface:supervisor] section is enabled in the configuration file \
+                     (see sample.conf).",
                 );
                 self.exit = exit::UNIMPLEMENTED;
             }
