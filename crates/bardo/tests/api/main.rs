@@ -6,3 +6,5 @@ mod control;
 mod scene;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod shell;

@@ -9,11 +9,39 @@ pub(super) struct Command {
     pub(super) name: &'static str,
     /// Whether it refuses all arguments.
     pub(super) takes_nothing: bool,
+    /// What its arguments are, for whoever wants them completed.
+    pub(super) completes: Completes,
+    /// How it can answer.
+    pub(super) answers: Answers,
     /// What it does, one line for each way to write it. The words are Supervisor's,
     /// because scripts read them after a command that was written wrongly.
     help: &'static str,
     /// Does it.
     pub(super) run: fn(&mut Control<'_>, &str) -> Result<Next, Stop>,
+}
+
+/// What the arguments of a command are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Completes {
+    /// Nothing that is known.
+    Nothing,
+    /// Commands.
+    Commands,
+    /// Groups.
+    Groups,
+    /// Processes, and groups as `group:*`.
+    Processes,
+}
+
+/// How a command can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answers {
+    /// With lines for people, and with a document.
+    Both,
+    /// With lines for people.
+    TextOnly,
+    /// It has no answer.
+    Nothing,
 }
 
 /// Runs a command after which the next one follows.
@@ -29,18 +57,24 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "add",
         takes_nothing: false,
+        completes: Completes::Groups,
+        answers: Answers::Both,
         help: "add <name> [...]\tActivates any updates in config for process/group",
         run: then_on!(configuration::add),
     },
     Command {
         name: "avail",
         takes_nothing: true,
+        completes: Completes::Nothing,
+        answers: Answers::Both,
         help: "avail\t\t\tDisplay all configured processes",
         run: then_on!(configuration::avail),
     },
     Command {
         name: "clear",
         takes_nothing: false,
+        completes: Completes::Processes,
+        answers: Answers::Both,
         help: "clear <name>\t\tClear a process' log files.\n\
                clear <name> <name>\tClear multiple process' log files\n\
                clear all\t\tClear all process' log files",
@@ -49,12 +83,16 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "exit",
         takes_nothing: false,
+        completes: Completes::Nothing,
+        answers: Answers::Nothing,
         help: "exit\tExit the supervisor shell.",
         run: server::quit,
     },
     Command {
         name: "fg",
         takes_nothing: false,
+        completes: Completes::Processes,
+        answers: Answers::TextOnly,
         help: "fg <process>\tConnect to a process in foreground mode\n\
                \t\tCtrl-C to exit",
         run: then_on!(logs::foreground),
@@ -62,6 +100,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "maintail",
         takes_nothing: false,
+        completes: Completes::Nothing,
+        answers: Answers::TextOnly,
         help: "maintail -f \tContinuous tail of supervisor main log file (Ctrl-C to exit)\n\
                maintail -100\tlast 100 *bytes* of supervisord main log file\n\
                maintail\tlast 1600 *bytes* of supervisor main log file\n",
@@ -70,6 +110,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "open",
         takes_nothing: false,
+        completes: Completes::Nothing,
+        answers: Answers::TextOnly,
         help: "open <url>\tConnect to a remote supervisord process.\n\
                \t\t(for UNIX domain socket, use unix:///socket/path)",
         run: then_on!(server::open),
@@ -77,6 +119,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "pid",
         takes_nothing: false,
+        completes: Completes::Processes,
+        answers: Answers::Both,
         help: "pid\t\t\tGet the PID of supervisord.\n\
                pid <name>\t\tGet the PID of a single child process by name.\n\
                pid all\t\t\tGet the PID of every child process, one per line.",
@@ -85,30 +129,40 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "quit",
         takes_nothing: false,
+        completes: Completes::Nothing,
+        answers: Answers::Nothing,
         help: "quit\tExit the supervisor shell.",
         run: server::quit,
     },
     Command {
         name: "reload",
         takes_nothing: true,
+        completes: Completes::Nothing,
+        answers: Answers::TextOnly,
         help: "reload \t\tRestart the remote supervisord.",
         run: then_on!(server::reload),
     },
     Command {
         name: "remove",
         takes_nothing: false,
+        completes: Completes::Groups,
+        answers: Answers::Both,
         help: "remove <name> [...]\tRemoves process/group from active config",
         run: then_on!(configuration::remove),
     },
     Command {
         name: "reread",
         takes_nothing: true,
+        completes: Completes::Nothing,
+        answers: Answers::Both,
         help: "reread \t\t\tReload the daemon's configuration files without add/remove",
         run: then_on!(configuration::reread),
     },
     Command {
         name: "restart",
         takes_nothing: false,
+        completes: Completes::Processes,
+        answers: Answers::Both,
         help: "restart <name>\t\tRestart a process\n\
                restart <gname>:*\tRestart all processes in a group\n\
                restart <name> <name>\tRestart multiple processes or groups\n\
@@ -119,12 +173,16 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "shutdown",
         takes_nothing: true,
+        completes: Completes::Nothing,
+        answers: Answers::TextOnly,
         help: "shutdown \tShut the remote supervisord down.",
         run: then_on!(server::shutdown),
     },
     Command {
         name: "signal",
         takes_nothing: false,
+        completes: Completes::Processes,
+        answers: Answers::Both,
         help: "signal <signal name> <name>\t\tSignal a process\n\
                signal <signal name> <gname>:*\t\tSignal all processes in a group\n\
                signal <signal name> <name> <name>\tSignal multiple processes or groups\n\
@@ -134,6 +192,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "start",
         takes_nothing: false,
+        completes: Completes::Processes,
+        answers: Answers::Both,
         help: "start <name>\t\tStart a process\n\
                start <gname>:*\t\tStart all processes in a group\n\
                start <name> <name>\tStart multiple processes or groups\n\
@@ -143,6 +203,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "status",
         takes_nothing: false,
+        completes: Completes::Processes,
+        answers: Answers::Both,
         help: "status <name>\t\tGet status for a single process\n\
                status <gname>:*\tGet status for all processes in a group\n\
                status <name> <name>\tGet status for multiple named processes\n\
@@ -152,6 +214,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "stop",
         takes_nothing: false,
+        completes: Completes::Processes,
+        answers: Answers::Both,
         help: "stop <name>\t\tStop a process\n\
                stop <gname>:*\t\tStop all processes in a group\n\
                stop <name> <name>\tStop multiple processes or groups\n\
@@ -161,6 +225,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "tail",
         takes_nothing: false,
+        completes: Completes::Processes,
+        answers: Answers::TextOnly,
         help: "tail [-f] <name> [stdout|stderr] (default stdout)\n\
                Ex:\n\
                tail -f <name>\t\tContinuous tail of named process stdout\n\
@@ -172,6 +238,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "update",
         takes_nothing: false,
+        completes: Completes::Groups,
+        answers: Answers::Both,
         help: "update\t\t\tReload config and add/remove as necessary, and will restart affected programs\n\
                update all\t\tReload config and add/remove as necessary, and will restart affected programs\n\
                update <gname> [...]\tUpdate specific groups",
@@ -180,6 +248,8 @@ pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "version",
         takes_nothing: true,
+        completes: Completes::Nothing,
+        answers: Answers::Both,
         help: "version\t\t\tShow the version of the remote supervisord process",
         run: then_on!(server::version),
     },
@@ -187,10 +257,19 @@ pub(super) const COMMANDS: &[Command] = &[
 
 /// What is not in the list of topics.
 const HIDDEN: &[Command] = &[
-    Command { name: "EOF", takes_nothing: false, help: "", run: server::quit },
+    Command {
+        name: "EOF",
+        takes_nothing: false,
+        completes: Completes::Nothing,
+        answers: Answers::Nothing,
+        help: "",
+        run: server::quit,
+    },
     Command {
         name: "help",
         takes_nothing: false,
+        completes: Completes::Commands,
+        answers: Answers::TextOnly,
         help: "help\t\tPrint a list of available actions\n\
                help <action>\tPrint help for <action>",
         run: then_on!(server::help),
@@ -200,6 +279,11 @@ const HIDDEN: &[Command] = &[
 /// The command of that name.
 pub(super) fn find(name: &str) -> Option<&'static Command> {
     COMMANDS.iter().chain(HIDDEN).find(|command| command.name == name)
+}
+
+/// What a first word may be, in the order in which Supervisor offers it.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    std::iter::once("help").chain(COMMANDS.iter().map(|command| command.name))
 }
 
 /// What a command does.
