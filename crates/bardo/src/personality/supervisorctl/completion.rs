@@ -5,6 +5,7 @@
 //! soon is not asked again until then either.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use rustyline::completion::{Completer, Pair};
@@ -93,13 +94,9 @@ fn word_start(line: &str) -> usize {
 }
 
 fn groups(names: &[Named]) -> Vec<String> {
-    let mut groups: Vec<String> = Vec::new();
-    for Named { group, .. } in names {
-        if !groups.contains(group) {
-            groups.push(group.clone());
-        }
-    }
-    groups
+    let mut seen = HashSet::new();
+    let groups = names.iter().map(|named| &named.group);
+    groups.filter(|group| seen.insert(*group)).cloned().collect()
 }
 
 /// Processes, and a group after its first one. A process that is called like its

@@ -73,7 +73,7 @@ const FLAGS: &[ToolFlag] = &[
         long: &["interactive"],
         argument: None,
         option: None,
-        help: "ask before a supervisor is shut down or restarted, and read more commands from the \
+        help: "ask before anything grave, and read more commands from the \
                terminal after the one given",
     },
     ToolFlag {
