@@ -5,7 +5,7 @@ use bardo::client::Address;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|url: &str| {
-    let Some(address) = Address::parse(url) else { return };
+    let Ok(address) = Address::parse(url) else { return };
 
     assert!(url.starts_with("unix://") || url.starts_with("http://"));
     let _ = address.host();

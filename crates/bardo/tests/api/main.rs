@@ -8,3 +8,5 @@ mod page;
 mod scene;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod shell;
