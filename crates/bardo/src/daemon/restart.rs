@@ -220,6 +220,7 @@ impl Machine {
 
     /// Writes the lines of a beginning into the main log, once.
     pub(super) fn greet(&mut self) {
+        self.remove_former_pidfile();
         let beginning = self.settings.beginning;
         if self.surroundings.greeted == beginning {
             return;
@@ -227,12 +228,32 @@ impl Machine {
         for (level, text) in &self.settings.greeting {
             self.log(*level, text);
         }
-        let is_kept =
-            |path: &String| self.restart.next.as_ref().is_some_and(|next| next.pidfile == *path);
-        if let Some(path) = self.settings.former_pidfile.clone().filter(|path| !is_kept(path)) {
-            self.tidy(vec![path], Vec::new());
-        }
         self.note(&Entry::Greeted(beginning));
+    }
+
+    /// Each supervisor does it, because the one before may not have come so far. A file that
+    /// names another process is somebody else's by now.
+    fn remove_former_pidfile(&mut self) {
+        // Who loads may just have written it anew.
+        if self.restart.loading != Loading::No {
+            return;
+        }
+        let next = self.restart.next.as_ref();
+        let is_kept = |path: &String| next.is_some_and(|next| next.pidfile == *path);
+        let Some(path) = self.settings.former_pidfile.clone().filter(|path| !is_kept(path)) else {
+            return;
+        };
+        let text = format!("{}\n", self.settings.keeper_pid);
+        let before = self.restart.tidying.take();
+        let remove = move || {
+            before.map(JoinHandle::join);
+            if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+                // Somebody else may have tidied up.
+                let _ = fs::remove_file(path);
+            }
+        };
+        // Without a thread it stays until the next supervisor.
+        self.restart.tidying = std::thread::Builder::new().name("tidy".into()).spawn(remove).ok();
     }
 
     fn open_doors(&self) {
