@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod protocol;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod server;
