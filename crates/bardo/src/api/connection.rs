@@ -6,9 +6,10 @@
 //! for a program to start owes nothing.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -26,8 +27,13 @@ const REQUEST_WAIT: Duration = Duration::from_secs(60);
 /// Supervisor.
 const IDLE_WAIT: Duration = Duration::from_secs(30 * 60);
 
-/// How long a client may refuse to read what it has asked for.
+/// How long a client that lets us wait may take to read [`READER_BYTES`] of what it has
+/// asked for, or the rest.
 const READER_WAIT: Duration = Duration::from_secs(60);
+
+/// What is read in that time over the slowest line that we serve: 17 KiB a second.
+/// Whoever reads byte by byte would keep a large answer in memory for ever.
+const READER_BYTES: usize = 1 << 20;
 
 /// What a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,26 +45,59 @@ pub(super) enum Phase {
     Request,
     /// Nothing from the other side: the answer is being made.
     Answer,
+    /// The other side reads the answer.
+    Sending,
     /// The next request.
     Idle,
+    /// Nothing any more: it gives its place to somebody else.
+    Leaving,
 }
 
 /// The phase, shared with whoever answers the requests.
 #[derive(Debug, Clone)]
-pub(super) struct Progress(Arc<AtomicU8>);
+pub(super) struct Progress(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    opened: Instant,
+    phase: AtomicU8,
+    /// When the phase began, in milliseconds after `opened`.
+    since: AtomicU64,
+}
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self(Arc::new(AtomicU8::new(Phase::First as u8)))
+        Self(Arc::new(Known {
+            opened: Instant::now(),
+            phase: AtomicU8::new(Phase::First as u8),
+            since: AtomicU64::new(0),
+        }))
     }
 
     pub(super) fn enter(&self, phase: Phase) {
-        self.0.store(phase as u8, Ordering::Relaxed);
+        let before = self.0.phase.swap(phase as u8, Ordering::Relaxed);
+        if before != phase as u8 {
+            let since = u64::try_from(self.0.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.0.since.store(since, Ordering::Relaxed);
+        }
+    }
+
+    /// The phase, and for how long it has been that.
+    pub(super) fn waited(&self) -> (Phase, Duration) {
+        let since = Duration::from_millis(self.0.since.load(Ordering::Relaxed));
+        (self.phase(), self.0.opened.elapsed().saturating_sub(since))
     }
 
     fn phase(&self) -> Phase {
-        let phases = [Phase::First, Phase::Request, Phase::Answer, Phase::Idle];
-        phases[usize::from(self.0.load(Ordering::Relaxed))]
+        let phases = [
+            Phase::First,
+            Phase::Request,
+            Phase::Answer,
+            Phase::Sending,
+            Phase::Idle,
+            Phase::Leaving,
+        ];
+        phases[usize::from(self.0.phase.load(Ordering::Relaxed))]
     }
 }
 
@@ -67,6 +106,15 @@ impl Progress {
 pub(super) enum Socket {
     Unix(UnixStream),
     Tcp(TcpStream),
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(socket) => socket.as_fd(),
+            Self::Tcp(socket) => socket.as_fd(),
+        }
+    }
 }
 
 /// A socket whose other side must not be too slow.
@@ -78,11 +126,13 @@ pub(super) struct Connection {
     timed: Option<Phase>,
     reading: Option<Pin<Box<Sleep>>>,
     writing: Option<Pin<Box<Sleep>>>,
+    /// What was written since `writing` was set.
+    written: usize,
 }
 
 impl Connection {
     pub(super) fn new(socket: Socket, progress: Progress) -> Self {
-        Self { socket, progress, timed: None, reading: None, writing: None }
+        Self { socket, progress, timed: None, reading: None, writing: None, written: 0 }
     }
 
     /// Sets the timer for a phase that has begun.
@@ -92,7 +142,8 @@ impl Connection {
             Phase::First => FIRST_WAIT,
             Phase::Request => REQUEST_WAIT,
             Phase::Idle => IDLE_WAIT,
-            Phase::Answer => {
+            // Who reads too slowly is found out when there is more to be written.
+            Phase::Answer | Phase::Sending | Phase::Leaving => {
                 self.reading = None;
                 return;
             }
@@ -104,7 +155,7 @@ impl Connection {
     fn watch_reading(&mut self, context: &mut Context<'_>, got: bool) -> Poll<io::Result<()>> {
         let phase = self.progress.phase();
         if got {
-            if matches!(phase, Phase::First | Phase::Idle) {
+            if matches!(phase, Phase::First | Phase::Sending | Phase::Idle) {
                 self.progress.enter(Phase::Request);
                 self.begin(Phase::Request);
             }
@@ -116,17 +167,21 @@ impl Connection {
         expired(&mut self.reading, context)
     }
 
-    fn watch_writing<T>(
+    fn watch_writing(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            self.writing = None;
-            return written;
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(result) = written {
+            self.written = self.written.saturating_add(*result.as_ref().unwrap_or(&0));
+            if self.written >= READER_BYTES {
+                self.writing = None;
+            }
+            return Poll::Ready(result);
         }
         if self.writing.is_none() {
             set(&mut self.writing, READER_WAIT);
+            self.written = 0;
         }
         match expired(&mut self.writing, context) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
@@ -202,8 +257,14 @@ impl AsyncWrite for Connection {
         true
     }
 
+    /// All that was to be written has been.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().socket {
+        let this = self.get_mut();
+        this.writing = None;
+        if this.progress.phase() == Phase::Sending {
+            this.progress.enter(Phase::Idle);
+        }
+        match &mut this.socket {
             Socket::Unix(socket) => Pin::new(socket).poll_flush(context),
             Socket::Tcp(socket) => Pin::new(socket).poll_flush(context),
         }
@@ -278,6 +339,29 @@ mod tests {
             let waited = tokio::time::timeout(IDLE_WAIT * 10, read(&mut connection)).await;
 
             assert!(waited.is_err(), "nothing ended the wait");
+        });
+    }
+
+    #[test]
+    fn a_client_must_not_read_byte_by_byte() {
+        on_a_quick_clock(async {
+            let (mut connection, mut client, _progress) = connection();
+            let begun = Instant::now();
+            let reader = tokio::spawn(async move {
+                while client.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {
+                    tokio::time::sleep(READER_WAIT / 100).await;
+                }
+            });
+
+            let error = loop {
+                if let Err(error) = connection.write(&[0; 4096]).await {
+                    break error;
+                }
+            };
+
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(begun.elapsed() < READER_WAIT * 2, "{:?}", begun.elapsed());
+            reader.abort();
         });
     }
 

@@ -29,81 +29,106 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 
-/// The answer of the `readLog` methods: a negative offset counts from the end and
-/// has no length; a length of zero is everything up to the end.
-///
-/// It may block.
-pub(super) fn read(path: &Path, offset: i64, length: i64) -> Result<String, Code> {
-    let file = open(path).map_err(|_| Code::Failed)?;
-    let size = file.metadata().map_err(|_| Code::Failed)?.len();
-    let (from, to) = match (u64::try_from(offset), u64::try_from(length)) {
-        (Err(_), Ok(0)) => (size.saturating_sub(offset.unsigned_abs()), size),
-        (Err(_), _) | (_, Err(_)) => return Err(Code::BadArguments),
-        (Ok(from), Ok(0)) => (from, size),
-        (Ok(from), Ok(length)) => (from, from.saturating_add(length).min(size)),
-    };
-    let from = match offset {
-        ..0 => from.max(to.saturating_sub(PART_BYTES_MAX)),
-        _ => from,
-    };
-    let to = to.min(from.saturating_add(PART_BYTES_MAX));
-    part(&file, from, to, size).map_err(|_| Code::Failed)
+/// A part of a log that is to be read.
+#[derive(Debug)]
+pub(super) struct Part {
+    file: File,
+    from: u64,
+    to: u64,
+    size: u64,
 }
 
-/// The answer of the `tail` methods: the last `length` bytes, the size, and whether
-/// there is more after `offset` than that.
-///
-/// It may block.
-pub(super) fn tail(path: &Path, offset: i64, length: i64) -> (String, i64, bool) {
-    let unreadable = (String::new(), offset, false);
-    let Ok(file) = open(path) else {
-        return unreadable;
-    };
-    let Ok(metadata) = file.metadata() else {
-        return unreadable;
-    };
-    let size = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
-    let overflow = size > offset.saturating_add(length);
-    // As in Supervisor the bytes are the last ones, also those before `offset`,
-    // unless nothing was added since.
-    let wanted = match overflow || offset < size {
-        true => length.clamp(0, size),
-        false => 0,
-    };
-    let wanted = u64::try_from(wanted).unwrap_or(0).min(PART_BYTES_MAX);
-    let end = metadata.len();
-    match part(&file, end - wanted, end, end) {
-        Ok(text) => (text, size, overflow),
-        Err(_) => unreadable,
+/// The end of a log, the size of the log, and whether there is more than was asked for.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub(super) part: Part,
+    pub(super) size: i64,
+    pub(super) overflow: bool,
+}
+
+impl Part {
+    /// What the `readLog` methods answer with: a negative offset counts from the end and
+    /// has no length; a length of zero is everything up to the end.
+    ///
+    /// It may block.
+    pub(super) fn find(path: &Path, offset: i64, length: i64) -> Result<Self, Code> {
+        let file = open(path).map_err(|_| Code::Failed)?;
+        let size = file.metadata().map_err(|_| Code::Failed)?.len();
+        let (from, to) = match (u64::try_from(offset), u64::try_from(length)) {
+            (Err(_), Ok(0)) => (size.saturating_sub(offset.unsigned_abs()), size),
+            (Err(_), _) | (_, Err(_)) => return Err(Code::BadArguments),
+            (Ok(from), Ok(0)) => (from, size),
+            (Ok(from), Ok(length)) => (from, from.saturating_add(length).min(size)),
+        };
+        let from = match offset {
+            ..0 => from.max(to.saturating_sub(PART_BYTES_MAX)),
+            _ => from,
+        };
+        let to = to.min(from.saturating_add(PART_BYTES_MAX));
+        Ok(Self { file, from, to, size })
+    }
+
+    /// How many bytes it has.
+    pub(super) fn bytes(&self) -> usize {
+        usize::try_from(self.to.saturating_sub(self.from)).unwrap_or(usize::MAX)
+    }
+
+    /// The characters that begin in it.
+    ///
+    /// It may block.
+    pub(super) fn read(&self) -> io::Result<String> {
+        let Self { file, from, to, size } = self;
+        if from >= to {
+            return Ok(String::new());
+        }
+        let before = (*from).min(CONTINUATION_MAX);
+        let after = (size.saturating_sub(*to)).min(CONTINUATION_MAX);
+        let start = from - before;
+        let mut bytes = vec![0; usize::try_from(to + after - start).unwrap_or(usize::MAX)];
+        let read = read_at(file, &mut bytes, start)?;
+        bytes.truncate(read);
+
+        let (head, tail) = (
+            usize::try_from(before).unwrap_or(0),
+            usize::try_from(to - start).unwrap_or(usize::MAX).min(read),
+        );
+        let begin = match character_around(&bytes, head) {
+            Some((_, end)) => end.min(bytes.len()),
+            None => head.min(bytes.len()),
+        };
+        let end = match character_around(&bytes, tail) {
+            Some((_, end)) if end <= bytes.len() => end,
+            Some((begin, _)) => begin,
+            None => tail,
+        };
+        bytes.truncate(end);
+        bytes.drain(..begin.min(end));
+        // A log that is text, as most are, is not copied.
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 }
 
-/// The characters that begin between two offsets.
-fn part(file: &File, from: u64, to: u64, size: u64) -> io::Result<String> {
-    if from >= to {
-        return Ok(String::new());
+impl Tail {
+    /// What the `tail` methods answer with: the last `length` bytes, the size, and
+    /// whether there is more after `offset` than that.
+    ///
+    /// It may block.
+    pub(super) fn find(path: &Path, offset: i64, length: i64) -> io::Result<Self> {
+        let file = open(path)?;
+        let end = file.metadata()?.len();
+        let size = i64::try_from(end).unwrap_or(i64::MAX);
+        let overflow = size > offset.saturating_add(length);
+        // As in Supervisor the bytes are the last ones, also those before `offset`,
+        // unless nothing was added since.
+        let wanted = match overflow || offset < size {
+            true => length.clamp(0, size),
+            false => 0,
+        };
+        let wanted = u64::try_from(wanted).unwrap_or(0).min(PART_BYTES_MAX);
+        let part = Part { file, from: end - wanted, to: end, size: end };
+        Ok(Self { part, size, overflow })
     }
-    let before = from.min(CONTINUATION_MAX);
-    let after = (size.saturating_sub(to)).min(CONTINUATION_MAX);
-    let start = from - before;
-    let mut bytes = vec![0; usize::try_from(to + after - start).unwrap_or(usize::MAX)];
-    let read = read_at(file, &mut bytes, start)?;
-    bytes.truncate(read);
-
-    let (head, tail) = (
-        usize::try_from(before).unwrap_or(0),
-        usize::try_from(to - start).unwrap_or(usize::MAX).min(read),
-    );
-    let begin = match character_around(&bytes, head) {
-        Some((_, end)) => end.min(bytes.len()),
-        None => head.min(bytes.len()),
-    };
-    let end = match character_around(&bytes, tail) {
-        Some((_, end)) if end <= bytes.len() => end,
-        Some((begin, _)) => begin,
-        None => tail,
-    };
-    Ok(String::from_utf8_lossy(bytes.get(begin..end).unwrap_or_default()).into_owned())
 }
 
 /// How many of the bytes are whole characters: the rest begins one.
@@ -152,6 +177,15 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
         file
+    }
+
+    fn read(path: &Path, offset: i64, length: i64) -> Result<String, Code> {
+        Part::find(path, offset, length)?.read().map_err(|_| Code::Failed)
+    }
+
+    fn tail(path: &Path, offset: i64, length: i64) -> (String, i64, bool) {
+        let tail = Tail::find(path, offset, length).unwrap();
+        (tail.part.read().unwrap(), tail.size, tail.overflow)
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::Context;
 use super::answer::{self, Content};
 use super::names;
+use super::places::Place;
 use super::tail_file::TailFile;
 
 /// How often a file is looked at while somebody follows it: Supervisor's number.
@@ -28,6 +29,7 @@ const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Answers `/logtail/NAMESPEC[/CHANNEL]`.
 pub(super) async fn process(
     context: &Arc<Context>,
+    place: &Place,
     method: &Method,
     path: &str,
 ) -> Response<Content> {
@@ -41,7 +43,7 @@ pub(super) async fn process(
     let Some(file) = log_of(context, name, channel).await else {
         return answer::error(StatusCode::NOT_FOUND);
     };
-    let mut response = follow(context, file).await;
+    let mut response = follow(context, place, file).await;
     if response.status() == StatusCode::OK {
         let headers = response.headers_mut();
         headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
@@ -50,12 +52,16 @@ pub(super) async fn process(
 }
 
 /// Answers `/mainlogtail`.
-pub(super) async fn main_log(context: &Arc<Context>, method: &Method) -> Response<Content> {
+pub(super) async fn main_log(
+    context: &Arc<Context>,
+    place: &Place,
+    method: &Method,
+) -> Response<Content> {
     if method != Method::GET {
         return answer::error(StatusCode::BAD_REQUEST);
     }
     match context.shown().main_log {
-        Some(file) => follow(context, PathBuf::from(&*file)).await,
+        Some(file) => follow(context, place, PathBuf::from(&*file)).await,
         None => answer::error(StatusCode::NOT_FOUND),
     }
 }
@@ -72,7 +78,10 @@ async fn log_of(context: &Context, name: &str, channel: &str) -> Option<PathBuf>
     log.map(|file| PathBuf::from(&*file))
 }
 
-async fn follow(context: &Arc<Context>, file: PathBuf) -> Response<Content> {
+async fn follow(context: &Arc<Context>, place: &Place, file: PathBuf) -> Response<Content> {
+    let Some(permit) = place.follow() else {
+        return answer::error(StatusCode::SERVICE_UNAVAILABLE);
+    };
     let opened = tokio::task::spawn_blocking(move || {
         let tail = TailFile::open(&file)?;
         let modified = tail.modified()?;
@@ -82,7 +91,11 @@ async fn follow(context: &Arc<Context>, file: PathBuf) -> Response<Content> {
         return answer::error(StatusCode::NOT_FOUND);
     };
     let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
-    tokio::spawn(send(Arc::clone(context), tail, sender));
+    let context = Arc::clone(context);
+    tokio::spawn(async move {
+        send(context, tail, sender).await;
+        drop(permit);
+    });
     let mut response = answer::good(TEXT, Content::Stream(pieces));
     if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(modified)) {
         response.headers_mut().insert(LAST_MODIFIED, date);

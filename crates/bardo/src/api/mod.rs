@@ -8,9 +8,11 @@
 //! a future that waits for a channel. Nothing is polled, and no other client
 //! notices.
 
+mod access;
 mod answer;
 mod ask;
 pub(crate) mod auth;
+mod body;
 mod connection;
 mod faults;
 mod info;
@@ -19,6 +21,8 @@ mod logtail;
 mod lookup;
 pub mod names;
 mod page;
+mod places;
+mod room;
 mod rpc;
 mod server;
 mod tail_file;
@@ -35,10 +39,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bardo_core::{Configuration, Pid};
+use bardo_sys::clock::LocalTime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
+use self::body::Bodies;
+use self::room::Room;
 use crate::daemon::clients::Clients;
+use crate::daemon::main_log::{self, Level};
 use crate::daemon::pump::PumpHandle;
 
 /// How long a question may wait before the control thread counts as hung, unless
@@ -87,6 +95,8 @@ pub struct Shown {
     pub namespaces: Arc<[String]>,
     /// How long a question may wait to be taken.
     pub question_wait: Duration,
+    /// Whether each request has a line in the main log.
+    pub traces: bool,
 }
 
 /// A socket that is bound and listens.
@@ -118,6 +128,10 @@ struct Context {
     overdue_told: AtomicBool,
     /// Turns true when the API is to end.
     ending: watch::Receiver<bool>,
+    /// The room for long requests.
+    bodies: Bodies,
+    /// The room for large answers.
+    room: Room,
 }
 
 impl Context {
@@ -132,6 +146,13 @@ impl Context {
 
     fn is_ending(&self) -> bool {
         *self.ending.borrow()
+    }
+
+    /// Writes a line of level `trace` to the main log.
+    fn trace(&self, message: &str) {
+        if let Some(pump) = &self.settings.pump {
+            pump.line(main_log::line(LocalTime::now(), Level::Trace, message));
+        }
     }
 
     fn shown(&self) -> Shown {
@@ -209,6 +230,8 @@ pub fn start(settings: ApiSettings, listeners: Vec<Listener>, clients: Clients) 
         path: std::env::var_os("PATH"),
         overdue_told: AtomicBool::new(false),
         ending: is_ending,
+        bodies: Bodies::new(),
+        room: Room::new(),
     });
     let entrances = {
         let _entered = runtime.enter();

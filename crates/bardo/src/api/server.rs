@@ -3,33 +3,32 @@
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bardo_wire::xmlrpc::REQUEST_BYTES_MAX;
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderValue, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::answer::{self, Content};
 use super::auth::{self, Claim};
-use super::connection::{Connection, Phase, Progress, Socket};
-use super::{Context, Listener, ListenerKind, logtail, page, rpc};
-
-/// Most connections at a time, of all sockets together. More of them wait in the
-/// kernel's queue.
-const CONNECTIONS_MAX: usize = 512;
+use super::body::{Received, discard};
+use super::connection::{Connection, Phase, Socket};
+use super::places::{Place, Places, are_descriptors_short};
+use super::{Context, Listener, ListenerKind, access, logtail, page, rpc};
 
 /// Most bytes of a request's first line and headers.
 const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -54,6 +53,7 @@ struct Door {
     auth: RwLock<Credentials>,
     /// Turns true when nobody shall come through it any more.
     closed: watch::Sender<bool>,
+    places: Arc<Places>,
 }
 
 /// User and password; `None` where none are asked for.
@@ -86,7 +86,7 @@ impl Entrance {
             }
         };
         let auth = RwLock::new(credentials(listener.auth));
-        let door = Door { inode, auth, closed: watch::Sender::new(false) };
+        let door = Door { inode, auth, closed: watch::Sender::new(false), places: Places::new() };
         Ok(Self { socket, door })
     }
 }
@@ -103,13 +103,14 @@ impl Door {
 }
 
 impl DoorSocket {
-    async fn accept(&self) -> io::Result<Socket> {
+    async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
         match self {
-            Self::Unix(listener) => Ok(Socket::Unix(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok((Socket::Unix(listener.accept().await?.0), None)),
             Self::Tcp(listener) => {
-                let (socket, _) = listener.accept().await?;
-                socket.set_nodelay(true)?;
-                Ok(Socket::Tcp(socket))
+                let (socket, address) = listener.accept().await?;
+                // A client that has gone away again needs no speed.
+                let _ = socket.set_nodelay(true);
+                Ok((Socket::Tcp(socket), Some(address)))
             }
         }
     }
@@ -118,18 +119,17 @@ impl DoorSocket {
 /// The doors that are open, each with the task that receives whoever comes.
 struct House {
     context: Arc<Context>,
-    room: Arc<Semaphore>,
     receivers: JoinSet<()>,
     open: Vec<(Arc<Door>, AbortHandle)>,
 }
 
 impl House {
     fn add(&mut self, entrance: Entrance) {
-        let (context, room) = (Arc::clone(&self.context), Arc::clone(&self.room));
+        let context = Arc::clone(&self.context);
         let Entrance { socket, door } = entrance;
         let door = Arc::new(door);
         // The socket is the task's alone: it is closed with it, whoever is still in.
-        let task = self.receivers.spawn(receive(context, socket, Arc::clone(&door), room));
+        let task = self.receivers.spawn(receive(context, socket, Arc::clone(&door)));
         self.open.push((door, task));
     }
 
@@ -165,13 +165,8 @@ pub(super) async fn serve(
     entrances: Vec<Entrance>,
     mut changes: UnboundedReceiver<Vec<Listener>>,
 ) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut house = House {
-        context: Arc::clone(&context),
-        room: Arc::clone(&room),
-        receivers: JoinSet::new(),
-        open: Vec::new(),
-    };
+    let mut house =
+        House { context: Arc::clone(&context), receivers: JoinSet::new(), open: Vec::new() };
     for entrance in entrances {
         house.add(entrance);
     }
@@ -180,8 +175,12 @@ pub(super) async fn serve(
         house.replace(listeners);
     }
     house.receivers.shutdown().await;
-    let everybody = u32::try_from(CONNECTIONS_MAX).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(FAREWELL_WAIT, room.acquire_many(everybody)).await;
+    let farewell = async {
+        for (door, _) in &house.open {
+            door.places.emptied().await;
+        }
+    };
+    let _ = tokio::time::timeout(FAREWELL_WAIT, farewell).await;
 }
 
 /// The next change of the doors; `None` when the API is to end.
@@ -202,37 +201,56 @@ async fn next_change(
     .await
 }
 
-async fn receive(
-    context: Arc<Context>,
-    entrance: DoorSocket,
-    door: Arc<Door>,
-    room: Arc<Semaphore>,
-) {
-    while let Ok(place) = Arc::clone(&room).acquire_owned().await {
-        let Ok(socket) = entrance.accept().await else {
+async fn receive(context: Arc<Context>, entrance: DoorSocket, door: Arc<Door>) {
+    loop {
+        let (socket, address) = match entrance.accept().await {
+            Ok(accepted) => accepted,
+            // The client has gone away again while it waited.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(_) => {
+                door.places.make_room();
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+                continue;
+            }
+        };
+        if are_descriptors_short(socket.as_fd()) && !door.places.make_room() {
+            drop(socket);
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
+        }
+        let place = door.places.take().await;
+        let guest = Guest {
+            context: Arc::clone(&context),
+            door: Arc::clone(&door),
+            address,
+            place: Arc::new(place),
         };
-        let (context, door) = (Arc::clone(&context), Arc::clone(&door));
-        tokio::spawn(async move {
-            converse(context, door, socket).await;
-            drop(place);
-        });
+        tokio::spawn(converse(guest, socket));
     }
 }
 
+/// Whoever has come in.
+#[derive(Clone)]
+struct Guest {
+    context: Arc<Context>,
+    door: Arc<Door>,
+    /// Where from; `None` through a socket file.
+    address: Option<SocketAddr>,
+    place: Arc<Place>,
+}
+
 /// Answers the requests of one connection until it ends, in whatever way.
-async fn converse(context: Arc<Context>, door: Arc<Door>, socket: Socket) {
-    let progress = Progress::new();
-    let (ending, entrance) = (Arc::clone(&context), Arc::clone(&door));
+async fn converse(guest: Guest, socket: Socket) {
+    let progress = guest.place.progress().clone();
     let connection = TokioIo::new(Connection::new(socket, progress.clone()));
+    let host = guest.clone();
     let service = service_fn(move |request| {
-        let (context, door, progress) = (Arc::clone(&context), Arc::clone(&door), progress.clone());
+        let (host, progress) = (host.clone(), progress.clone());
         async move {
-            let response = respond(&context, &door, request, &progress).await;
+            let response = host.respond(request).await;
             // A stream goes on while it is read; the other side owes nothing.
             if matches!(response.body(), Content::Whole(_)) {
-                progress.enter(Phase::Idle);
+                progress.enter(Phase::Sending);
             }
             Ok::<_, Infallible>(response)
         }
@@ -242,9 +260,10 @@ async fn converse(context: Arc<Context>, door: Arc<Door>, socket: Socket) {
         .title_case_headers(true)
         .serve_connection(connection, service);
     let mut conversation = pin!(conversation);
-    let (mut ended, mut closes) = (pin!(ending.ended()), pin!(entrance.closes()));
+    let (mut ended, mut closes) = (pin!(guest.context.ended()), pin!(guest.door.closes()));
+    let mut needed = pin!(guest.place.needed());
     let interrupted = poll_fn(|waker| {
-        if conversation.as_mut().poll(waker).is_ready() {
+        if conversation.as_mut().poll(waker).is_ready() || needed.as_mut().poll(waker).is_ready() {
             return Poll::Ready(None);
         }
         if closes.as_mut().poll(waker).is_ready() {
@@ -258,45 +277,70 @@ async fn converse(context: Arc<Context>, door: Arc<Door>, socket: Socket) {
     }
 }
 
-async fn respond(
-    context: &Arc<Context>,
-    door: &Door,
-    request: Request<Incoming>,
-    progress: &Progress,
-) -> Response<Content> {
-    let (head, body) = request.into_parts();
-    if let Some(auth) = door.auth() {
-        let (user, password) = &*auth;
-        let header = head.headers.get(AUTHORIZATION);
-        let claim = auth::judge(header.map(HeaderValue::as_bytes), user, password);
-        if claim != Claim::Granted {
-            discard(body).await;
-            return turned_away(claim);
+impl Guest {
+    async fn respond(&self, request: Request<Incoming>) -> Response<Content> {
+        let (head, body) = request.into_parts();
+        let mut response = self.admit(&head, body).await;
+        // Who has the connection closed is told nothing of chunks, as in Supervisor.
+        if matches!(response.body(), Content::Stream(_)) && asks_to_close(&head) {
+            *response.version_mut() = Version::HTTP_10;
+        }
+        if self.context.shown().traces {
+            let line = access::line(self.address, SystemTime::now(), &head, &response);
+            self.context.trace(&line);
+        }
+        response
+    }
+
+    /// Asks for the password and takes the body.
+    async fn admit(&self, head: &Parts, body: Incoming) -> Response<Content> {
+        if let Some(auth) = self.door.auth() {
+            let (user, password) = &*auth;
+            let header = head.headers.get(AUTHORIZATION);
+            let claim = auth::judge(header.map(HeaderValue::as_bytes), user, password);
+            if claim != Claim::Granted {
+                discard(body).await;
+                return turned_away(claim);
+            }
+        }
+        match self.context.bodies.read(body).await {
+            Ok(body) => {
+                self.place.progress().enter(Phase::Answer);
+                self.dispatch(head, body).await
+            }
+            Err(status) => closing(answer::error(status)),
         }
     }
-    let Ok(body) = Limited::new(body, REQUEST_BYTES_MAX).collect().await else {
-        return closing(answer::error(StatusCode::PAYLOAD_TOO_LARGE));
-    };
-    progress.enter(Phase::Answer);
-    let length_known = head.headers.contains_key(CONTENT_LENGTH);
-    let path = percent_decoded(head.uri.path());
-    if path.starts_with("/RPC2") {
-        match (head.method == Method::POST, length_known) {
-            (false, _) => answer::error(StatusCode::BAD_REQUEST),
-            (true, false) => answer::error(StatusCode::LENGTH_REQUIRED),
-            (true, true) => call(context, body.to_bytes()).await,
+
+    /// Finds who answers, in Supervisor's order.
+    async fn dispatch(&self, head: &Parts, body: Received) -> Response<Content> {
+        let context = &self.context;
+        let path = percent_decoded(head.uri.path());
+        if path.starts_with("/RPC2") {
+            let length_known = head.headers.contains_key(CONTENT_LENGTH);
+            match (head.method == Method::POST, length_known) {
+                (false, _) => answer::error(StatusCode::BAD_REQUEST),
+                (true, false) => answer::error(StatusCode::LENGTH_REQUIRED),
+                (true, true) => call(context, body).await,
+            }
+        } else if path.starts_with("/logtail") {
+            logtail::process(context, &self.place, &head.method, &path).await
+        } else if path.starts_with("/mainlogtail") {
+            logtail::main_log(context, &self.place, &head.method).await
+        } else {
+            page::answer(context, head, &body.bytes).await
         }
-    } else if path.starts_with("/logtail") {
-        logtail::process(context, &head.method, &path).await
-    } else if path.starts_with("/mainlogtail") {
-        logtail::main_log(context, &head.method).await
-    } else {
-        page::answer(context, &head, &body.to_bytes()).await
     }
 }
 
-async fn call(context: &Arc<Context>, body: Bytes) -> Response<Content> {
-    match rpc::answer(context, &body).await {
+/// Whether a client of version 1.1 has asked for the end of the connection.
+fn asks_to_close(head: &Parts) -> bool {
+    let words = head.headers.get(CONNECTION).map(HeaderValue::as_bytes);
+    words.is_some_and(|words| words.eq_ignore_ascii_case(b"close"))
+}
+
+async fn call(context: &Arc<Context>, body: Received) -> Response<Content> {
+    match rpc::answer(context, body).await {
         Ok(text) => answer::whole("text/xml", text),
         Err(_) => answer::error(StatusCode::BAD_REQUEST),
     }
@@ -318,13 +362,6 @@ fn closing(mut response: Response<Content>) -> Response<Content> {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(CONNECTION, close);
     response
-}
-
-/// Reads a body that nobody wants: a connection that is closed with something
-/// unread in it loses its last answer. What is longer than any request stays.
-async fn discard(body: Incoming) {
-    let mut body = Limited::new(body, REQUEST_BYTES_MAX);
-    while let Some(Ok(_)) = body.frame().await {}
 }
 
 /// A path with its `%` sequences resolved; bytes that are no text are replaced.

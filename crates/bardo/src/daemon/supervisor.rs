@@ -250,6 +250,7 @@ pub(super) fn shown(settings: &Settings) -> Shown {
         main_log: settings.main_log.path.as_deref().map(Arc::from),
         namespaces: settings.namespaces.clone().into(),
         question_wait: Duration::from_millis(settings.hang_timeout_ms),
+        traces: settings.main_log.level <= Level::Trace,
     }
 }
 

@@ -5,6 +5,8 @@ mod control;
 #[cfg(test)]
 mod page;
 #[cfg(test)]
+mod protocol;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod server;

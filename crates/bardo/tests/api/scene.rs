@@ -117,6 +117,7 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
             main_log: Some(path_text(&room.path().join("main.log"))),
             namespaces: ["supervisor".to_owned()].into(),
             question_wait: Duration::from_millis(50),
+            traces: false,
         })),
         keeper: Pid(std::process::id()),
         supervisor_version: api::SUPERVISOR_VERSION,

@@ -1,6 +1,7 @@
 //! Text to elements and values.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
@@ -183,15 +184,20 @@ impl<'a> Reader<'a> {
 
     fn members(&mut self) -> Result<Value, ParseError> {
         let mut members: Vec<(Cow<'static, str>, Value)> = Vec::new();
+        // Looking for each name among all would take hours for the longest message.
+        let mut places: HashMap<String, usize> = HashMap::new();
         while let Some(name) = self.child()? {
             if name != "member" {
                 return Err(ParseError::Unexpected(name));
             }
             let (name, value) = self.member()?;
             // The last of equal names counts, as in a Python dictionary.
-            match members.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, there)) => *there = value,
-                None => members.push((name.into(), value)),
+            match places.get(&name) {
+                Some(place) => members[*place].1 = value,
+                None => {
+                    places.insert(name.clone(), members.len());
+                    members.push((name.into(), value));
+                }
             }
         }
         Ok(Value::Struct(members))

@@ -155,6 +155,30 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_equal_names_counts_at_the_place_of_the_first() {
+        let member = |name: &str, value: &str| {
+            format!("<member><name>{name}</name><value>{value}</value></member>")
+        };
+        let members = [("a", "1"), ("b", "2"), ("a", "3")].map(|(name, value)| member(name, value));
+        let text = format!("<value><struct>{}</struct></value>", members.concat());
+
+        let expected = [("a", "3"), ("b", "2")].map(|(name, value)| (name.into(), value.into()));
+
+        assert_eq!(parameter(&text), Ok(Value::Struct(expected.into())));
+    }
+
+    #[test]
+    fn a_struct_of_many_names_is_read() {
+        let members: String = (0..60_000)
+            .map(|number| format!("<member><name>{number}</name><value/></member>"))
+            .collect();
+
+        let value = parameter(&format!("<value><struct>{members}</struct></value>")).unwrap();
+
+        assert_eq!(value.member("59999"), Some(&Value::from("")));
+    }
+
+    #[test]
     fn a_call_without_params_has_no_parameters() {
         let request = parse("<methodCall><methodName>m</methodName></methodCall>").unwrap();
 

@@ -103,10 +103,10 @@ impl Sweep {
             Self::Restart => "All restarted",
         };
         if self != Self::Refresh {
-            let _ = rpc::call_for_page(context, "supervisor.stopAllProcesses", Vec::new()).await;
+            let _ = call_all(context, "supervisor.stopAllProcesses").await;
         }
         if self == Self::Restart {
-            let _ = rpc::call_for_page(context, "supervisor.startAllProcesses", Vec::new()).await;
+            let _ = call_all(context, "supervisor.startAllProcesses").await;
         }
         format!("{what} at {}", calendar_time(LocalTime::now()))
     }
@@ -114,7 +114,11 @@ impl Sweep {
 
 /// Calls a method about one process, and waits until it is done.
 async fn call(context: &Arc<Context>, method: &str, name: &str) -> Result<Value, Fault> {
-    rpc::call_for_page(context, method, vec![Value::from(name)]).await
+    rpc::call_for_page(context, method, vec![Value::from(name)], &context.room.share()).await
+}
+
+async fn call_all(context: &Arc<Context>, method: &str) -> Result<Value, Fault> {
+    rpc::call_for_page(context, method, Vec::new(), &context.room.share()).await
 }
 
 fn not_started(fault: &Fault) -> String {

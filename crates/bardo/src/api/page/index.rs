@@ -100,12 +100,13 @@ pub(super) async fn answer(context: &Arc<Context>, head: &Parts, form: &Form) ->
     let Ok(rows) = rows.await else {
         return answer::error(StatusCode::INTERNAL_SERVER_ERROR);
     };
-    super::rendered(&StatusPage {
+    let page = StatusPage {
         message: form.get("message"),
         rows,
         version: env!("CARGO_PKG_VERSION"),
         supervisor_version: SUPERVISOR_VERSION,
-    })
+    };
+    super::rendered(&page, context.room.share()).await
 }
 
 /// Sends the browser back to the first page with a message. The address is that by which

@@ -14,7 +14,6 @@ mod tail;
 use std::sync::Arc;
 
 use askama::Template;
-use hyper::body::Bytes;
 use hyper::header::{CACHE_CONTROL, EXPIRES, HeaderValue, PRAGMA};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
@@ -22,15 +21,12 @@ use hyper::{Method, Response, StatusCode};
 use self::form::Form;
 use super::Context;
 use super::answer::{self, Content};
+use super::room::Share;
 
 const HTML: &str = "text/html;charset=utf-8";
 
 /// Answers a request for a page or for one of the files that belong to it.
-pub(super) async fn answer(
-    context: &Arc<Context>,
-    head: &Parts,
-    body: &Bytes,
-) -> Response<Content> {
+pub(super) async fn answer(context: &Arc<Context>, head: &Parts, body: &[u8]) -> Response<Content> {
     let path = head.uri.path();
     let is_page = matches!(path, "/" | "/index.html" | "/tail.html" | "/ok.html");
     match head.method {
@@ -47,11 +43,14 @@ pub(super) async fn answer(
     }
 }
 
-/// A page of a template.
-fn rendered(template: &impl Template) -> Response<Content> {
-    match template.render() {
-        Ok(page) => uncached(answer::whole(HTML, page)),
-        Err(_) => answer::error(StatusCode::INTERNAL_SERVER_ERROR),
+/// A page of a template, as part of a share of the room for answers.
+async fn rendered(template: &impl Template, share: Share) -> Response<Content> {
+    let Ok(page) = template.render() else {
+        return answer::error(StatusCode::INTERNAL_SERVER_ERROR);
+    };
+    match share.at_least(page.len()).await {
+        Ok(()) => uncached(answer::whole(HTML, share.around(page))),
+        Err(_) => answer::error(StatusCode::SERVICE_UNAVAILABLE),
     }
 }
 
@@ -64,7 +63,8 @@ struct Notice<'a> {
 }
 
 fn notice(status: StatusCode, title: &str, text: &str) -> Response<Content> {
-    let mut response = rendered(&Notice { title, text });
+    let page = Notice { title, text }.render().unwrap_or_else(|_| text.to_owned());
+    let mut response = uncached(answer::whole(HTML, page));
     *response.status_mut() = status;
     response
 }

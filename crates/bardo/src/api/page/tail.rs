@@ -28,20 +28,21 @@ struct TailPage<'a> {
 
 /// Answers `/tail.html`.
 pub(super) async fn answer(context: &Arc<Context>, form: &Form) -> Response<Content> {
+    let share = context.room.share();
     let Some(name) = form.get("processname") else {
         let text = "No process name found".to_owned();
-        return super::rendered(&TailPage { title: "", text, refresh: None });
+        return super::rendered(&TailPage { title: "", text, refresh: None }, share).await;
     };
     let bytes = limit(form.get("limit"));
     let parameters = vec![Value::from(name), Value::Int(-bytes), Value::Int(0)];
-    let text =
-        match rpc::call_for_page(context, "supervisor.readProcessStdoutLog", parameters).await {
-            Ok(text) => text.as_str().unwrap_or_default().to_owned(),
-            Err(fault) if fault.code == Code::NoFile => format!("No file for {name}"),
-            Err(fault) => format!("ERROR: {}", unexpected(&fault)),
-        };
+    let method = "supervisor.readProcessStdoutLog";
+    let text = match rpc::call_for_page(context, method, parameters, &share).await {
+        Ok(text) => text.as_str().unwrap_or_default().to_owned(),
+        Err(fault) if fault.code == Code::NoFile => format!("No file for {name}"),
+        Err(fault) => format!("ERROR: {}", unexpected(&fault)),
+    };
     let refresh = format!("tail.html?processname={}&amp;limit={bytes}", quoted(name));
-    super::rendered(&TailPage { title: name, text, refresh: Some(refresh) })
+    super::rendered(&TailPage { title: name, text, refresh: Some(refresh) }, share).await
 }
 
 fn limit(asked: Option<&str>) -> i64 {

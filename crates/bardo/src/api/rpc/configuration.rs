@@ -9,6 +9,7 @@ use bardo_core::{Command, Scope};
 use bardo_wire::xmlrpc::Value;
 
 use super::parameters::Parameters;
+use super::processes::ROW_BYTES;
 use crate::api::Context;
 use crate::api::ask::misanswered;
 use crate::api::faults::{Code, Fault, refused};
@@ -51,13 +52,15 @@ pub(super) async fn remove(context: Arc<Context>, parameters: Parameters) -> Res
     Ok(Value::Boolean(true))
 }
 
-pub(super) async fn info(context: Arc<Context>, _: Parameters) -> Result {
+pub(super) async fn info(context: Arc<Context>, parameters: Parameters) -> Result {
     let groups = match context.ask(Question::Groups).await? {
         Reply::Groups(groups) => groups,
         Reply::Answer(Answer::Refused(refusal)) => return Err(refused(&refusal, "")),
         _ => return Err(misanswered()),
     };
     let views = context.processes(Selection::All, "").await?;
+    let services: usize = groups.iter().map(|(group, _)| group.services.len()).sum();
+    parameters.share().add(services * ROW_BYTES).await?;
     let present: HashMap<(&str, &str), &ProcessView> =
         views.iter().map(|view| ((&*view.group.name, &*view.spec.name), view)).collect();
 

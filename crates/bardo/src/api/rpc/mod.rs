@@ -16,30 +16,48 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bardo_wire::xmlrpc::{ParseError, Request, Response, Value};
+use hyper::body::Bytes;
 
 use self::parameters::Parameters;
 use super::Context;
+use super::body::Received;
 use super::faults::{Code, Fault};
+use super::room::Share;
 
 /// What a method does, while it does it.
 type Running = Pin<Box<dyn Future<Output = Result<Value, Fault>> + Send>>;
 
-/// Answers a request.
+/// Answers a request. Its room is given back when the answer has been sent.
 ///
 /// # Errors
 /// When the bytes are no request.
-pub(super) async fn answer(context: &Arc<Context>, body: &[u8]) -> Result<String, ParseError> {
-    let request = Request::parse(body)?;
-    let response = match call(context, &request.method, request.parameters).await {
-        Ok(value) => Response::Result(value),
-        Err(fault) => Response::Fault(fault.into()),
+pub(super) async fn answer(
+    context: &Arc<Context>,
+    mut body: Received,
+) -> Result<Bytes, ParseError> {
+    let request = Request::parse(&body.bytes)?;
+    // What was made of a long body keeps its place, until all is done.
+    body.bytes = Vec::new();
+    let share = context.room.share();
+    let text = match call(context, &request.method, request.parameters, &share).await {
+        Ok(value) => Response::Result(value).to_xml(),
+        Err(fault) => Response::Fault(fault.into()).to_xml(),
     };
-    Ok(response.to_xml())
+    // What had to be escaped has become longer than it was asked for.
+    Ok(match share.at_least(text.len()).await {
+        Ok(()) => share.around(text),
+        Err(fault) => Response::Fault(fault.into()).to_xml().into(),
+    })
 }
 
 /// Calls a method that is offered, and waits until it is done.
-async fn call(context: &Arc<Context>, name: &str, parameters: Vec<Value>) -> Result<Value, Fault> {
-    call_within(context, name, parameters, &context.shown().namespaces).await
+async fn call(
+    context: &Arc<Context>,
+    name: &str,
+    parameters: Vec<Value>,
+    share: &Share,
+) -> Result<Value, Fault> {
+    call_within(context, name, parameters, share, &context.shown().namespaces).await
 }
 
 /// Calls a method of `supervisor.` and waits until it is done. Pages work also where no
@@ -48,19 +66,21 @@ pub(super) async fn call_for_page(
     context: &Arc<Context>,
     name: &str,
     parameters: Vec<Value>,
+    share: &Share,
 ) -> Result<Value, Fault> {
-    call_within(context, name, parameters, &["supervisor".to_owned()]).await
+    call_within(context, name, parameters, share, &["supervisor".to_owned()]).await
 }
 
 async fn call_within(
     context: &Arc<Context>,
     name: &str,
     parameters: Vec<Value>,
+    share: &Share,
     namespaces: &[String],
 ) -> Result<Value, Fault> {
     let method = table::find(name, namespaces).ok_or_else(|| Fault::bare(Code::UnknownMethod))?;
     if !method.takes(parameters.len()) {
         return Err(Fault::bare(Code::IncorrectParameters));
     }
-    (method.run)(Arc::clone(context), Parameters::new(parameters)).await
+    (method.run)(Arc::clone(context), Parameters::new(parameters, share.clone())).await
 }

@@ -3,19 +3,28 @@
 use bardo_wire::xmlrpc::Value;
 
 use crate::api::faults::{Code, Fault};
+use crate::api::room::Share;
 
 /// The parameters of one call; their number has been checked.
 #[derive(Debug)]
-pub(super) struct Parameters(Vec<Value>);
+pub(super) struct Parameters {
+    values: Vec<Value>,
+    share: Share,
+}
 
 impl Parameters {
-    pub(super) fn new(values: Vec<Value>) -> Self {
-        Self(values)
+    pub(super) fn new(values: Vec<Value>, share: Share) -> Self {
+        Self { values, share }
+    }
+
+    /// The room that the answer may ask for.
+    pub(super) fn share(&self) -> &Share {
+        &self.share
     }
 
     /// The value at a place, if one was given.
     pub(super) fn get(&self, place: usize) -> Option<&Value> {
-        self.0.get(place)
+        self.values.get(place)
     }
 
     /// A text. Supervisor answers HTTP 500 to anything else.

@@ -9,7 +9,8 @@ use super::parameters::Parameters;
 use super::processes::{Status, by_priority, statuses};
 use crate::api::ask::misanswered;
 use crate::api::faults::{Code, Fault};
-use crate::api::{Context, logs, names};
+use crate::api::logs::{Part, Tail};
+use crate::api::{Context, names};
 use crate::daemon::clients::{ClearRefusal, ProcessView, Question, Reply, Selection};
 
 type Result = std::result::Result<Value, Fault>;
@@ -75,34 +76,51 @@ pub(super) async fn read_file(
     let (offset, length) = (parameters.integer(place), parameters.integer(place + 1));
     let file = file.ok_or_else(|| Fault::bare(Code::NoFile))?;
     let path = PathBuf::from(&*file);
-    let read = move || {
+    let part = beside(move || {
         if !path.exists() {
             return Err(Fault::with(Code::NoFile, file));
         }
-        logs::read(&path, offset?, length?).map_err(Fault::bare)
-    };
-    match tokio::task::spawn_blocking(read).await {
-        Ok(text) => text.map(Value::String),
-        Err(_) => Err(Fault::bare(Code::Failed)),
-    }
+        Part::find(&path, offset?, length?).map_err(Fault::bare)
+    });
+    let part = part.await?;
+    parameters.share().add(part.bytes()).await?;
+    beside(move || part.read().map_err(failed)).await.map(Value::String)
 }
 
 async fn tail_file(file: Option<Arc<str>>, parameters: &Parameters) -> Result {
     let (offset, length) = (parameters.integer(1), parameters.integer(2));
-    let nothing = (String::new(), 0, false);
-    let (text, offset, overflow) = match file {
-        None => nothing,
-        Some(file) => {
-            let path = PathBuf::from(&*file);
-            let tail = move || match path.exists() {
-                true => Ok(logs::tail(&path, offset?, length?)),
-                false => Ok(nothing),
-            };
-            let read = tokio::task::spawn_blocking(tail).await;
-            read.unwrap_or_else(|_| Err(Fault::bare(Code::Failed)))?
-        }
+    let answer = |text, size, overflow| {
+        Value::Array(vec![Value::String(text), Value::Int(size), Value::Boolean(overflow)])
     };
-    Ok(Value::Array(vec![Value::String(text), Value::Int(offset), Value::Boolean(overflow)]))
+    let nothing = |size| answer(String::new(), size, false);
+    let Some(file) = file else { return Ok(nothing(0)) };
+    let path = PathBuf::from(&*file);
+    let found = beside(move || {
+        if !path.exists() {
+            return Ok(Err(0));
+        }
+        let (offset, length) = (offset?, length?);
+        // Supervisor answers with the offset where the file cannot be read.
+        Ok(Tail::find(&path, offset, length).map_err(|_| offset))
+    });
+    let Tail { part, size, overflow } = match found.await? {
+        Ok(tail) => tail,
+        Err(size) => return Ok(nothing(size)),
+    };
+    parameters.share().add(part.bytes()).await?;
+    let text = beside(move || part.read().map_err(failed)).await?;
+    Ok(answer(text, size, overflow))
+}
+
+/// Does something that may wait for a disk beside the API thread.
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> std::result::Result<T, Fault> + Send + 'static,
+) -> std::result::Result<T, Fault> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| Err(Fault::bare(Code::Failed)))
+}
+
+fn failed(_: std::io::Error) -> Fault {
+    Fault::bare(Code::Failed)
 }
 
 async fn clear_one(

@@ -15,6 +15,9 @@ use crate::api::lookup::{self, NotStartable};
 use crate::api::{Context, info, names};
 use crate::daemon::clients::{ProcessView, Question, Reply, Selection, StdinRefusal};
 
+/// About how many bytes are told of each process.
+pub(super) const ROW_BYTES: usize = 2 << 10;
+
 /// Most single starts of one call that are under way at a time. They are needed
 /// only where some programs of a group cannot be started.
 const STARTS_AT_ONCE: usize = 256;
@@ -78,8 +81,9 @@ pub(super) async fn info(context: Arc<Context>, parameters: Parameters) -> Resul
     describe(&context, vec![view], |mut rows| rows.pop().unwrap_or(Value::Array(rows))).await
 }
 
-pub(super) async fn all_info(context: Arc<Context>, _: Parameters) -> Result {
+pub(super) async fn all_info(context: Arc<Context>, parameters: Parameters) -> Result {
     let views = context.processes(Selection::All, "").await?;
+    parameters.share().add(views.len() * ROW_BYTES).await?;
     describe(&context, views, Value::Array).await
 }
 

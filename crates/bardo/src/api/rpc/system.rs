@@ -10,6 +10,7 @@ use super::table;
 use super::{Running, call};
 use crate::api::Context;
 use crate::api::faults::{Code, Fault};
+use crate::api::room::{Share, weight};
 
 type Result = std::result::Result<Value, Fault>;
 
@@ -35,25 +36,31 @@ pub(super) async fn multicall(context: Arc<Context>, parameters: Parameters) -> 
     let Some(Value::Array(calls)) = parameters.get(0) else {
         return Err(Fault::bare(Code::IncorrectParameters));
     };
-    let mut results = Vec::with_capacity(calls.len());
+    let share = parameters.share();
+    let mut results = Vec::new();
     for one in calls {
+        let before = share.bytes();
         let result = match one {
-            Value::Struct(_) => part(Arc::clone(&context), one.clone()).await,
+            Value::Struct(_) => part(Arc::clone(&context), one.clone(), share.clone()).await,
             _ => return Err(Fault::bare(Code::IncorrectParameters)),
         };
-        results.push(result.unwrap_or_else(|fault| {
+        let result = result.unwrap_or_else(|fault| {
             Value::Struct(vec![
                 ("faultCode".into(), Value::from(fault.code as i32)),
                 ("faultString".into(), Value::from(fault.text)),
             ])
-        }));
+        });
+        share.at_least(before.saturating_add(weight(&result))).await?;
+        results.push(result);
+        // Some methods wait for nothing, and other clients must get their turn.
+        tokio::task::yield_now().await;
     }
     Ok(Value::Array(results))
 }
 
 /// One call of many. It is boxed because a call can contain calls, as far as the
 /// compiler knows.
-fn part(context: Arc<Context>, one: Value) -> Running {
+fn part(context: Arc<Context>, one: Value, share: Share) -> Running {
     Box::pin(async move {
         let refused = |why: &str| Fault::with(Code::IncorrectParameters, why);
         let name = one.member("methodName").map(shown);
@@ -66,7 +73,7 @@ fn part(context: Arc<Context>, one: Value) -> Running {
             Some(Value::Array(values)) => values.clone(),
             Some(_) => return Err(Fault::bare(Code::IncorrectParameters)),
         };
-        call(&context, &name, parameters).await
+        call(&context, &name, parameters, &share).await
     })
 }
 
