@@ -213,7 +213,9 @@ async fn receive(context: Arc<Context>, entrance: DoorSocket, door: Arc<Door>) {
                 continue;
             }
         };
-        if are_descriptors_short(socket.as_fd()) && !door.places.make_room() {
+        // One client is always let in: somebody must be able to ask what is wrong.
+        let is_crowded = are_descriptors_short(socket.as_fd()) && !door.places.are_free();
+        if is_crowded && !door.places.make_room() {
             drop(socket);
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
