@@ -35,10 +35,12 @@ fn main() {
         staging: pipe::pipe().expect("a pipe can be made"),
         drained: sender,
         waker: Arc::new(Waker::new().expect("a waker can be made")),
+        syslog: "/nonexistent/log".into(),
         main_log: MainLogSettings {
             path: None,
             bytes_max: 0,
             backups: 0,
+            to_syslog: false,
             copy: None,
             format: |_, text| format!("{text}\n").into_bytes(),
         },
@@ -119,7 +121,13 @@ fn attach(directory: &Path, pump: &PumpHandle, place: u32, strip_ansi: bool) -> 
             channel: Channel::Stdout,
         },
         pipe: read,
-        sink: Sink { path: Some(path.into()), bytes_max: 50 << 20, backups: 3, strip_ansi },
+        sink: Sink {
+            path: Some(path.into()),
+            bytes_max: 50 << 20,
+            backups: 3,
+            strip_ansi,
+            echo: None,
+        },
     });
     write.into()
 }

@@ -144,6 +144,7 @@ fn helper_that_runs_nothing_but_the_pump() {
         staging: (read_end(fields[2]), pipe_end(&inherited(fields[3]))),
         drained,
         waker: Arc::new(Waker::new().unwrap()),
+        syslog: "/nonexistent/log".into(),
         main_log: main_log(Path::new(fields[0])),
     })
     .unwrap();
@@ -157,6 +158,7 @@ fn helper_that_runs_nothing_but_the_pump() {
                 bytes_max: BYTES_MAX,
                 backups: BACKUPS,
                 strip_ansi: part.strip,
+                echo: None,
             },
         });
     }
@@ -325,6 +327,7 @@ fn main_log(directory: &Path) -> MainLogSettings {
         path: Some(directory.join("main").to_str().unwrap().into()),
         bytes_max: 0,
         backups: 0,
+        to_syslog: false,
         copy: None,
         format: |severity: Severity, text: &str| format!("{severity:?} {text}\n").into_bytes(),
     }

@@ -144,6 +144,36 @@ pub fn is_descriptor_limit(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
 }
 
+/// Writes what a target that is no regular file takes at this moment, and says how much
+/// that is. Its open file, which others may share, is not changed.
+///
+/// # Errors
+/// `WouldBlock` where it takes nothing; else what `write` and `send` say.
+pub fn write_now(target: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    if rustix::fs::fcntl_getfl(&target)?.contains(OFlags::NONBLOCK) {
+        return Ok(retry_on_intr(|| rustix::io::write(&target, bytes))?);
+    }
+    match send_now(&target, bytes) {
+        Err(Errno::NOTSOCK) => Ok(write_polled(&target, bytes)?),
+        sent => Ok(sent?),
+    }
+}
+
+fn send_now(socket: impl AsFd, bytes: &[u8]) -> rustix::io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    retry_on_intr(|| rustix::net::send(&socket, bytes, flags))
+}
+
+/// Writes a little where there is room for it.
+fn write_polled(target: impl AsFd, bytes: &[u8]) -> rustix::io::Result<usize> {
+    let mut poll = [PollFd::new(&target, PollFlags::OUT)];
+    match rustix::event::poll(&mut poll, Some(&Timespec::default())) {
+        Ok(0) => Err(Errno::AGAIN),
+        Ok(_) => rustix::io::write(&target, &bytes[..bytes.len().min(POLLED_WRITE_MAX)]),
+        Err(error) => Err(error),
+    }
+}
+
 /// A way to write to an inherited descriptor without ever waiting, although
 /// other processes use the same open file and must not find it changed.
 #[derive(Debug)]
@@ -193,21 +223,8 @@ impl PatientWriter {
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let written = match self.manner {
             Manner::Plain => retry_on_intr(|| rustix::io::write(&self.target, bytes)),
-            Manner::Send => {
-                let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-                retry_on_intr(|| rustix::net::send(&self.target, bytes, flags))
-            }
-            Manner::Poll => {
-                let mut poll = [PollFd::new(&self.target, PollFlags::OUT)];
-                match rustix::event::poll(&mut poll, Some(&Timespec::default())) {
-                    Ok(0) => Err(Errno::AGAIN),
-                    Ok(_) => {
-                        let bytes = &bytes[..bytes.len().min(POLLED_WRITE_MAX)];
-                        rustix::io::write(&self.target, bytes)
-                    }
-                    Err(error) => Err(error),
-                }
-            }
+            Manner::Send => send_now(&self.target, bytes),
+            Manner::Poll => write_polled(&self.target, bytes),
         };
         Ok(written?)
     }

@@ -4,12 +4,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use bardo_core::Supervisor;
 use bardo_core::service::Service;
-use bardo_core::spec::{LogSpec, LogTarget, ServiceSpec};
+use bardo_core::spec::{GroupKind, LogSpec, LogTarget, ServiceSpec};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::journal::Surroundings;
-use super::pump::Channel;
+use super::main_log::Level;
+use super::pump::{Channel, Echo};
 use super::settings::Settings;
 
 /// Random letters of an automatic log's name, and what they are chosen from.
@@ -36,6 +38,30 @@ pub fn path(around: &Surroundings, service: &Service, channel: Channel) -> Optio
         LogTarget::File(path) => Some(Arc::clone(path)),
         LogTarget::Auto => around.auto_logs.get(&(service.id, channel_number(channel))).cloned(),
     }
+}
+
+/// Where a stream is shown beside its log; `None` where it is not.
+#[must_use]
+pub fn echo(
+    settings: &Settings,
+    supervisor: &Supervisor,
+    service: &Service,
+    channel: Channel,
+) -> Option<Echo> {
+    let program = &service.spec.program;
+    if channel == Channel::Stderr && program.redirect_stderr {
+        return None;
+    }
+    // What a listener says on its standard output is for the supervisor, not for readers.
+    let is_protocol = || {
+        let group = supervisor.groups().iter().find(|group| group.spec.name == service.group);
+        let is_pool = group.is_some_and(|group| matches!(group.spec.kind, GroupKind::Listeners(_)));
+        is_pool && channel == Channel::Stdout
+    };
+    let to_syslog = spec(&service.spec, channel).syslog && !is_protocol();
+    let to_main_log = settings.main_log.level <= Level::Debug;
+    let process = service.spec.name.to_string();
+    (to_syslog || to_main_log).then_some(Echo { process, to_syslog, to_main_log })
 }
 
 /// The channel's number in the journal.

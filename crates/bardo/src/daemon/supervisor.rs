@@ -168,6 +168,7 @@ fn assemble(
         staging: (read, write),
         drained: drained_sender,
         waker: Arc::clone(&waker),
+        syslog: pump::SYSLOG.into(),
         main_log: main_log(&settings.main_log),
     };
     let (pump, pump_thread) = pump::start(pump_settings).map_err(system("start the log pump"))?;
@@ -229,6 +230,7 @@ pub(super) fn main_log(log: &MainLog) -> MainLogSettings {
         path: log.path.as_deref().map(Arc::from),
         bytes_max: log.bytes_max,
         backups: log.backups,
+        to_syslog: log.path.is_none(),
         copy: log.to_stdout.then(copy).flatten(),
         format: pump_line,
     }
@@ -398,7 +400,8 @@ fn attach_all(machine: &mut Machine, supervisor: &Supervisor, inheritance: Inher
     let mut over = Vec::new();
     for (life, channel, pipe) in inheritance.outputs {
         let service = supervisor.service(life.service);
-        let sink = service.map_or_else(Sink::nowhere, |service| machine.sink(service, channel));
+        let sink = |service| machine.sink(supervisor, service, channel);
+        let sink = service.map_or_else(Sink::nowhere, sink);
         machine.attach(life, channel, pipe, sink);
         if machine.children.get(life).is_none() && !over.contains(&life) {
             over.push(life);
@@ -440,6 +443,7 @@ fn end(machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
 /// The pump's own words as a line of the main log.
 fn pump_line(severity: Severity, text: &str) -> Vec<u8> {
     let level = match severity {
+        Severity::Debug => Level::Debug,
         Severity::Information => Level::Info,
         Severity::Warning => Level::Warn,
         Severity::Critical => Level::Critical,

@@ -393,7 +393,7 @@ impl Machine {
             life,
             plan,
             redirect_stderr: service.spec.program.redirect_stderr,
-            sinks: Channel::BOTH.map(|channel| self.sink(service, channel)),
+            sinks: Channel::BOTH.map(|channel| self.sink(supervisor, service, channel)),
         })
     }
 
@@ -410,13 +410,19 @@ impl Machine {
     }
 
     /// Where a stream goes.
-    pub(super) fn sink(&self, service: &Service, channel: Channel) -> Sink {
+    pub(super) fn sink(
+        &self,
+        supervisor: &Supervisor,
+        service: &Service,
+        channel: Channel,
+    ) -> Sink {
         let log = logs::spec(&service.spec, channel);
         Sink {
             path: logs::path(&self.surroundings, service, channel),
             bytes_max: log.bytes_max,
             backups: log.backups,
             strip_ansi: service.spec.program.strip_ansi.unwrap_or(self.settings.strip_ansi),
+            echo: logs::echo(&self.settings, supervisor, service, channel).map(Box::new),
         }
     }
 

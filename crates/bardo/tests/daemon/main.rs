@@ -7,6 +7,7 @@ mod children;
 mod hang;
 mod idle;
 mod lifecycle;
+mod logs;
 mod reload;
 mod scene;
 mod spawning;

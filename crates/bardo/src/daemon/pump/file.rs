@@ -11,7 +11,7 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use bardo_sys::pipe;
 
 use super::record::Place;
 use super::rotation;
+use super::target::{self, is_ours_to_rename};
 
 /// Most log files that are kept open. Ten thousand idle programs need not hold
 /// ten thousand descriptors for their logs beside those of their pipes.
@@ -187,10 +188,10 @@ impl Files {
         place: Option<Place>,
         bytes: &[u8],
     ) -> io::Result<usize> {
-        let mut file = self.opened(id);
+        let file = self.opened(id);
         match place {
             Some(place) => file.write_at(bytes, place.offset),
-            None => file.write(bytes),
+            None => pipe::write_now(file, bytes),
         }
     }
 
@@ -360,15 +361,16 @@ impl Files {
             self.close_another();
         }
         let path = Arc::clone(&self.file(id).path);
-        let mut opened = pipe::open_target(Path::new(&*path));
+        let mut opened = target::open(&path);
         if opened.as_ref().is_err_and(pipe::is_descriptor_limit) && self.close_another() {
-            opened = pipe::open_target(Path::new(&*path));
+            opened = target::open(&path);
         }
         let opened = opened?;
-        let kind = if opened.metadata()?.is_file() { Kind::Regular } else { Kind::Onward };
+        let kind = if opened.file.metadata()?.is_file() { Kind::Regular } else { Kind::Onward };
         let file = self.file_mut(id);
         file.kind = kind;
-        file.file = Some(opened);
+        file.splices &= opened.is_ours;
+        file.file = Some(opened.file);
         self.open += 1;
         Ok(())
     }
@@ -415,12 +417,6 @@ impl Files {
 pub(super) enum News {
     Yes,
     No,
-}
-
-/// Names below /dev and /proc stand for what somebody else opened, even where it
-/// is a regular file: `/dev/stdout` must not become `/dev/stdout.1`.
-fn is_ours_to_rename(path: &str) -> bool {
-    !path.starts_with("/dev/") && !path.starts_with("/proc/")
 }
 
 #[cfg(test)]
@@ -542,13 +538,6 @@ mod tests {
         logs.append(id, b"new\n");
 
         assert_eq!((logs.text("log.1"), logs.text("log")), ("old\n".into(), "new\n".into()));
-    }
-
-    #[test]
-    fn what_the_system_names_is_neither_rotated_nor_removed() {
-        assert!(!is_ours_to_rename("/dev/stdout"));
-        assert!(!is_ours_to_rename("/proc/self/fd/1"));
-        assert!(is_ours_to_rename("/var/log/devices"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::os::fd::AsFd as _;
 use bardo_sys::pipe;
 use bardo_sys::poller::Interest;
 
+use super::echo;
 use super::file::{FileId, News};
 use super::record::Place;
 use super::staging::{Carried, Source, Target};
@@ -103,22 +104,20 @@ impl Worker {
         let Some(file) = entry.file else {
             return moved(pipe::splice(&entry.pipe, &self.null, limit)).unwrap_or(Moved::Empty);
         };
-        if !self.files.may_try(file) {
+        if !self.files.may_try(file) || self.is_silenced(slot) {
             return Moved::Blocked;
+        }
+        if entry.filter.is_some() || entry.echo.is_some() || !self.files.splices(file) {
+            return self.stage(slot, file, Some(limit));
         }
         let place = match self.files.prepare(file) {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
-        let target = Target { file: self.files.opened(file), place };
-        if entry.filter.is_some() || !self.files.splices(file) {
-            let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
-            let carried = self.staging.carry(source, target, limit);
-            return self.carried(slot, file, target_end(place), carried);
-        }
+        let target = self.files.opened(file);
         let spliced = match place {
-            Some(place) => pipe::splice_at(&entry.pipe, target.file, place.offset, limit),
-            None => pipe::splice(&entry.pipe, target.file, limit),
+            Some(place) => pipe::splice_at(&entry.pipe, target, place.offset, limit),
+            None => pipe::splice(&entry.pipe, target, limit),
         };
         let filter = None;
         let carried = match spliced {
@@ -165,16 +164,30 @@ impl Worker {
         if filter.held_back().is_empty() {
             return Moved::End;
         }
-        if !self.files.may_try(file) {
+        if !self.files.may_try(file) || self.is_silenced(slot) {
             return Moved::Blocked;
         }
+        self.stage(slot, file, None)
+    }
+
+    /// Carries up to `limit` bytes through memory, or what the transformer holds back where
+    /// there is no limit.
+    fn stage(&mut self, slot: Slot, file: FileId, limit: Option<usize>) -> Moved {
         let place = match self.files.prepare(file) {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
-        let target = Target { file: self.files.opened(file), place };
+        let Self { streams, files, staging, syslog, main_log, .. } = self;
+        let Some(entry) = streams.get(slot) else {
+            return Moved::Empty;
+        };
+        let target = Target { file: files.opened(file), place };
         let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
-        let carried = self.staging.flush(source, target);
+        let show = &mut |text: &[u8]| echo::show(Some(entry), text, syslog, main_log);
+        let carried = match limit {
+            Some(limit) => staging.carry(source, target, limit, show),
+            None => staging.flush(source, target, show),
+        };
         self.carried(slot, file, target_end(place), carried)
     }
 
@@ -276,7 +289,7 @@ impl Worker {
         let Some(entry) = self.streams.get(slot) else {
             return;
         };
-        if entry.file.is_some_and(|file| !self.files.may_try(file)) {
+        if entry.file.is_some_and(|file| !self.files.may_try(file)) || self.is_silenced(slot) {
             return;
         }
         if entry.left.is_some() {

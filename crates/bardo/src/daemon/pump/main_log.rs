@@ -1,7 +1,7 @@
 //! The supervisor's own log: lines that others have formatted.
 //!
-//! Lines go to a file and, in the foreground, to the inherited standard output
-//! too. Each of the two has a queue of its own, so that a full disk does not
+//! Lines go to a file or to syslog and, in the foreground, to the inherited standard
+//! output too. Each of them has a queue of its own, so that a full disk does not
 //! silence the terminal and a stopped terminal not the file. A queue has a limit;
 //! what did not fit is counted, and the count becomes a line when there is room.
 
@@ -13,6 +13,7 @@ use std::os::unix::fs::FileExt as _;
 use bardo_sys::pipe::PatientWriter;
 
 use super::file::{FileId, Files, Rotation};
+use super::syslog::Syslog;
 use super::{CHUNK_BYTES_MAX, Formatter, Severity};
 
 /// Most bytes of lines that wait for one target, and in the queue before it. At
@@ -126,6 +127,8 @@ pub(super) enum Flushed {
 #[derive(Debug)]
 pub(super) struct MainLog {
     file: Option<FileOutlet>,
+    /// What waits for syslog, where lines go there.
+    syslog: Option<Queue>,
     copy: Option<CopyOutlet>,
     format: Formatter,
     batch: Vec<u8>,
@@ -156,7 +159,8 @@ impl MainLog {
             }),
             None => None,
         };
-        Ok(Self { file, copy, format: settings.format, batch: Vec::new() })
+        let syslog = settings.to_syslog.then(Queue::default);
+        Ok(Self { file, syslog, copy, format: settings.format, batch: Vec::new() })
     }
 
     /// Becomes another log; what still waits goes along.
@@ -166,16 +170,17 @@ impl MainLog {
         files: &mut Files,
     ) -> io::Result<()> {
         let before = std::mem::replace(self, Self::new(settings, files)?);
-        if let Some(outlet) = before.file {
-            for line in outlet.queue.lines {
-                if let Some(next) = &mut self.file {
-                    next.queue.push(&line);
-                }
+        let next = self.file.as_mut().map(|outlet| &mut outlet.queue).or(self.syslog.as_mut());
+        let waiting = match before.file {
+            Some(outlet) => {
+                files.release(outlet.file);
+                Some(outlet.queue)
             }
-            if let Some(next) = &mut self.file {
-                next.queue.lose(outlet.queue.lost);
-            }
-            files.release(outlet.file);
+            None => before.syslog,
+        };
+        if let (Some(next), Some(waiting)) = (next, waiting) {
+            waiting.lines.iter().for_each(|line| next.push(line));
+            next.lose(waiting.lost);
         }
         Ok(())
     }
@@ -213,7 +218,8 @@ impl MainLog {
     }
 
     /// Writes one batch; to be called until it has nothing more to do.
-    pub(super) fn flush(&mut self, files: &mut Files) -> Flushed {
+    pub(super) fn flush(&mut self, files: &mut Files, syslog: &mut Syslog) -> Flushed {
+        self.flush_syslog(syslog);
         if let Some(full) = self.flush_copy() {
             return full;
         }
@@ -246,6 +252,16 @@ impl MainLog {
         }
     }
 
+    fn flush_syslog(&mut self, syslog: &mut Syslog) {
+        let Some(queue) = &mut self.syslog else { return };
+        while !queue.is_empty() && !syslog.is_full() {
+            queue.confess(self.format);
+            queue.fill(&mut self.batch, 1);
+            syslog.say("", &self.batch);
+            queue.wrote(self.batch.len());
+        }
+    }
+
     fn flush_copy(&mut self) -> Option<Flushed> {
         let outlet = self.copy.as_mut()?;
         while !outlet.queue.is_empty() && !outlet.is_full {
@@ -270,7 +286,7 @@ impl MainLog {
     fn queues(&mut self) -> impl Iterator<Item = &mut Queue> {
         let file = self.file.as_mut().map(|outlet| &mut outlet.queue);
         let copy = self.copy.as_mut().map(|outlet| &mut outlet.queue);
-        file.into_iter().chain(copy)
+        file.into_iter().chain(&mut self.syslog).chain(copy)
     }
 }
 

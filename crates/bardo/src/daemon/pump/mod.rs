@@ -10,8 +10,8 @@
 //! `splice`, at the offset where the file ends. A byte is in the pipe or in the
 //! file; the file's size says which. There is nothing to recover.
 //!
-//! **Bytes that are changed on their way** (`strip_ansi`) pass through memory
-//! that dies with us. What has become of them is seen in the *staging pipe*, of
+//! **Bytes that are looked at on their way** (`strip_ansi`, syslog, level `debug`) pass
+//! through memory that dies with us. What has become of them is seen in the *staging pipe*, of
 //! which the pump is the only reader and writer, and in the [record], a few words
 //! of shared memory. One chunk is in flight at a time:
 //!
@@ -21,11 +21,12 @@
 //!    1  record stream, file, offset,           the file ends before the output's
 //!       sizes, next state; phase = moving      end: cut it back to the offset;
 //!    2  write the output at the offset         else: the output is whole, go on at 3
-//!    3  splice the input, pipe -> staging      staging holds m > 0 bytes: move the rest
-//!    4  keep the transformer's next state      go on at 3 with nothing left: the same
-//!    5  phase = discarding                     go on at 6
-//!    6  splice staging -> /dev/null            go on at 6 with what is left
-//!    7  phase = none                           nothing is in flight
+//!    3  show it in syslog and the main log     the same: it is shown once more
+//!    4  splice the input, pipe -> staging      staging holds m > 0 bytes: move the rest
+//!    5  keep the transformer's next state      go on at 4 with nothing left: the same
+//!    6  phase = discarding                     go on at 7
+//!    7  splice staging -> /dev/null            go on at 7 with what is left
+//!    8  phase = none                           nothing is in flight
 //! ```
 //!
 //! The order makes it exact. The record names the stream before its bytes move.
@@ -42,6 +43,7 @@
 //!
 //! [record]: self::record
 
+mod echo;
 mod file;
 mod flow;
 mod main_log;
@@ -50,12 +52,14 @@ mod rotation;
 mod staging;
 mod streams;
 pub(crate) mod strip;
+mod syslog;
+mod target;
 mod worker;
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -75,6 +79,7 @@ use self::main_log::MainLog;
 use self::record::{Known, Record};
 use self::staging::Staging;
 use self::streams::Streams;
+use self::syslog::Syslog;
 use self::worker::{Round, Stage, WAKER_TOKEN, Worker};
 
 /// Most bytes that are carried of one stream before the next one's turn, and
@@ -137,13 +142,26 @@ pub struct Sink {
     pub backups: i64,
     /// Whether terminal escape sequences are removed.
     pub strip_ansi: bool,
+    /// Where else they are shown.
+    pub echo: Option<Box<Echo>>,
+}
+
+/// Where a stream's bytes are shown beside its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Echo {
+    /// The process, as these lines name it.
+    pub process: String,
+    /// Whether each line goes to syslog.
+    pub to_syslog: bool,
+    /// Whether each chunk goes to the main log.
+    pub to_main_log: bool,
 }
 
 impl Sink {
     /// No file at all.
     #[must_use]
     pub fn nowhere() -> Self {
-        Self { path: None, bytes_max: 0, backups: 0, strip_ansi: false }
+        Self { path: None, bytes_max: 0, backups: 0, strip_ansi: false, echo: None }
     }
 }
 
@@ -165,6 +183,8 @@ pub type Drained = StreamKey;
 /// How important something is that the pump itself has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
+    /// For whoever looks for a fault.
+    Debug,
     /// Good to know.
     Information,
     /// Something will be missing, or is late.
@@ -185,6 +205,8 @@ pub struct MainLogSettings {
     pub bytes_max: i64,
     /// As for a stream.
     pub backups: i64,
+    /// Whether lines go to syslog.
+    pub to_syslog: bool,
     /// The standard output, where lines go there too. It is never waited for, and
     /// its open file, which others may share, is not changed.
     pub copy: Option<OwnedFd>,
@@ -208,9 +230,14 @@ pub struct PumpSettings {
     pub drained: Sender<Drained>,
     /// Is woken then.
     pub waker: Arc<Waker>,
+    /// The socket where the system's log is collected.
+    pub syslog: PathBuf,
     /// The supervisor's own log.
     pub main_log: MainLogSettings,
 }
+
+/// Where the system's log is collected.
+pub const SYSLOG: &str = "/dev/log";
 
 /// What the pump is asked to do.
 #[derive(Debug)]
@@ -408,6 +435,7 @@ fn worker(
         staging,
         null: pipe::open_target(Path::new("/dev/null"))?,
         main_log,
+        syslog: Syslog::new(settings.syslog),
         drained: settings.drained,
         control: settings.waker,
         stage: Stage::Gathering,

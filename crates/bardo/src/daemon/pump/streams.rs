@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
-use super::StreamKey;
 use super::file::{FileId, Rotation};
 use super::strip::Strip;
+use super::{Echo, StreamKey};
 
 /// Which entry of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) rotation: Rotation,
     /// Where its transformer stands, if it has one.
     pub(super) filter: Option<Strip>,
+    /// Where else its bytes are shown.
+    pub(super) echo: Option<Box<Echo>>,
     pub(super) flow: Flow,
     pub(super) growth: Growth,
     /// How many bytes are still to be carried before it ends, once that is known.

@@ -21,11 +21,13 @@ use bardo_sys::pipe;
 use bardo_sys::poller::{Events, Interest, Poller};
 use bardo_sys::waker::Waker;
 
+use super::echo;
 use super::file::{FileId, Files, Rotation, Second};
 use super::main_log::{Flushed, LINE_OVERHEAD, MainLog};
 use super::staging::{Staging, Target};
 use super::streams::{Entry, Flow, Growth, Slot, Streams};
 use super::strip::Strip;
+use super::syslog::Syslog;
 use super::{Channel, Command, MainLogSettings, Severity, Shared, Stream, StreamKey};
 
 /// Chunks smaller than this on average are a trickle.
@@ -38,9 +40,13 @@ const TRICKLE_SPAN: Duration = Duration::from_millis(1);
 /// lines, and less than anybody who reads a log can see.
 const TRICKLE_REST: Duration = Duration::from_micros(200);
 
-/// Tokens of the poll: streams by slot, then files, then the two others.
+/// The log of a stream that has none, and whose bytes are looked at.
+const NOWHERE: &str = "/dev/null";
+
+/// Tokens of the poll: streams by slot, then files, then the three others.
 pub(super) const FILE_TOKENS: u64 = 1 << 32;
 const COPY_TOKEN: u64 = u64::MAX - 1;
+pub(super) const SYSLOG_TOKEN: u64 = u64::MAX - 2;
 pub(super) const WAKER_TOKEN: u64 = u64::MAX;
 
 /// Everything the thread owns.
@@ -54,6 +60,7 @@ pub(super) struct Worker {
     pub(super) staging: Staging,
     pub(super) null: File,
     pub(super) main_log: MainLog,
+    pub(super) syslog: Syslog,
     /// Lines that have been taken for it.
     pub(super) lines: u64,
     pub(super) drained: Sender<StreamKey>,
@@ -136,6 +143,7 @@ impl Worker {
                 }
                 self.main_log.copy_has_room();
             }
+            SYSLOG_TOKEN => self.syslog_has_room(),
             FILE_TOKENS.. => self.file_has_room(FileId((token - FILE_TOKENS) as u32)),
             slot => self.flow(Slot(slot as u32)),
         }
@@ -177,7 +185,9 @@ impl Worker {
         if let Some(known) = self.streams.find(key) {
             self.detach(known);
         }
-        let file = sink.path.as_ref().map(|path| self.files.acquire(path));
+        // What is shown has to be carried, even if nobody keeps it.
+        let path = sink.path.or_else(|| sink.echo.is_some().then(|| NOWHERE.into()));
+        let file = path.as_ref().map(|path| self.files.acquire(path));
         let filter = sink.strip_ansi.then(|| self.kept_filter(key));
         let slot = self.streams.insert(Entry {
             key,
@@ -185,6 +195,7 @@ impl Worker {
             file,
             rotation: Rotation::new(sink.bytes_max, sink.backups),
             filter,
+            echo: sink.echo,
             flow: Flow::Parked,
             growth: Growth::Untried,
             left: None,
@@ -228,15 +239,17 @@ impl Worker {
     }
 
     fn settle(&mut self) {
-        let slot = self.staging.unsettled().and_then(|key| self.streams.find(key));
-        let entry = slot.and_then(|slot| self.streams.get(slot));
+        let Self { streams, files, staging, syslog, main_log, .. } = self;
+        let slot = staging.unsettled().and_then(|key| streams.find(key));
+        let entry = slot.and_then(|slot| streams.get(slot));
         let file = entry.and_then(|entry| entry.file);
-        let place = file.map(|file| self.files.prepare(file));
+        let place = file.map(|file| files.prepare(file));
         let target = match (file, place) {
-            (Some(file), Some(Ok(place))) => Some(Target { file: self.files.opened(file), place }),
+            (Some(file), Some(Ok(place))) => Some(Target { file: files.opened(file), place }),
             _ => None,
         };
-        let settled = self.staging.settle(entry.map(|entry| entry.pipe.as_fd()), target);
+        let show = &mut |text: &[u8]| echo::show(entry, text, syslog, main_log);
+        let settled = staging.settle(entry.map(|entry| entry.pipe.as_fd()), target, show);
         match settled {
             Ok(Some(state)) => {
                 let entry = slot.and_then(|slot| self.streams.get_mut(slot));
@@ -326,6 +339,7 @@ impl Worker {
             return;
         }
         self.retry = None;
+        self.syslog.flush();
         self.resume_parked();
         if let Some(next) = self.files.next_retry() {
             self.try_later(next);
@@ -339,11 +353,20 @@ impl Worker {
 
     fn write_main_log(&mut self) {
         loop {
-            match self.main_log.flush(&mut self.files) {
-                Flushed::Idle => {
-                    self.shared.written.store(self.lines, Ordering::Relaxed);
-                    return;
-                }
+            self.flush_main_log();
+            match self.syslog.news() {
+                Some(news) => self.tell(&news),
+                None => break,
+            }
+        }
+        self.shared.written.store(self.lines, Ordering::Relaxed);
+        self.watch_syslog();
+    }
+
+    fn flush_main_log(&mut self) {
+        loop {
+            match self.main_log.flush(&mut self.files, &mut self.syslog) {
+                Flushed::Idle => return,
                 Flushed::Took(file) => self.took(file),
                 Flushed::NotRotated(file, error) => self.not_rotated(file, &error),
                 Flushed::Refused(file, error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -3,163 +3,22 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
 
+mod house;
+#[cfg(test)]
+mod shown;
+
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread::{self};
+use std::time::Instant;
 
-use bardo::daemon::pump::{
-    self, Channel, Drained, MainLogSettings, PumpHandle, PumpSettings, Severity, Sink, Stream,
-    StreamKey, words_for,
-};
-use bardo_core::{Generation, ServiceId};
-use bardo_sys::memory::SharedMemory;
+use bardo::daemon::pump::{Sink, Stream};
 use bardo_sys::pipe;
-use bardo_sys::waker::Waker;
-use tempfile::TempDir;
 
-/// No condition takes longer, or something hangs.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// A running pump and what surrounds it.
-struct House {
-    directory: TempDir,
-    pump: PumpHandle,
-    thread: Option<JoinHandle<()>>,
-    drained: Receiver<Drained>,
-    cells: OwnedFd,
-    staging: (OwnedFd, OwnedFd),
-}
-
-impl House {
-    fn new() -> Self {
-        let house = Self::gathering(None);
-        house.pump.go();
-        house
-    }
-
-    /// A pump that has not been told to go.
-    fn gathering(copy: Option<OwnedFd>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let cells = SharedMemory::anonymous("cells").unwrap();
-        let staging = pipe::pipe().unwrap();
-        Self::start(directory, cells, staging, copy)
-    }
-
-    fn start(
-        directory: TempDir,
-        cells: OwnedFd,
-        staging: (OwnedFd, OwnedFd),
-        copy: Option<OwnedFd>,
-    ) -> Self {
-        let words = words_for(64);
-        let (sender, drained) = mpsc::channel();
-        let memory = SharedMemory::map(cells.try_clone().unwrap(), words).unwrap();
-        let ends = (staging.0.try_clone().unwrap(), staging.1.try_clone().unwrap());
-        let main = directory.path().join("main");
-        let (pump, thread) = pump::start(PumpSettings {
-            cells: Arc::new(memory),
-            base: 0,
-            length: words,
-            staging: ends,
-            drained: sender,
-            waker: Arc::new(Waker::new().unwrap()),
-            main_log: MainLogSettings {
-                path: Some(main.to_str().unwrap().into()),
-                bytes_max: 0,
-                backups: 0,
-                copy,
-                format: |severity: Severity, text: &str| {
-                    format!("{severity:?} {text}\n").into_bytes()
-                },
-            },
-        })
-        .unwrap();
-        Self { directory, pump, thread: Some(thread), drained, cells, staging }
-    }
-
-    /// Ends the pump and starts another one over the same memory and staging.
-    fn restart(mut self) -> Self {
-        self.end();
-        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
-        let cells = self.cells.try_clone().unwrap();
-        let staging = (self.staging.0.try_clone().unwrap(), self.staging.1.try_clone().unwrap());
-        Self::start(directory, cells, staging, None)
-    }
-
-    fn end(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            self.pump.finish();
-            thread.join().unwrap();
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn sink(&self, name: &str) -> Sink {
-        Sink {
-            path: Some(self.path(name).to_str().unwrap().into()),
-            bytes_max: 0,
-            backups: 0,
-            strip_ansi: false,
-        }
-    }
-
-    /// Attaches the output of a service, and returns the end it writes to.
-    fn attach(&self, service: u32, sink: Sink) -> File {
-        let (read, write) = pipe::pipe().unwrap();
-        self.pump.attach(Stream { key: key(service), pipe: read, sink });
-        write.into()
-    }
-
-    fn release(&self, service: u32) {
-        self.pump.release(ServiceId(service), Generation(1));
-    }
-
-    fn wait_drained(&self, service: u32) {
-        assert_eq!(self.drained.recv_timeout(LIMIT).unwrap(), key(service));
-    }
-
-    fn wait_for(&self, name: &str, expected: &str) {
-        wait_for(&self.path(name), |text| text == expected);
-    }
-
-    fn wait_for_main(&self, part: &str) {
-        wait_for(&self.path("main"), |text| text.contains(part));
-    }
-}
-
-impl Drop for House {
-    fn drop(&mut self) {
-        if !thread::panicking() {
-            self.end();
-        }
-    }
-}
-
-fn key(service: u32) -> StreamKey {
-    StreamKey { service: ServiceId(service), generation: Generation(1), channel: Channel::Stdout }
-}
-
-fn wait_for(path: &Path, condition: impl Fn(&str) -> bool) {
-    let read = || String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
-    let began = Instant::now();
-    while !condition(&read()) {
-        assert!(began.elapsed() < LIMIT, "{} has {:?}", path.display(), read());
-        thread::yield_now();
-    }
-}
-
-fn say(child: &mut File, text: &str) {
-    child.write_all(text.as_bytes()).unwrap();
-}
+use crate::house::{House, LIMIT, key, say, wait_for};
 
 #[test]
 fn a_log_is_created_at_once_and_what_it_held_is_kept() {

@@ -1,0 +1,75 @@
+//! Logs of programs that are no files of their own: the daemon's standard output, and the
+//! main log.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use bardo_wire::xmlrpc::Value;
+
+use crate::scene::{Scene, open, open_with};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A program that writes back what it is sent, to the daemon's standard output.
+const ONWARD: &str = "[program:cat]\ncommand=/bin/cat\nstartsecs=0\n\
+                      stdout_logfile=/dev/stdout\nstdout_logfile_maxbytes=0\n";
+
+fn send(scene: &Scene, text: &str) {
+    let parameters = [Value::from("cat"), Value::from(text)];
+    scene.client().call("supervisor.sendProcessStdin", &parameters).unwrap();
+}
+
+/// Reads until this text has come.
+fn await_text(reader: &mut impl std::io::Read, wanted: &str) {
+    let mut text = String::new();
+    let mut byte = [0];
+    while !text.contains(wanted) {
+        let count = reader.read(&mut byte).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert_eq!(count, 1, "it ended after {text}");
+        text.push(char::from(byte[0]));
+    }
+}
+
+#[test]
+fn a_socket_as_standard_output_is_logged_to_also_by_the_next_supervisor() {
+    let (mut near, far) = UnixStream::pair().unwrap();
+    near.set_read_timeout(Some(PATIENCE)).unwrap();
+    let scene = open_with("silent=true", ONWARD, |command| {
+        command.stdout(OwnedFd::from(far));
+    });
+
+    send(&scene, "one\n");
+    await_text(&mut near, "one\n");
+    scene.daemon.kill_supervisor().unwrap();
+    scene.await_log("taken over");
+    send(&scene, "two\n");
+
+    await_text(&mut near, "two\n");
+}
+
+#[test]
+fn a_pipe_as_standard_output_takes_the_main_log_and_a_programs_lines() {
+    let (mut near, far) = std::io::pipe().unwrap();
+    let scene = open_with("", ONWARD, |command| {
+        command.stdout(far);
+    });
+
+    send(&scene, "one\n");
+
+    await_text(&mut near, "one\n");
+    let parameters = [Value::from("cat"), Value::Int(0), Value::Int(0)];
+    let read = scene.client().call("supervisor.readProcessStdoutLog", &parameters);
+    assert_eq!(read.unwrap_err().to_string(), "fault 30: FAILED", "nobody can read it again");
+}
+
+#[test]
+fn at_level_debug_the_main_log_has_what_programs_write() {
+    let program = "[program:cat]\ncommand=/bin/cat\nstartsecs=0\nstdout_logfile=NONE\n\
+                   redirect_stderr=true\n";
+    let scene = open("loglevel=debug", program);
+
+    send(&scene, "one\ntwo\n");
+
+    scene.await_log(" DEBG 'cat' stdout output:\none\ntwo\n\n");
+}
