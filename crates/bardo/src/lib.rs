@@ -84,6 +84,8 @@ fn named(name: &OsStr, program: &str, words: &[OsString]) -> Option<ExitCode> {
     match name.to_str()? {
         "supervisord" => Some(personality::supervisord::main(program, words)),
         "supervisorctl" => Some(personality::supervisorctl::main(program, words)),
+        "pidproxy" => Some(personality::pidproxy::main(program, words)),
+        "echo_supervisord_conf" => Some(personality::echo_conf::main()),
         _ => None,
     }
 }
@@ -95,6 +97,9 @@ bardo - keeps programs running, and may itself die at any moment
   bardo supervisord -n -c FILE        run a Supervisor configuration
   bardo supervisorctl -c FILE status  ask it and steer it
   bardo selftest survival             kill it a hundred times, and look
+  bardo selftest hostile              attack its HTTP server, and look
+  bardo echo_supervisord_conf         print a configuration to begin with
+  bardo pidproxy FILE COMMAND...      pass signals on to the process in a file
 
 Called by the name of one of these tools, bardo is that tool.
 ";

@@ -3,6 +3,8 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
 
 /// Signals that are read instead of taking effect.
 #[derive(Debug)]
@@ -111,6 +113,20 @@ fn stop_ignoring(signal: i32) {
         let default: KernelAction = [libc::SIG_DFL, 0, 0, 0];
         change(&raw const default, std::ptr::null_mut());
     }
+}
+
+/// Starts a command that gets all signals, although they are blocked here.
+///
+/// # Errors
+/// As for `Command::spawn`.
+pub fn spawn_unblocked(command: &mut Command) -> io::Result<Child> {
+    let unblock = || {
+        unblock_all();
+        Ok(())
+    };
+    // SAFETY: between fork and exec it does one system call and nothing else.
+    unsafe { command.pre_exec(unblock) };
+    command.spawn()
 }
 
 /// Lets all signals through again: for a program that is about to replace this one.
