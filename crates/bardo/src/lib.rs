@@ -13,6 +13,7 @@ pub mod demo;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod host;
+pub mod manual;
 pub mod personality;
 pub mod selftest;
 
@@ -60,23 +61,13 @@ fn face() -> ExitCode {
     if let Some(code) = named(first, &first.to_string_lossy(), behind) {
         return code;
     }
-    match first.to_str() {
-        Some("selftest") => selftest::main(behind),
-        Some(selftest::actors::WORD) => selftest::act(behind),
-        Some("demo") => demo::main(behind),
-        Some("--version" | "-V" | "version") => {
-            println!("bardo {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
-        Some("--help" | "-h" | "help") => {
-            print!("{HELP}");
-            ExitCode::SUCCESS
-        }
-        _ => {
-            eprint!("{HELP}");
-            ExitCode::from(2)
-        }
-    }
+    // What Bardo starts itself is recognized before any command line is read.
+    let own = match first.to_str() {
+        Some(selftest::actors::WORD) => Some(selftest::act(behind)),
+        Some("demo") => demo::act(behind),
+        _ => None,
+    };
+    own.unwrap_or_else(|| personality::bardo::main(words.get(1..).unwrap_or_default()))
 }
 
 /// The face of that name, if there is one.
@@ -89,17 +80,3 @@ fn named(name: &OsStr, program: &str, words: &[OsString]) -> Option<ExitCode> {
         _ => None,
     }
 }
-
-const HELP: &str = "\
-bardo - keeps programs running, and may itself die at any moment
-
-  bardo demo                          see it work; needs no file and no root
-  bardo supervisord -n -c FILE        run a Supervisor configuration
-  bardo supervisorctl -c FILE status  ask it and steer it
-  bardo selftest survival             kill it a hundred times, and look
-  bardo selftest hostile              attack its HTTP server, and look
-  bardo echo_supervisord_conf         print a configuration to begin with
-  bardo pidproxy FILE COMMAND...      pass signals on to the process in a file
-
-Called by the name of one of these tools, bardo is that tool.
-";

@@ -40,33 +40,19 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// How soon an answer is asked for again that has not come.
 const ASK_AGAIN: Duration = Duration::from_millis(2);
 
-const USAGE: &str = "\
-usage: bardo demo [--for SECONDS]
-
-Shows three programs that are kept running while they, and the supervisor itself,
-are killed. Needs no file and no root; writes below one temporary folder, which it
-names and removes at its end: Ctrl-C, or when the seconds are over.
-";
-
-/// Runs the face.
+/// Runs one of the demo's programs, if the words name one.
 #[must_use]
-pub fn main(words: &[OsString]) -> ExitCode {
+pub fn act(words: &[OsString]) -> Option<ExitCode> {
     let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
-    let span = match words.as_slice() {
-        [] => None,
-        ["--for", seconds] if seconds.parse::<u64>().is_ok() => seconds.parse().ok(),
-        ["-h" | "--help"] => {
-            print!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        [program, rest @ ..] => {
-            return programs::main(program, rest).unwrap_or_else(|| {
-                eprint!("{USAGE}");
-                ExitCode::from(2)
-            });
-        }
-    };
-    match show(span.map(Duration::from_secs)) {
+    let (name, words) = words.split_first()?;
+    programs::main(name, words)
+}
+
+/// Shows three programs that are kept running while they, and the supervisor itself, are
+/// killed, for this time or until Ctrl-C.
+#[must_use]
+pub fn main(span: Option<Duration>) -> ExitCode {
+    match show(span) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bardo demo: {error}");

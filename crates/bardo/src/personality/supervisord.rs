@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use bardo_config::{Loaded, Request};
 
+use super::DescribedFlag;
 use super::getopt::{self, Flag, Given};
 use crate::daemon::boot::{self, BootError};
 use crate::host::Machine;
@@ -84,7 +85,7 @@ const FLAGS: &[ServerFlag] = &[
         "loglevel",
         Some("LEVEL"),
         Some("loglevel"),
-        "debug, info, warn, error, critical, trace or blather",
+        "how much is logged: critical, error, warn, info, debug, trace or blather",
     ),
     flag(
         'j',
@@ -125,6 +126,16 @@ const FLAGS: &[ServerFlag] = &[
         help: "accepted and ignored: it steers Python's profiler",
     },
 ];
+
+/// The flags, for manuals and completions.
+pub fn flags() -> impl Iterator<Item = DescribedFlag> {
+    FLAGS.iter().map(|flag| DescribedFlag {
+        short: flag.short,
+        long: flag.long,
+        argument: flag.argument,
+        help: flag.help,
+    })
+}
 
 /// Runs the face; `program` is `ARGV0`.
 #[must_use]

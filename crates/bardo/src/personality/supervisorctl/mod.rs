@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use bardo_config::control::{self as settings, ControlSettings};
 
+use super::DescribedFlag;
 use super::getopt::{self, Flag, Given};
 use crate::client::Client;
 use crate::host::Machine;
@@ -126,6 +127,41 @@ struct Errand {
     interactive: bool,
     format: Format,
     words: Vec<String>,
+}
+
+/// The flags, for manuals and completions.
+pub fn flags() -> impl Iterator<Item = DescribedFlag> {
+    FLAGS.iter().map(|flag| DescribedFlag {
+        short: Some(flag.short),
+        long: flag.long[0],
+        argument: flag.argument,
+        help: flag.help,
+    })
+}
+
+/// A command, as manuals and completions show it.
+#[derive(Debug, Clone, Copy)]
+pub struct DescribedCommand {
+    /// Its name.
+    pub name: &'static str,
+    /// How it is written and what that does, one line each, a Tab or several between.
+    pub help: &'static str,
+    /// Whether the names of processes may stand behind it.
+    pub takes_processes: bool,
+    /// Whether the names of groups may stand behind it.
+    pub takes_groups: bool,
+}
+
+/// The commands, for manuals and completions.
+#[must_use]
+pub fn commands() -> Vec<DescribedCommand> {
+    let described = |command: &table::Command| DescribedCommand {
+        name: command.name,
+        help: command.help,
+        takes_processes: command.completes == table::Completes::Processes,
+        takes_groups: command.completes == table::Completes::Groups,
+    };
+    table::COMMANDS.iter().map(described).collect()
 }
 
 /// Runs the face; `program` is `ARGV0`.

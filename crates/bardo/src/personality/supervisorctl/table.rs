@@ -15,7 +15,7 @@ pub(super) struct Command {
     pub(super) answers: Answers,
     /// What it does, one line for each way to write it. The words are Supervisor's,
     /// because scripts read them after a command that was written wrongly.
-    help: &'static str,
+    pub(super) help: &'static str,
     /// Does it.
     pub(super) run: fn(&mut Control<'_>, &str) -> Result<Next, Stop>,
 }

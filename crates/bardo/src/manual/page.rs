@@ -1,0 +1,114 @@
+//! One manual page: headings, paragraphs, lists and examples, written as roff.
+//!
+//! In texts, what stands between two `` ` `` is set in bold.
+
+use roff::{Inline, Roff, bold, roman};
+
+use crate::personality::DescribedFlag;
+
+/// The day on which the texts were last looked through.
+const REVISED: &str = "2026-11-21";
+
+/// A page that is being written.
+pub(super) struct Page {
+    roff: Roff,
+    /// Whether a heading was the last thing, after which no paragraph has to begin.
+    is_fresh: bool,
+}
+
+impl Page {
+    /// A page with its first two headings.
+    pub(super) fn new(name: &str, section: u8, about: &str) -> Self {
+        let mut roff = Roff::new();
+        let version = format!("Bardo {}", env!("CARGO_PKG_VERSION"));
+        roff.control("TH", [name, &section.to_string(), REVISED, &version, "Bardo"]);
+        roff.control("SH", ["NAME"]);
+        roff.text([roman(format!("{name} - {about}"))]);
+        Self { roff, is_fresh: false }
+    }
+
+    /// A heading.
+    pub(super) fn heading(&mut self, text: &str) -> &mut Self {
+        self.roff.control("SH", [text]);
+        self.is_fresh = true;
+        self
+    }
+
+    /// A paragraph.
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        self.paragraph();
+        self.roff.text(inlines(text));
+        self
+    }
+
+    /// A term and what it means.
+    pub(super) fn item(&mut self, term: &str, text: &str) -> &mut Self {
+        self.is_fresh = false;
+        self.roff.control("TP", []);
+        self.roff.text(inlines(term));
+        self.roff.text(inlines(text));
+        self
+    }
+
+    /// Lines that are shown as they are.
+    pub(super) fn example(&mut self, lines: &str) -> &mut Self {
+        self.paragraph();
+        self.roff.control("EX", []);
+        for line in lines.lines() {
+            self.roff.text([roman(line)]);
+        }
+        self.roff.control("EE", []);
+        self
+    }
+
+    /// The flags of a tool.
+    pub(super) fn flags(&mut self, flags: impl Iterator<Item = DescribedFlag>) -> &mut Self {
+        for flag in flags {
+            let short = flag.short.map(|letter| format!("`-{letter}`, ")).unwrap_or_default();
+            let argument = flag.argument.map(|name| format!(" {name}")).unwrap_or_default();
+            self.item(&format!("{short}`--{}`{argument}", flag.long), &sentence(flag.help));
+        }
+        self
+    }
+
+    fn paragraph(&mut self) {
+        if !std::mem::take(&mut self.is_fresh) {
+            self.roff.control("PP", []);
+        }
+    }
+
+    /// The text of the page.
+    pub(super) fn render(&self) -> String {
+        self.roff.to_roff()
+    }
+}
+
+/// A help text as a sentence.
+pub(super) fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    let end = if text.ends_with('.') { "" } else { "." };
+    first.chain(letters).chain(end.chars()).collect()
+}
+
+fn inlines(text: &str) -> Vec<Inline> {
+    let parts = text.split('`').enumerate().filter(|(_, part)| !part.is_empty());
+    parts.map(|(place, part)| if place % 2 == 0 { roman(part) } else { bold(part) }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_between_ticks_is_bold() {
+        assert_eq!(inlines("a `b` c"), [roman("a "), bold("b"), roman(" c")]);
+        assert_eq!(inlines("`b`"), [bold("b")]);
+    }
+
+    #[test]
+    fn a_help_text_becomes_a_sentence() {
+        assert_eq!(sentence("print this text"), "Print this text.");
+        assert_eq!(sentence("the mask (022)"), "The mask (022).");
+    }
+}

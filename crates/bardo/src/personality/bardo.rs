@@ -1,0 +1,302 @@
+//! Bardo's own commands.
+//!
+//! The faces of other tools stand in the list too, so that help and completion know them,
+//! but their command lines have grammars that others have fixed: they are recognized
+//! before anything is parsed here, and pay nothing for it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, ValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+
+use super::{DescribedFlag, supervisorctl, supervisord};
+use crate::manual::completions::{self, Shell};
+use crate::selftest::hostile::{self, Hostile};
+use crate::selftest::survival::{self, Survival};
+use crate::{demo, manual};
+
+/// Exit code of a self-test that has found something.
+const FOUND: u8 = 1;
+
+const AFTER: &str = "Called by the name of supervisord, supervisorctl, pidproxy or \
+    echo_supervisord_conf, as a link gives it, bardo is that tool.";
+
+/// The whole command line.
+#[must_use]
+pub fn command() -> Command {
+    let own = |name: &'static str, about: &'static str| Command::new(name).about(about);
+    Command::new("bardo")
+        .about("Keeps programs running, and may itself die at any moment.")
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(AFTER)
+        .disable_help_subcommand(true)
+        .arg_required_else_help(true)
+        .subcommand_required(true)
+        .subcommand(
+            own("demo", "See it work; needs no file and no root")
+                .long_about(
+                    "Shows three programs that are kept running while they, and the supervisor \
+                     itself, are killed. Needs no file and no root; writes below one temporary \
+                     folder, which it names and removes at its end: Ctrl-C, or when the seconds \
+                     are over.",
+                )
+                .arg(number("for", "SECONDS").help("End after so many seconds")),
+        )
+        .subcommand(daemon("supervisord"))
+        .subcommand(control("supervisorctl"))
+        .subcommand(
+            own("pidproxy", "Run a command, and pass signals on to the process in a file")
+                .arg(path("pidfile", ValueHint::FilePath).required(true))
+                .arg(path("command", ValueHint::CommandName).required(true))
+                .arg(path("arguments", ValueHint::FilePath).num_args(0..)),
+        )
+        .subcommand(own("echo_supervisord_conf", "Print a configuration to begin with"))
+        .subcommand(selftest())
+        .subcommand(
+            own("completions", "Print what makes a shell complete the words of all tools").arg(
+                Arg::new("shell")
+                    .required(true)
+                    .value_parser(PossibleValuesParser::new(Shell::ALL.map(Shell::name))),
+            ),
+        )
+        .subcommand(
+            own("manual", "Write manual pages and completions into a folder like /usr/local/share")
+                .arg(path("folder", ValueHint::DirPath).required(true)),
+        )
+        .subcommand(own("version", "Print the version"))
+        .subcommand(own("help", "Print this text"))
+}
+
+/// The daemon's command line, for help and completion.
+#[must_use]
+pub fn daemon(name: &'static str) -> Command {
+    face(name, "Keep the programs of a configuration running", supervisord::flags())
+}
+
+/// The control tool's command line, for help and completion.
+#[must_use]
+pub fn control(name: &'static str) -> Command {
+    let tool = face(name, "Ask a supervisor and steer it", supervisorctl::flags());
+    let names = supervisorctl::commands().into_iter().map(|command| command.name);
+    tool.arg(Arg::new("command").value_parser(PossibleValuesParser::new(names)))
+        .arg(path("arguments", ValueHint::Other).num_args(0..))
+}
+
+fn face(
+    name: &'static str,
+    about: &'static str,
+    flags: impl Iterator<Item = DescribedFlag>,
+) -> Command {
+    let tool = Command::new(name).about(about).disable_help_flag(true).disable_version_flag(true);
+    tool.args(flags.map(|flag| {
+        let arg = Arg::new(flag.long).long(flag.long).help(flag.help);
+        let arg = match flag.short {
+            Some(short) => arg.short(short),
+            None => arg,
+        };
+        match flag.argument {
+            Some(argument) => arg.value_name(argument).value_hint(match argument {
+                "FILE" | "FILENAME" => ValueHint::FilePath,
+                "DIRECTORY" => ValueHint::DirPath,
+                "USER" | "NAME" => ValueHint::Username,
+                "URL" => ValueHint::Url,
+                _ => ValueHint::Other,
+            }),
+            None => arg.action(ArgAction::SetTrue),
+        }
+    }))
+}
+
+fn selftest() -> Command {
+    let keep = || {
+        let keep = Arg::new("keep").long("keep").action(ArgAction::SetTrue);
+        keep.help("Leave the folder with all logs there")
+    };
+    Command::new("selftest")
+        .about("Try on this machine what is promised; needs no root")
+        .arg_required_else_help(true)
+        .subcommand_required(true)
+        .disable_help_subcommand(true)
+        .subcommand(
+            Command::new("survival")
+                .about("Kill the supervisor again and again, and check that nothing is lost")
+                .long_about(
+                    "Kills a real supervisor, with real programs and logs, again and again, and \
+                     checks that nothing is lost.",
+                )
+                .arg(number("kills", "N").default_value("100").help("How often"))
+                .arg(number("seconds", "S").default_value("60").help("Spread over this time"))
+                .arg(number("seed", "X").default_value("1").help("What chance begins with"))
+                .arg(
+                    number("answer-within", "MS")
+                        .default_value("100")
+                        .help("What the median time to the first answer must stay below"),
+                )
+                .arg(keep()),
+        )
+        .subcommand(
+            Command::new("hostile")
+                .about("Attack the HTTP server, and check that programs do not notice")
+                .long_about(
+                    "Attacks the HTTP server of a real supervisor through a port on this machine, \
+                     and checks that it stays there, that its memory is bounded, and that \
+                     programs are restarted as before.",
+                )
+                .arg(
+                    number("connections", "N")
+                        .default_value("10000")
+                        .help("Clients of the largest crowds"),
+                )
+                .arg(number("seconds", "S").default_value("5").help("How long each attack goes on"))
+                .arg(
+                    number("memory-within", "MIB")
+                        .default_value("512")
+                        .help("What the supervisor's memory must stay below"),
+                )
+                .arg(
+                    number("restart-within", "MS")
+                        .default_value("50")
+                        .help("What the median time to a restart must stay below"),
+                )
+                .arg(keep()),
+        )
+}
+
+fn number(name: &'static str, value: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name(value).value_parser(value_parser!(u64))
+}
+
+fn path(name: &'static str, hint: ValueHint) -> Arg {
+    Arg::new(name).value_parser(ValueParser::path_buf()).value_hint(hint)
+}
+
+/// Runs the command that the words name.
+#[must_use]
+pub fn main(words: &[OsString]) -> ExitCode {
+    let parsed = command().try_get_matches_from([&["bardo".into()], words].concat());
+    let matches = match parsed {
+        Ok(matches) => matches,
+        Err(error) => {
+            // A terminal that has gone is told nothing.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(FOUND));
+        }
+    };
+    let Some((name, matches)) = matches.subcommand() else { return ExitCode::SUCCESS };
+    match name {
+        "demo" => demo::main(matches.get_one("for").copied().map(Duration::from_secs)),
+        "selftest" => run_selftest(matches),
+        "completions" => {
+            let shell = matches.get_one::<String>("shell");
+            let shell = shell.and_then(|name| Shell::find(name)).unwrap_or(Shell::Bash);
+            print!("{}", completions::for_all(shell));
+            ExitCode::SUCCESS
+        }
+        "manual" => write_manual(matches),
+        "version" => {
+            println!("bardo {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            print!("{}", command().render_help());
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn run_selftest(matches: &ArgMatches) -> ExitCode {
+    let found = std::env::current_exe().and_then(|executable| match matches.subcommand() {
+        Some(("survival", matches)) => survival::run(&survival_of(executable, matches))
+            .map(|report| (report.to_string(), report.is_good())),
+        Some((_, matches)) => hostile::run(&hostile_of(executable, matches))
+            .map(|report| (report.to_string(), report.is_good())),
+        None => Ok((String::new(), true)),
+    });
+    match found {
+        Ok((report, is_good)) => {
+            print!("{report}");
+            if is_good { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
+        }
+        Err(error) => {
+            eprintln!("bardo: selftest: {error}");
+            ExitCode::from(FOUND)
+        }
+    }
+}
+
+/// A number that has a default.
+fn given(matches: &ArgMatches, name: &str) -> u64 {
+    matches.get_one(name).copied().unwrap_or_default()
+}
+
+fn survival_of(executable: PathBuf, matches: &ArgMatches) -> Survival {
+    Survival {
+        executable,
+        kills: usize::try_from(given(matches, "kills")).unwrap_or(usize::MAX),
+        span: Duration::from_secs(given(matches, "seconds")),
+        seed: given(matches, "seed"),
+        keep: matches.get_flag("keep"),
+        answer_within: Duration::from_millis(given(matches, "answer-within")),
+    }
+}
+
+fn hostile_of(executable: PathBuf, matches: &ArgMatches) -> Hostile {
+    Hostile {
+        executable,
+        connections: usize::try_from(given(matches, "connections")).unwrap_or(usize::MAX),
+        span: Duration::from_secs(given(matches, "seconds")),
+        memory_within: given(matches, "memory-within").saturating_mul(1 << 20),
+        restart_within: Duration::from_millis(given(matches, "restart-within")),
+        keep: matches.get_flag("keep"),
+    }
+}
+
+fn write_manual(matches: &ArgMatches) -> ExitCode {
+    let folder = matches.get_one::<PathBuf>("folder").cloned().unwrap_or_default();
+    match manual::write(&folder) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bardo: manual: {}: {error}", folder.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn self_tests_have_their_defaults_and_take_others() {
+        let words = "bardo selftest survival --kills 3 --keep";
+        let matches = command().try_get_matches_from(words.split(' ')).unwrap();
+        let (_, matches) = matches.subcommand().unwrap();
+        let (name, matches) = matches.subcommand().unwrap();
+        let survival = survival_of(PathBuf::new(), matches);
+
+        assert_eq!((name, survival.kills, survival.keep), ("survival", 3, true));
+        assert_eq!(survival.span, Duration::from_secs(60));
+    }
+
+    #[test]
+    fn what_is_none_is_told_with_exit_code_two() {
+        for (words, said) in [
+            (&["bardo", "selftset"][..], "'selftest'"),
+            (&["bardo", "selftest", "survival", "--kills", "many"], "invalid value 'many'"),
+            (&["bardo", "completions", "csh"], "[possible values: bash, zsh, fish]"),
+        ] {
+            let error = command().try_get_matches_from(words).unwrap_err();
+
+            assert_eq!(error.exit_code(), 2);
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+# Completes supervisorctl: its flags, its commands, and the names that the supervisor knows.
+
+# Asks the supervisor that the flags lead to. One that does not answer soon is not waited for.
+function __supervisorctl_ask
+    set -l words (commandline -opc)
+    set -l asked $words[1]
+    set -l flag ''
+    for word in $words[2..]
+        if test -n "$flag"
+            set asked $asked $flag $word
+            set flag ''
+        else
+            switch $word
+                case -c --configuration -s --serverurl -u --username -p --password -r --history_file -o --output
+                    set flag $word
+                case '-*'
+                    set asked $asked $word
+                case '*'
+                    break
+            end
+        end
+    end
+    timeout 2 $asked $argv[1] 2>/dev/null </dev/null
+end
+
+function __supervisorctl_names
+    __supervisorctl_ask status | awk '$2 ~ /^(STOPPED|STARTING|RUNNING|BACKOFF|STOPPING|EXITED|FATAL|UNKNOWN)$/ {
+        print $1
+        if (split($1, part, ":") == 2 && !seen[part[1]]++) print part[1] ":*"
+    }'
+end
+
+function __supervisorctl_groups
+    __supervisorctl_ask avail | awk '$2 == "in" || $2 == "avail" { sub(/:.*/, "", $1); if (!seen[$1]++) print $1 }'
+end
+
+complete -c supervisorctl -f
+complete -c supervisorctl -s c -l configuration -rF -d 'the configuration file; searched for otherwise'
+complete -c supervisorctl -s h -l help -d 'print this text and exit'
+complete -c supervisorctl -s i -l interactive -d 'ask before anything grave, and read more commands from the terminal after the one given'
+complete -c supervisorctl -s s -l serverurl -x -d 'where the supervisor listens, http://host:port or unix:///path'
+complete -c supervisorctl -s u -l username -x -d 'the user to call as'
+complete -c supervisorctl -s p -l password -x -d 'the user\'s password'
+complete -c supervisorctl -s r -l history_file -rF -d 'where typed lines are kept'
+complete -c supervisorctl -s o -l output -x -a 'text json' -d 'how commands answer: text (for people) or json (for programs)'
+set -l known help add avail clear exit fg maintail open pid quit reload remove reread restart shutdown signal start status stop tail update version
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a help -d 'Explain a command'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a add -d 'Activates any updates in config for process/group'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a avail -d 'Display all configured processes'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a clear -d 'Clear a process\' log files'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a exit -d 'Exit the supervisor shell'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a fg -d 'Connect to a process in foreground mode'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a maintail -d 'Continuous tail of supervisor main log file (Ctrl-C to exit)'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a open -d 'Connect to a remote supervisord process'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a pid -d 'Get the PID of supervisord'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a quit -d 'Exit the supervisor shell'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a reload -d 'Restart the remote supervisord'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a remove -d 'Removes process/group from active config'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a reread -d 'Reload the daemon\'s configuration files without add/remove'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a restart -d 'Restart a process'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a shutdown -d 'Shut the remote supervisord down'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a signal -d 'Signal a process'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a start -d 'Start a process'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a status -d 'Get status for a single process'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a stop -d 'Stop a process'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a tail -d 'tail [-f] <name> [stdout|stderr] (default stdout)'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a update -d 'Reload config and add/remove as necessary, and will restart affected programs'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a version -d 'Show the version of the remote supervisord process'
+complete -c supervisorctl -n '__fish_seen_subcommand_from help' -a 'add avail clear exit fg maintail open pid quit reload remove reread restart shutdown signal start status stop tail update version'
+complete -c supervisorctl -n '__fish_seen_subcommand_from signal' -a 'HUP INT QUIT KILL TERM USR1 USR2'
+complete -c supervisorctl -n '__fish_seen_subcommand_from add remove update' -a '(__supervisorctl_groups)'
+complete -c supervisorctl -n '__fish_seen_subcommand_from clear fg pid restart signal start status stop tail' -a '(__supervisorctl_names)'
+complete -c supervisorctl -n '__fish_seen_subcommand_from clear pid restart signal start stop update' -a all
