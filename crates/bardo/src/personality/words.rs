@@ -2,7 +2,7 @@
 
 use bardo_core::service::Service;
 use bardo_core::spec::{Reach, ServiceSpec};
-use bardo_core::{ExitStatus, Notice, ServiceId, SpawnError, Supervisor};
+use bardo_core::{Errand, ExitStatus, Notice, Pid, ServiceId, SpawnError, Supervisor};
 use bardo_sys::plan::{Plan, Strings};
 use bardo_sys::spawn::Step;
 
@@ -59,11 +59,8 @@ pub fn notice(supervisor: &Supervisor, notice: &Notice) -> Option<(Level, String
             let text = "which is in BACKOFF state.";
             (Level::Debug, format!("Attempted to kill {}, {text}", name(*service)?))
         }
-        Notice::SignalFailed { service, pid, signal, errno } => {
-            let pid = pid.map_or_else(|| "no process".to_owned(), |pid| pid.to_string());
-            let why = std::io::Error::from_raw_os_error(*errno);
-            let name = name(*service)?;
-            (Level::Critical, format!("unknown problem sending {signal} to {name} ({pid}): {why}"))
+        Notice::SignalFailed { service, pid, errand, errno } => {
+            (Level::Critical, signal_problem(name(*service)?, *pid, *errand, *errno))
         }
         Notice::WaitingToStop(service) => {
             (Level::Info, format!("waiting for {} to stop", name(*service)?))
@@ -87,6 +84,18 @@ fn stayed_up(service: &Service) -> String {
         "success: {} entered RUNNING state, process has stayed up for > than {seconds} seconds (startsecs)",
         service.spec.name
     )
+}
+
+/// Why a signal could not be sent. Supervisor has a Python trace behind the colon.
+#[must_use]
+pub fn signal_problem(name: &str, pid: Option<Pid>, errand: Errand, errno: i32) -> String {
+    let what = match errand {
+        Errand::Stop => "killing",
+        Errand::Client => "sending sig",
+    };
+    let pid = pid.map_or(0, |pid| pid.0);
+    let why = system_error(&std::io::Error::from_raw_os_error(errno));
+    format!("unknown problem {what} {name} ({pid}): {why}")
 }
 
 /// How a process ended.
@@ -196,10 +205,18 @@ pub fn quoted(text: &str) -> String {
 /// An error of the system that is about a file, as Python shows it.
 #[must_use]
 pub fn python_error(error: &std::io::Error, file: &str) -> String {
+    match error.raw_os_error() {
+        Some(_) => format!("{}: {}", system_error(error), quoted(file)),
+        None => error.to_string(),
+    }
+}
+
+/// An error of the system, as Python shows it.
+fn system_error(error: &std::io::Error) -> String {
     let Some(number) = error.raw_os_error() else { return error.to_string() };
     let text = error.to_string();
     let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text);
-    format!("[Errno {number}] {text}: {}", quoted(file))
+    format!("[Errno {number}] {text}")
 }
 
 #[cfg(test)]
@@ -237,6 +254,15 @@ mod tests {
         let error = std::io::Error::from_raw_os_error(13);
 
         assert_eq!(python_error(&error, "/x"), "[Errno 13] Permission denied: '/x'");
+    }
+
+    #[test]
+    fn a_signal_that_could_not_be_sent_has_supervisors_words() {
+        let words = |errand| signal_problem("p", Some(Pid(9)), errand, 1);
+
+        let why = "(9): [Errno 1] Operation not permitted";
+        assert_eq!(words(Errand::Stop), format!("unknown problem killing p {why}"));
+        assert_eq!(words(Errand::Client), format!("unknown problem sending sig p {why}"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod idle;
 mod lifecycle;
 mod reload;
 mod scene;
+mod signals;
 mod spawning;
 mod start;
 mod stuck;
