@@ -23,6 +23,7 @@ pub mod runtime;
 pub mod settings;
 pub mod sockets;
 pub mod stage;
+mod stdin;
 pub mod supervisor;
 pub mod views;
 pub mod world;

@@ -22,7 +22,7 @@ use bardo_keeper::protocol::{Exit, Roles, ToKeeper};
 use bardo_sys::clock::{self, LocalTime};
 use bardo_sys::memory;
 use bardo_sys::plan::Plan;
-use bardo_sys::poll::{self, Room};
+use bardo_sys::poll;
 use bardo_sys::process;
 use bardo_sys::spawn::{ChildError, Settled};
 use bardo_sys::waker::Waker;
@@ -38,11 +38,9 @@ use super::plans::Planner;
 use super::pump::{Channel, Drained, PumpHandle, Sink, Stream, StreamKey};
 use super::restart::{Outcome, Restart};
 use super::settings::Settings;
+use super::stdin::Backlog;
 use crate::api::{Doors, Shown};
 use crate::personality::words;
-
-/// How soon a full standard input is tried again.
-const STDIN_AGAIN: Duration = Duration::from_millis(10);
 
 /// This machine, as the core sees it.
 pub struct Machine {
@@ -77,7 +75,7 @@ pub struct Machine {
     pub(super) exits_known: Vec<ExitSequence>,
     /// Births that failed, until their exit comes.
     pub(super) stillborn: HashMap<u32, ChildError>,
-    pub(super) backlog: Vec<(u32, Vec<u8>)>,
+    pub(super) backlog: Backlog,
     settled: Vec<Settled>,
     news: News,
     must_compact: bool,
@@ -151,7 +149,7 @@ impl Machine {
             over: Vec::new(),
             exits_known: Vec::new(),
             stillborn: HashMap::new(),
-            backlog: Vec::new(),
+            backlog: Backlog::default(),
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
@@ -261,6 +259,7 @@ impl Machine {
                 self.log(Level::Debug, &format!("reaped unknown pid {pid} ({ending})"));
                 continue;
             };
+            self.backlog.forget(pid, child.stdin.as_ref());
             let Life { service, generation } = child.life;
             inputs.push(match self.stillborn.remove(&pid).and_then(spawn_error) {
                 Some(error) => Input::SpawnFailed { service, generation, error },
@@ -510,27 +509,29 @@ impl World for Machine {
         let timeout = if inputs.is_empty() && !self.must_compact {
             let now = clock::monotonic();
             let until = deadline.map(|deadline| deadline.0.saturating_sub(now));
-            let again = (!self.backlog.is_empty()).then_some(STDIN_AGAIN);
             let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-            [until, look.map(nanoseconds), again.map(nanoseconds)].into_iter().flatten().min()
+            [until, look.map(nanoseconds)].into_iter().flatten().min()
         } else {
             Some(0)
         };
-        let ready = poll::two(self.link.as_fd(), Some(self.waker.as_fd()), Room(false), timeout);
-        if ready.second {
+        let room = self.backlog.room();
+        let [spoken_to, woken, has_room] =
+            poll::three(self.link.as_fd(), self.waker.as_fd(), room, timeout);
+        if woken {
             self.waker.clear();
         }
         // Before the exits: a birth that failed is known before its exit is read.
         self.births(inputs);
-        if ready.first {
+        if spoken_to {
             self.listen(inputs);
         }
-        if ready.second {
+        if woken {
             self.reports(inputs);
             self.questions(inputs);
         }
-        if !self.backlog.is_empty() {
-            self.write_backlog();
+        if has_room {
+            let children = &self.children;
+            self.backlog.go_on(|pid| children.child(pid)?.stdin.as_ref());
         }
         self.start_waiting(inputs);
     }

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use bardo::selftest::procfs;
+use bardo::selftest::client::CallError;
+use bardo::selftest::{home, procfs};
 use bardo_wire::xmlrpc::Value;
 
-use crate::scene::{CAT, Scene, open};
+use crate::scene::{CAT, CONT, STOP, Scene, open};
 
 /// The descriptors that a process has.
 fn descriptors(pid: u32) -> BTreeSet<u32> {
@@ -148,13 +149,13 @@ fn why_a_program_could_not_be_executed_stands_in_its_log() {
         "[program:garbage]\ncommand={{here}}/garbage\n{options}\n\
          [program:nowhere]\ncommand=/bin/cat\ndirectory={{here}}/nowhere\n{options}"
     );
-    let home = bardo::selftest::home::Home::new("test").unwrap();
+    let home = home::Home::new("test").unwrap();
     let garbage = home.file("garbage");
     fs::write(&garbage, "\0\x01\x02").unwrap();
     fs::set_permissions(&garbage, fs::Permissions::from_mode(0o755)).unwrap();
     let here = home.path().display().to_string();
     home.configure("", &programs.replace("{here}", &here)).unwrap();
-    let daemon = bardo::selftest::home::Daemon::start(crate::scene::executable(), &home).unwrap();
+    let daemon = home::Daemon::start(crate::scene::executable(), &home).unwrap();
     let scene = Scene { daemon, home };
 
     let (garbage, nowhere) = (last_words(&scene, "garbage"), last_words(&scene, "nowhere"));
@@ -183,4 +184,26 @@ fn its_standard_input_does_not_end_with_the_supervisor() {
 
     scene.wait("three lines", || log() == "one\ntwo\nthree\n");
     assert_eq!(scene.process("cat").identity(), before.identity());
+}
+
+#[test]
+fn what_it_does_not_read_waits_for_it_up_to_a_limit() {
+    let scene =
+        open("", &(CAT.to_owned() + "stdout_logfile={here}/cat.log\nstdout_logfile_maxbytes=0\n"));
+    let cat = scene.process("cat");
+    home::send(cat.pid, STOP).unwrap();
+    let part = |number: usize| format!("{number}").repeat(3 << 20);
+    let send = |number| {
+        let parameters = [Value::from("cat"), Value::from(part(number))];
+        scene.client().call("supervisor.sendProcessStdin", &parameters)
+    };
+
+    let answers = [send(1), send(2), send(3)];
+
+    assert!(matches!(&answers[..2], [Ok(Value::Boolean(true)), Ok(Value::Boolean(true))]));
+    let Err(CallError::Fault(30, text)) = &answers[2] else { panic!("{answers:?}") };
+    assert!(text.starts_with("FAILED: cat does not read its standard input"), "{text}");
+    home::send(cat.pid, CONT).unwrap();
+    let log = || fs::read_to_string(scene.home.file("cat.log")).unwrap_or_default();
+    scene.wait("what was taken", || log() == part(1) + &part(2));
 }
