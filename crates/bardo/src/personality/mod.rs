@@ -2,6 +2,7 @@
 
 pub mod errno;
 pub mod getopt;
+mod place;
 pub mod supervisorctl;
 pub mod supervisord;
 pub mod words;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use bardo_config::{Loaded, Request};
 
 use super::getopt::{self, Flag, Given};
+use super::place;
 use crate::daemon::boot::{self, BootError};
 use crate::host::Machine;
 
@@ -205,8 +206,9 @@ fn search(program: &str) -> Result<String, String> {
     if rustix::process::getuid().is_root() {
         eprintln!("{}", bardo_config::ROOT_SEARCH_WARNING);
     }
-    bardo_config::find(&Machine, program).ok_or_else(|| {
-        bardo_config::ConfigError::NotFound(bardo_config::candidates(program)).to_string()
+    let place = place::of_this_tool(program);
+    bardo_config::find(&Machine, &place).ok_or_else(|| {
+        bardo_config::ConfigError::NotFound(bardo_config::candidates(&place)).to_string()
     })
 }
 

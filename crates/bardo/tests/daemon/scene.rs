@@ -48,15 +48,18 @@ pub(crate) fn open_with(more: &str, programs: &str, change: impl FnOnce(&mut Com
     Scene { daemon, home }
 }
 
+/// Something where everybody may execute the program that is tested.
+pub(crate) fn everybodys() -> Option<()> {
+    let is_open =
+        |part: &Path| fs::metadata(part).is_ok_and(|there| there.permissions().mode() & 0o001 != 0);
+    executable().ancestors().all(is_open).then_some(())
+}
+
 /// A daemon that root has started and that runs as nobody; `prepare` is told its folder
 /// beforehand. None where there is no such user, or it may not execute the program.
 pub(crate) fn open_as_nobody(programs: &str, prepare: impl FnOnce(&Home)) -> Option<Scene> {
     let nobody = accounts::user_by_name("nobody")?;
-    let is_open =
-        |part: &Path| fs::metadata(part).is_ok_and(|there| there.permissions().mode() & 0o001 != 0);
-    if !executable().ancestors().all(is_open) {
-        return None;
-    }
+    everybodys()?;
     let home = Home::new("test").unwrap();
     prepare(&home);
     chown(home.path(), Some(nobody.uid), Some(nobody.gid)).unwrap();
