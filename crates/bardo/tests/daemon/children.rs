@@ -8,7 +8,7 @@ use bardo::selftest::client::CallError;
 use bardo::selftest::{home, procfs};
 use bardo_wire::xmlrpc::Value;
 
-use crate::scene::{CAT, CONT, STOP, Scene, open};
+use crate::scene::{CAT, CONT, STOP, Scene, open, open_as_nobody};
 
 /// The descriptors that a process has.
 fn descriptors(pid: u32) -> BTreeSet<u32> {
@@ -108,6 +108,51 @@ fn its_environment_is_the_daemons_and_supervisors_and_its_own() {
     variables.sort();
     expected.sort();
     assert_eq!(variables, expected);
+}
+
+#[test]
+fn its_own_environment_counts_most_then_the_daemons_section() {
+    let program = "[program:cat]\ncommand=/bin/cat\nstartsecs=0\n\
+                   environment=BOTH=own,SUPERVISOR_ENABLED=no\n";
+    let more = "environment=BOTH=section,SUPERVISOR_PROCESS_NAME=section,PATH=/bin,ONLY=section";
+    let scene = open(more, program);
+
+    let variables = environment(scene.process("cat").pid);
+
+    for expected in [
+        "BOTH=own",
+        "SUPERVISOR_ENABLED=no",
+        "SUPERVISOR_PROCESS_NAME=section",
+        "SUPERVISOR_GROUP_NAME=cat",
+        "PATH=/bin",
+        "ONLY=section",
+    ] {
+        let (name, _) = expected.split_once('=').unwrap();
+        let found: Vec<_> =
+            variables.iter().filter(|variable| variable.starts_with(&format!("{name}="))).collect();
+        assert_eq!(found, [expected]);
+    }
+}
+
+#[test]
+fn who_is_not_root_cannot_give_it_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: only root can name another user in the file");
+    }
+    let program = "[program:p]\ncommand=/bin/cat\nuser=root\nstartretries=0\n\
+                   [program:q]\ncommand=/bin/cat\nuser=root\nstartretries=0\n\
+                   redirect_stderr=true\n";
+    let Some(scene) = open_as_nobody(program, |_| {}) else {
+        return eprintln!("skipped: nobody may not execute the program");
+    };
+
+    let text = last_words(&scene, "p");
+
+    let expected = "supervisor: couldn't setuid to 0: Can't drop privilege as nonroot user\n\
+                    supervisor: child process was not spawned\n";
+    assert_eq!(text, expected);
+    let info = scene.until("q", "FATAL");
+    assert_eq!(fs::read_to_string(info.stdout_log).unwrap(), expected);
 }
 
 #[test]

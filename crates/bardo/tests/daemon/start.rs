@@ -294,3 +294,19 @@ fn a_file_is_looked_for_beside_the_tool_then_here() {
         assert!(said.contains(&format!("bad logging level name '{name}'")), "{said}");
     }
 }
+
+#[test]
+fn silent_says_nothing_on_standard_output() {
+    for (more, is_silent) in [("", false), ("silent=true", true), ("nodaemon=true", false)] {
+        let home = Home::new("silent").unwrap();
+        home.configure(more, CAT).unwrap();
+        let mut daemon = Daemon::start(executable(), &home).unwrap();
+        daemon.signal_keeper(TERM).unwrap();
+        daemon.wait().unwrap();
+
+        let said = fs::read_to_string(home.file("console")).unwrap();
+
+        assert_eq!(said.is_empty(), is_silent, "{said}");
+        assert!(is_silent || said == home.main_log(), "{said}");
+    }
+}
