@@ -4,7 +4,6 @@
 //! another thread. Nothing here decides anything about a program.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, RwLock};
@@ -15,8 +14,8 @@ use bardo_core::service::Service;
 use bardo_core::spec::LogTarget;
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Action, Event, ExitStatus, Input, Instant, Mood, Notice, Now, Pid, ServiceId, Signal,
-    SpawnError, Supervisor, Ticket, World,
+    Action, Event, ExitStatus, Input, Instant, Mood, Now, Pid, ServiceId, Signal, SpawnError,
+    Supervisor, Ticket, World,
 };
 use bardo_keeper::protocol::{Exit, Roles, ToKeeper};
 use bardo_sys::clock::{self, LocalTime};
@@ -34,6 +33,7 @@ use super::journal::{Entry, Journal, Process, Surroundings};
 use super::link::{Link, News};
 use super::logs;
 use super::main_log::{self, Level};
+use super::notices::spawn_error;
 use super::plans::Planner;
 use super::pump::{Channel, Drained, PumpHandle, Sink, Stream, StreamKey};
 use super::restart::{Outcome, Restart};
@@ -51,7 +51,7 @@ pub struct Machine {
     pub(super) link: Link,
     pub(super) pump: PumpHandle,
     pub(super) planner: Planner,
-    plans: Vec<Option<Arc<Plan>>>,
+    pub(super) plans: Vec<Option<Arc<Plan>>>,
     pub(super) waker: Arc<Waker>,
     pub(super) questions: Questions,
     drained: Receiver<Drained>,
@@ -75,6 +75,8 @@ pub struct Machine {
     pub(super) exits_known: Vec<ExitSequence>,
     /// Births that failed, until their exit comes.
     pub(super) stillborn: HashMap<u32, ChildError>,
+    /// Which file of the search path was in the way of a start, until that is told.
+    pub(super) in_the_way: HashMap<ServiceId, String>,
     pub(super) backlog: Backlog,
     settled: Vec<Settled>,
     news: News,
@@ -149,6 +151,7 @@ impl Machine {
             over: Vec::new(),
             exits_known: Vec::new(),
             stillborn: HashMap::new(),
+            in_the_way: HashMap::new(),
             backlog: Backlog::default(),
             settled: Vec::new(),
             news: News::default(),
@@ -219,22 +222,6 @@ impl Machine {
         inputs.splice(0..0, born);
     }
 
-    /// Says on a child's standard error why it has not become its program, as
-    /// Supervisor's child does itself.
-    fn say_for_child(
-        &self,
-        service: ServiceId,
-        stderr: OwnedFd,
-        step: bardo_sys::spawn::Step,
-        errno: i32,
-    ) {
-        let Some(Some(plan)) = self.plans.get(service.0 as usize) else { return };
-        let text = words::child_failure(plan, step, errno);
-        // The pipe is empty, so there is room; whatever goes wrong, the exit code
-        // still tells that the program was not executed.
-        let _ = std::fs::File::from(stderr).write_all(text.as_bytes());
-    }
-
     /// Takes what the keeper has handed on.
     pub(super) fn listen(&mut self, inputs: &mut Vec<Input>) {
         let mut news = std::mem::take(&mut self.news);
@@ -262,7 +249,10 @@ impl Machine {
             self.backlog.forget(pid, child.stdin.as_ref());
             let Life { service, generation } = child.life;
             inputs.push(match self.stillborn.remove(&pid).and_then(spawn_error) {
-                Some(error) => Input::SpawnFailed { service, generation, error },
+                Some((error, entry)) => {
+                    self.note_file(service, entry);
+                    Input::SpawnFailed { service, generation, error }
+                }
                 None => Input::Exited { service, generation, status, sequence },
             });
             self.over.push(child.life);
@@ -574,25 +564,5 @@ impl World for Machine {
             Action::Event(_) | Action::Finish => {}
         }
         None
-    }
-}
-
-impl Machine {
-    fn notice(&self, supervisor: &Supervisor, notice: &Notice) {
-        if let Some((level, text)) = words::notice(supervisor, notice) {
-            self.log(level, &text);
-        }
-    }
-}
-
-/// Whether a birth that failed is an error of the start, in the core's terms. A step
-/// that failed is none: Supervisor's child leaves with code 127 then.
-fn spawn_error(error: ChildError) -> Option<SpawnError> {
-    match error {
-        ChildError::NotFound => Some(SpawnError::NotFound),
-        ChildError::IsDirectory => Some(SpawnError::IsDirectory),
-        ChildError::NotExecutable => Some(SpawnError::NotExecutable),
-        ChildError::NotPermitted => Some(SpawnError::NotPermitted),
-        ChildError::Failed(..) => None,
     }
 }

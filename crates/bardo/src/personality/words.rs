@@ -1,5 +1,9 @@
 //! Supervisor's words for what the core says without any.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
 use bardo_core::service::Service;
 use bardo_core::spec::{Reach, ServiceSpec};
 use bardo_core::{Errand, ExitStatus, Notice, Pid, ServiceId, SpawnError, Supervisor};
@@ -19,8 +23,8 @@ pub fn notice(supervisor: &Supervisor, notice: &Notice) -> Option<(Level, String
             (Level::Info, format!("spawned: '{}' with pid {pid}", name(*service)?))
         }
         Notice::SpawnFailed { service, error } => {
-            let service = supervisor.service(*service)?;
-            (Level::Info, format!("spawnerr: {}", spawn_error(&service.spec, *error)))
+            let spec = &supervisor.service(*service)?.spec;
+            (Level::Info, format!("spawnerr: {}", spawn_error(spec, *error)))
         }
         Notice::Stuck { service, pid } => {
             let text =
@@ -142,10 +146,14 @@ pub fn child_failure(plan: &Plan, step: Step, errno: i32) -> String {
 /// Why a program could not be started: what `spawnerr` shows.
 #[must_use]
 pub fn spawn_error(spec: &ServiceSpec, error: SpawnError) -> String {
-    let program = || {
-        let words = bardo_config::command::split(&spec.command).unwrap_or_default();
-        words.into_iter().next().unwrap_or_default()
-    };
+    let words = bardo_config::command::split(&spec.command).unwrap_or_default();
+    spawn_error_at(spec, error, words.first().map_or("", String::as_str))
+}
+
+/// The same, where it is known which file was in the way.
+#[must_use]
+pub fn spawn_error_at(spec: &ServiceSpec, error: SpawnError, file: &str) -> String {
+    let file = || quoted(file);
     match error {
         SpawnError::NoClosingQuotation => {
             format!("can't parse command {}: No closing quotation", quoted(&spec.command))
@@ -154,10 +162,10 @@ pub fn spawn_error(spec: &ServiceSpec, error: SpawnError) -> String {
             format!("can't parse command {}: No escaped character", quoted(&spec.command))
         }
         SpawnError::Empty => "command is empty".to_owned(),
-        SpawnError::NotFound => format!("can't find command {}", quoted(&program())),
-        SpawnError::IsDirectory => format!("command at {} is a directory", quoted(&program())),
-        SpawnError::NotExecutable => format!("command at {} is not executable", quoted(&program())),
-        SpawnError::NotPermitted => format!("no permission to run command {}", quoted(&program())),
+        SpawnError::NotFound => format!("can't find command {}", file()),
+        SpawnError::IsDirectory => format!("command at {} is a directory", file()),
+        SpawnError::NotExecutable => format!("command at {} is not executable", file()),
+        SpawnError::NotPermitted => format!("no permission to run command {}", file()),
         SpawnError::Pipes(libc_errno::EMFILE) => {
             format!("too many open files to spawn '{}'", spec.name)
         }
@@ -172,6 +180,22 @@ pub fn spawn_error(spec: &ServiceSpec, error: SpawnError) -> String {
             format!("unknown error during fork for '{}': {}", spec.name, errno::name(errno))
         }
     }
+}
+
+/// The line of the main log for a start that failed because of this file.
+#[must_use]
+pub fn start_failed(spec: &ServiceSpec, error: SpawnError, file: &str) -> String {
+    format!("spawnerr: {}", spawn_error_at(spec, error, file))
+}
+
+/// The file that a plan's program is at that entry of its search path.
+#[must_use]
+pub fn file_at(plan: &Plan, entry: u16) -> Option<String> {
+    let path = plan.search_path.iter().next()?;
+    let directory = path.to_bytes().split(|byte| *byte == b':').nth(usize::from(entry))?;
+    let name = plan.words.iter().next()?;
+    let file = Path::new(OsStr::from_bytes(directory)).join(OsStr::from_bytes(name.to_bytes()));
+    Some(file.to_string_lossy().into_owned())
 }
 
 /// The two errnos that Supervisor has words for.

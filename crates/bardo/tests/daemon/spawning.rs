@@ -7,9 +7,10 @@ use std::path::Path;
 use std::process::Command;
 
 use bardo::selftest::client::CallError;
+use bardo::selftest::home::{Daemon, Home};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::scene::{Scene, open, open_as_nobody};
+use crate::scene::{Scene, executable, open, open_as_nobody};
 
 const CAT: &str = "[program:cat]\ncommand=/bin/cat\nautostart=false\nstartsecs=0\n";
 
@@ -103,4 +104,27 @@ fn without_processes_a_start_fails_and_is_tried_again() {
     expect_failure(&scene, "Too many processes in process table to spawn 'cat'", || {
         set(supervisor, Resource::Nproc, before);
     });
+}
+
+#[test]
+fn the_file_of_the_search_path_that_is_in_the_way_is_told() {
+    let home = Home::new("test").unwrap();
+    let here = home.path().display().to_string();
+    for directory in ["none", "first", "second"] {
+        fs::create_dir(home.file(directory)).unwrap();
+    }
+    fs::write(home.file("first/tool"), "").unwrap();
+    fs::create_dir(home.file("second/tool")).unwrap();
+    let path = format!("{here}/none:{here}/first:{here}/second");
+    let program =
+        format!("[program:p]\ncommand=tool x\nstartretries=0\nenvironment=PATH=\"{path}\"\n");
+    home.configure("", &program).unwrap();
+    let daemon = Daemon::start(executable(), &home).unwrap();
+    let scene = Scene { daemon, home };
+
+    let info = scene.until("p", "FATAL");
+
+    let words = format!("command at '{here}/first/tool' is not executable");
+    assert_eq!(info.spawn_error, words);
+    scene.await_log(&format!("INFO spawnerr: {words}\n"));
 }
