@@ -370,14 +370,21 @@ fn become_keeper(
     BootError::Broken { what: "execute the keeper".to_owned(), source }
 }
 
-/// Removes what a daemon leaves in the file system: pid file, sockets, runtime directory,
-/// and the files of a restart that did not come to its end.
-pub fn remove_files(settings: &Settings, others: &[String]) {
+/// Removes the sockets that a daemon leaves in the file system, and the files of a
+/// restart that did not come to its end.
+pub fn remove_sockets(settings: &Settings, others: &[String]) {
     let sockets = settings.servers.iter().filter_map(|server| server.address.file());
-    let pidfile = settings.has_pidfile.then_some(settings.pidfile.as_str());
-    for path in sockets.chain(pidfile).chain(others.iter().map(String::as_str)) {
+    for path in sockets.chain(others.iter().map(String::as_str)) {
         // Somebody else may have tidied up.
         let _ = fs::remove_file(path);
+    }
+}
+
+/// Removes the rest: the pid file and the runtime directory. To be done last: whoever waits
+/// for the pid file to go reads the main log next, or starts anew.
+pub fn remove_pidfile(settings: &Settings) {
+    if settings.has_pidfile {
+        let _ = fs::remove_file(&settings.pidfile);
     }
     Runtime::remove(&settings.runtime_directory);
 }

@@ -90,8 +90,12 @@ fn it_answers_once_whoever_started_it_is_told_that_all_is_well() {
 
     home::send(daemon.keeper.pid, TERM).unwrap();
 
+    let pidfile = daemon.home.file("s.pid");
+    home::wait_until("the pid file to go", || !pidfile.exists()).unwrap();
+    let log = daemon.home.main_log();
+    assert!(log.contains("stopped: cat"), "who waits for that finds all in the log: {log}");
     home::wait_until("its end", || !daemon.is_there()).unwrap();
-    assert!(!daemon.home.file("s.pid").exists() && !daemon.home.file("s.sock").exists());
+    assert!(!daemon.home.file("s.sock").exists());
 }
 
 #[test]
