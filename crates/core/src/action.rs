@@ -144,8 +144,8 @@ pub enum Notice {
         service: ServiceId,
         /// The process.
         pid: Option<Pid>,
-        /// The signal.
-        signal: Signal,
+        /// What it was sent for.
+        errand: Errand,
         /// The errno.
         errno: i32,
     },
@@ -153,6 +153,15 @@ pub enum Notice {
     WaitingToStop(ServiceId),
     /// The end waits for these.
     WaitingToDie(Vec<ServiceId>),
+}
+
+/// What a signal is sent for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Errand {
+    /// To stop the process.
+    Stop,
+    /// Because a client asked for this signal.
+    Client,
 }
 
 /// What is to be done, in two queues: the restart path does not wait for log

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::id::{Generation, ServiceId, Ticket};
+use crate::action::Errand;
+use crate::id::{Generation, Pid, ServiceId, Ticket};
 use crate::reconcile::{Difference, Scope};
-use crate::service::{Failure, Goal, Launch, Service, State, StateName};
+use crate::service::{Failure, Goal, Launch, Order, Service, State, StateName};
 use crate::signal::Signal;
 use crate::spec::Configuration;
 use crate::status::SpawnError;
@@ -77,6 +78,15 @@ pub enum Refusal {
     NotRunning,
     /// A signal could not be sent to it before, so nothing is known of it.
     UnknownState,
+    /// A signal could not be sent to it.
+    SignalFailed {
+        /// Its process.
+        pid: Option<Pid>,
+        /// What it was sent for.
+        errand: Errand,
+        /// The errno.
+        errno: i32,
+    },
     /// It could not be started, or ended before its start had succeeded.
     SpawnFailed(Option<SpawnError>),
     /// It ended while somebody waited for its start.
@@ -157,11 +167,19 @@ pub(crate) fn outcome(
         Verb::Stop if service.generation != meant => Some(Ok(())),
         Verb::Stop => match (wait, service.state_name()) {
             (_, StateName::Unknown) => Some(Err(Refusal::UnknownState)),
-            (Wait::Begun, _) => Some(Ok(())),
+            (Wait::Begun, _) => (!is_untold(service)).then_some(Ok(())),
             (Wait::Done, state) => state.is_stopped().then_some(Ok(())),
         },
-        Verb::Signal(_) => Some(Ok(())),
+        // Whether it could be sent is told by [`Supervisor::signalled`]; to whom has gone
+        // meanwhile it was, as far as Supervisor is concerned.
+        Verb::Signal(_) if service.generation != meant || service.pid.is_none() => Some(Ok(())),
+        Verb::Signal(_) => None,
     }
+}
+
+/// Whether its stop signal is still on its way.
+fn is_untold(service: &Service) -> bool {
+    matches!(service.state, State::Stopping { order: Order::Stop, .. })
 }
 
 fn started(service: &Service, wait: Wait) -> Option<Result<(), Refusal>> {
@@ -210,8 +228,6 @@ pub(crate) fn refusal(service: &Service, verb: Verb) -> Option<Refusal> {
 mod tests {
     use super::*;
     use crate::example::{program, service};
-    use crate::id::Pid;
-    use crate::service::Order;
     use crate::time::Instant;
 
     const NOW: Instant = Instant(1);

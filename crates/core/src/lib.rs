@@ -33,7 +33,7 @@ pub mod supervisor;
 pub mod time;
 mod timers;
 
-pub use action::{Action, Notice};
+pub use action::{Action, Errand, Notice};
 pub use event::Event;
 pub use group::Group;
 pub use id::{Generation, Pid, ServiceId, Ticket};

@@ -5,7 +5,7 @@ mod state;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::action::{Action, Actions, Notice};
+use crate::action::{Action, Actions, Errand, Notice};
 use crate::event::Event;
 use crate::id::{ExitSequence, Generation, Pid, ServiceId};
 use crate::input::{Found, Mood};
@@ -103,6 +103,27 @@ impl Service {
             State::Exited => StateName::Exited,
             State::Fatal => StateName::Fatal,
             State::Unknown => StateName::Unknown,
+        }
+    }
+
+    /// On whose errand `signal` is on its way just now.
+    #[must_use]
+    pub fn errand(&self, signal: Signal) -> Errand {
+        match self.state {
+            State::Stopping { order: Order::Stop, .. }
+                if signal == self.spec.program.stop.signal =>
+            {
+                Errand::Stop
+            }
+            State::Stopping { order: Order::Kill, .. } if signal == Signal::KILL => Errand::Stop,
+            State::Stopping { .. }
+            | State::Stopped
+            | State::Starting { .. }
+            | State::Running
+            | State::Backoff { .. }
+            | State::Exited
+            | State::Fatal
+            | State::Unknown => Errand::Client,
         }
     }
 
@@ -280,8 +301,8 @@ impl Service {
                 State::Starting { .. } | State::Running | State::Stopping { .. },
                 Stimulus::SignalFailed(_, signal, errno),
             ) => {
-                let (service, pid) = (self.id, self.pid);
-                let notice = Notice::SignalFailed { service, pid, signal, errno };
+                let (service, pid, errand) = (self.id, self.pid, self.errand(signal));
+                let notice = Notice::SignalFailed { service, pid, errand, errno };
                 actions.push(Action::Notice(notice));
                 self.enter(State::Unknown, false, actions);
             }
@@ -393,8 +414,10 @@ impl Service {
                 order: Order::Kill,
             };
             if let Some(pid) = self.pid {
+                let (service, signal) = (self.id, Signal::KILL);
                 let reach = self.spec.program.stop.kill_reach;
-                actions.push(Action::Notice(Notice::Killing { service: self.id, pid, reach }));
+                actions.push(Action::Notice(Notice::Killing { service, pid, reach }));
+                actions.push(Action::Notice(Notice::Stopping { service, pid, signal, reach }));
             }
             self.order_kill(actions);
         }
@@ -509,14 +532,15 @@ impl Service {
         self.enter(State::Backoff { until }, false, actions);
         if exhausted {
             self.give_up(actions);
+            actions.push(Action::Notice(Notice::GaveUp(self.id)));
         }
     }
 
+    /// Supervisor says nothing of it when it is the end that does not wait for a try.
     fn give_up(&mut self, actions: &mut Actions) {
         self.goal = Goal::Down;
         self.failures = 0;
         self.enter(State::Fatal, false, actions);
-        actions.push(Action::Notice(Notice::GaveUp(self.id)));
     }
 
     /// Tells a process to stop.

@@ -128,8 +128,10 @@ impl Supervisor {
             }
             Input::Signalled { service, generation, signal, reach } => {
                 self.stir(now, service, Stimulus::Signalled(generation, signal, reach), actions);
+                self.signalled(service, generation, signal, actions);
             }
             Input::SignalFailed { service, generation, signal, errno } => {
+                self.signal_failed(service, generation, signal, errno, actions);
                 self.stir(now, service, Stimulus::SignalFailed(generation, signal, errno), actions);
             }
             Input::Replace(configuration) => self.replace(now, configuration, actions),
@@ -445,9 +447,53 @@ impl Supervisor {
         }
     }
 
-    /// Takes note of what has come of a service for the jobs that wait for it, and
-    /// answers those that wait for nothing more.
+    /// Takes note of what has come of a service for the jobs that wait for it.
     fn settle_jobs(&mut self, id: ServiceId, actions: &mut Actions) {
+        self.settle(id, actions, |service, job, meant| {
+            job::outcome(service, meant, job.verb, job.wait)
+        });
+    }
+
+    /// The first client who waits for this signal to be sent is answered.
+    fn signalled(
+        &mut self,
+        id: ServiceId,
+        generation: Generation,
+        signal: Signal,
+        actions: &mut Actions,
+    ) {
+        let mut is_first = true;
+        self.settle(id, actions, |_, job, meant| {
+            let is_meant = job.verb == Verb::Signal(signal) && meant == generation;
+            (is_meant && std::mem::take(&mut is_first)).then_some(Ok(()))
+        });
+    }
+
+    /// Clients who wait for a signal to be sent, or for a stop, are told why it failed.
+    fn signal_failed(
+        &mut self,
+        id: ServiceId,
+        generation: Generation,
+        signal: Signal,
+        errno: i32,
+        actions: &mut Actions,
+    ) {
+        self.settle(id, actions, |service, job, meant| {
+            let is_meant = service.state_name().is_signallable() && meant == generation;
+            let (pid, errand) = (service.pid, service.errand(signal));
+            let failed = Err(Refusal::SignalFailed { pid, errand, errno });
+            (is_meant && job.verb != Verb::Start).then_some(failed)
+        });
+    }
+
+    /// Notes the result that `decide` has for the service of each job that waits for it,
+    /// and answers the jobs that wait for nothing more.
+    fn settle(
+        &mut self,
+        id: ServiceId,
+        actions: &mut Actions,
+        mut decide: impl FnMut(&Service, &Job, Generation) -> Option<Result<(), Refusal>>,
+    ) {
         let mut jobs = std::mem::take(&mut self.jobs);
         jobs.retain_mut(|job| {
             let Some(place) = job.waiting.iter().position(|(waited, _)| *waited == id) else {
@@ -458,7 +504,7 @@ impl Supervisor {
                 if mutant::on(Mutant::LosesAnswer) && job.verb == Verb::Stop {
                     return true;
                 }
-                let Some(result) = job::outcome(service, meant, job.verb, job.wait) else {
+                let Some(result) = decide(service, job, meant) else {
                     return true;
                 };
                 let (group, name) = (Arc::clone(&service.group), Arc::clone(&service.spec.name));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bardo_core::job::{Answer, Outcome};
+use bardo_core::service::Order;
 use bardo_core::{Command, State, Supervisor, Target, Ticket, Verb, Wait};
 
 use crate::reference::{Concerned, Reference};
@@ -150,7 +151,10 @@ impl Question {
             (Verb::Start, Wait::Begun, State::Starting { .. }) => is_same && service.pid.is_none(),
             (Verb::Start, ..) => false,
             (Verb::Stop, Wait::Done, _) => is_same && !service.state_name().is_stopped(),
-            (Verb::Stop, Wait::Begun, _) | (Verb::Signal(_), ..) => false,
+            (Verb::Stop, Wait::Begun, State::Stopping { order: Order::Stop, .. }) => is_same,
+            (Verb::Stop, Wait::Begun, _) => false,
+            // It was sent to a process that is gone, and nobody has heard of that yet.
+            (Verb::Signal(_), ..) => is_same && service.pid.is_some(),
         }
     }
 }

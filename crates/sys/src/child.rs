@@ -34,17 +34,39 @@ pub enum Step {
     Exec,
 }
 
+/// Which entry of the search path a file was found at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathEntry(
+    /// Counted from zero; `None` where nothing was searched, or the path is so long that
+    /// it cannot be said.
+    pub Option<u16>,
+);
+
+impl PathEntry {
+    /// Twelve bits are left beside the kind of an error. All of them say that it is none.
+    const NONE: u32 = 0xfff;
+
+    fn to_bits(self) -> u32 {
+        self.0.map_or(Self::NONE, |entry| u32::from(entry).min(Self::NONE)) << 4
+    }
+
+    fn from_bits(word: u32) -> Self {
+        let entry = word >> 4 & Self::NONE;
+        Self((entry != Self::NONE).then_some(entry as u16))
+    }
+}
+
 /// Why a child has not become its program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChildError {
     /// There is no such file.
     NotFound,
     /// The file is a directory.
-    IsDirectory,
+    IsDirectory(PathEntry),
     /// Nobody may execute the file.
-    NotExecutable,
+    NotExecutable(PathEntry),
     /// Somebody may execute the file, but not we.
-    NotPermitted,
+    NotPermitted(PathEntry),
     /// A step failed with this errno.
     Failed(Step, i32),
 }
@@ -53,9 +75,9 @@ impl ChildError {
     pub(crate) fn to_word(self) -> u32 {
         match self {
             Self::NotFound => 1,
-            Self::IsDirectory => 2,
-            Self::NotExecutable => 3,
-            Self::NotPermitted => 4,
+            Self::IsDirectory(entry) => 2 | entry.to_bits(),
+            Self::NotExecutable(entry) => 3 | entry.to_bits(),
+            Self::NotPermitted(entry) => 4 | entry.to_bits(),
             Self::Failed(step, errno) => (step as u32) << 16 | (errno as u32 & 0xffff),
         }
     }
@@ -63,11 +85,12 @@ impl ChildError {
     pub(crate) fn from_word(word: u32) -> Option<Self> {
         let step = match word >> 16 {
             0 => {
-                return match word {
+                let entry = PathEntry::from_bits(word);
+                return match word & 0xf {
                     1 => Some(Self::NotFound),
-                    2 => Some(Self::IsDirectory),
-                    3 => Some(Self::NotExecutable),
-                    4 => Some(Self::NotPermitted),
+                    2 => Some(Self::IsDirectory(entry)),
+                    3 => Some(Self::NotExecutable(entry)),
+                    4 => Some(Self::NotPermitted(entry)),
                     _ => None,
                 };
             }
@@ -159,12 +182,12 @@ fn execute(job: &Job, plan: &Plan) -> ChildError {
     // SAFETY: every word of the plan is closed by a NUL.
     let name_bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
     if name_bytes.contains(&b'/') || job.search.is_null() {
-        return try_execute(job, plan, name);
+        return try_execute(job, plan, name, PathEntry(None));
     }
     // SAFETY: the search path is closed by a NUL.
     let search = unsafe { CStr::from_ptr(job.search) }.to_bytes();
     let mut found = ChildError::NotFound;
-    for directory in search.split(|byte| *byte == b':') {
+    for (number, directory) in search.split(|byte| *byte == b':').enumerate() {
         let directory = if directory.is_empty() { b".".as_slice() } else { directory };
         let length = directory.len() + 1 + name_bytes.len() + 1;
         if length > PATH_BYTES {
@@ -180,11 +203,12 @@ fn execute(job: &Job, plan: &Plan) -> ChildError {
             ptr::copy_nonoverlapping(name_bytes.as_ptr(), rest, name_bytes.len());
             rest.add(name_bytes.len()).write(0);
         }
-        match try_execute(job, plan, path.cast::<c_char>().cast_const()) {
+        let entry = PathEntry(u16::try_from(number).ok());
+        match try_execute(job, plan, path.cast::<c_char>().cast_const(), entry) {
             ChildError::NotFound => {}
-            error @ (ChildError::IsDirectory
-            | ChildError::NotExecutable
-            | ChildError::NotPermitted) => {
+            error @ (ChildError::IsDirectory(_)
+            | ChildError::NotExecutable(_)
+            | ChildError::NotPermitted(_)) => {
                 if found == ChildError::NotFound {
                     found = error;
                 }
@@ -196,7 +220,7 @@ fn execute(job: &Job, plan: &Plan) -> ChildError {
 }
 
 /// Executes one file, and says why it could not be.
-fn try_execute(job: &Job, plan: &Plan, path: *const c_char) -> ChildError {
+fn try_execute(job: &Job, plan: &Plan, path: *const c_char, entry: PathEntry) -> ChildError {
     let pointers = [path.addr(), job.argv.as_ptr().addr(), job.envp.as_ptr().addr(), 0, 0];
     // SAFETY: the path is closed by a NUL, both arrays by a null pointer.
     let errno = -(unsafe { syscall(libc::SYS_execve, pointers) } as i32);
@@ -208,19 +232,40 @@ fn try_execute(job: &Job, plan: &Plan, path: *const c_char) -> ChildError {
     if looked < 0 {
         return match -(looked as i32) {
             libc::ENOENT | libc::ENOTDIR => ChildError::NotFound,
-            libc::EACCES if plan.identity.is_none() => ChildError::NotPermitted,
+            libc::EACCES if plan.identity.is_none() => ChildError::NotPermitted(entry),
             _ => ChildError::Failed(Step::Exec, errno),
         };
     }
     // SAFETY: the kernel has filled it in.
     let mode = unsafe { status.assume_init() }.st_mode;
     if mode & libc::S_IFMT == libc::S_IFDIR {
-        ChildError::IsDirectory
+        ChildError::IsDirectory(entry)
     } else if mode & 0o111 == 0 {
-        ChildError::NotExecutable
+        ChildError::NotExecutable(entry)
     } else if errno == libc::EACCES && plan.identity.is_none() {
-        ChildError::NotPermitted
+        ChildError::NotPermitted(entry)
     } else {
         ChildError::Failed(Step::Exec, errno)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_the_same_behind_its_word() {
+        let entries = [None, Some(0), Some(7), Some(0xffe)].map(PathEntry);
+        let kinds = [ChildError::IsDirectory, ChildError::NotExecutable, ChildError::NotPermitted];
+        let found = kinds.iter().flat_map(|kind| entries.map(kind));
+        let others = [ChildError::NotFound, ChildError::Failed(Step::Exec, libc::ENOEXEC)];
+
+        for error in found.chain(others) {
+            assert_eq!(ChildError::from_word(error.to_word()), Some(error));
+        }
+        let beyond = ChildError::IsDirectory(PathEntry(Some(5000)));
+        let unsaid = ChildError::IsDirectory(PathEntry(None));
+        assert_eq!(ChildError::from_word(beyond.to_word()), Some(unsaid));
+        assert_eq!(ChildError::from_word(0), None);
     }
 }

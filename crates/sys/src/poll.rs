@@ -1,4 +1,4 @@
-//! Waiting for one of two descriptors, without allocating.
+//! Waiting for one of two or three descriptors, without allocating.
 
 use std::os::fd::BorrowedFd;
 
@@ -33,13 +33,35 @@ pub fn two(
         PollFd::from_borrowed_fd(second.unwrap_or(first), wanted),
     ];
     let count = if second.is_some() { 2 } else { 1 };
-    let timeout = timeout.map(|nanoseconds| Timespec {
-        tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX),
-        tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or(0),
-    });
-    if poll(&mut both[..count], timeout.as_ref()).is_err() {
+    if poll(&mut both[..count], timeout.map(span).as_ref()).is_err() {
         return Ready { first: false, second: false };
     }
     let [first, second] = both.map(|one| !one.revents().is_empty());
     Ready { first, second: second && count == 2 }
+}
+
+/// Waits until one of them has something to read, or `timeout` nanoseconds have passed.
+/// An interruption looks like a time-out.
+#[must_use]
+pub fn three(
+    first: BorrowedFd<'_>,
+    second: BorrowedFd<'_>,
+    third: Option<BorrowedFd<'_>>,
+    timeout: Option<u64>,
+) -> [bool; 3] {
+    let mut all = [first, second, third.unwrap_or(first)]
+        .map(|file| PollFd::from_borrowed_fd(file, PollFlags::IN));
+    let count = if third.is_some() { 3 } else { 2 };
+    if poll(&mut all[..count], timeout.map(span).as_ref()).is_err() {
+        return [false; 3];
+    }
+    // One that was not waited for has no news.
+    all.map(|one| !one.revents().is_empty())
+}
+
+fn span(nanoseconds: u64) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or(0),
+    }
 }

@@ -30,7 +30,7 @@ use rustix::io::{DupFlags, dup3};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
 use crate::child::become_program;
-pub use crate::child::{ChildError, Step};
+pub use crate::child::{ChildError, PathEntry, Step};
 use crate::memory::SharedMemory;
 use crate::plan::Plan;
 use crate::raw::syscall;

@@ -6,6 +6,9 @@ use std::fmt;
 use bardo_core::{Refusal, SpawnError};
 use bardo_wire::xmlrpc::FaultText;
 
+use super::names;
+use crate::personality::words;
+
 /// A fault number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Code {
@@ -88,6 +91,10 @@ pub(super) fn refused(refusal: &Refusal, name: &str) -> Fault {
         Refusal::UnknownState => {
             Fault::with(Code::Failed, format_args!("{name} is in an unknown process state"))
         }
+        Refusal::SignalFailed { pid, errand, errno } => {
+            let process = names::parse(name).process.unwrap_or(name);
+            Fault::with(Code::Failed, words::signal_problem(process, *pid, *errand, *errno))
+        }
         Refusal::SpawnFailed(_) => Fault::with(Code::SpawnError, name),
         Refusal::EndedEarly => Fault::with(Code::AbnormalTermination, name),
         Refusal::AlreadyAdded => Fault::with(Code::AlreadyAdded, name),
@@ -113,6 +120,8 @@ pub(super) fn not_startable(error: SpawnError, text: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use bardo_core::{Errand, Pid};
+
     use super::*;
 
     #[test]
@@ -120,6 +129,16 @@ mod tests {
         let fault = refused(&Refusal::NotRunning, "g:p");
 
         assert_eq!((fault.code as i32, &*fault.text), (70, "NOT_RUNNING: g:p"));
+    }
+
+    #[test]
+    fn a_signal_that_failed_names_the_process_alone() {
+        let refusal = Refusal::SignalFailed { pid: Some(Pid(9)), errand: Errand::Stop, errno: 1 };
+
+        let fault = refused(&refusal, "g:p");
+
+        let text = "FAILED: unknown problem killing p (9): [Errno 1] Operation not permitted";
+        assert_eq!((fault.code as i32, &*fault.text), (30, text));
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(super) struct NotStartable {
 
 impl NotStartable {
     fn new(error: SpawnError, service: &ServiceSpec, file: &Path) -> Self {
-        let text = words_for(error, service, file);
+        let text = words::spawn_error_at(service, error, &file.to_string_lossy());
         Self { error, text }
     }
 }
@@ -97,22 +97,6 @@ fn judge(file: &Path) -> Option<SpawnError> {
         Some(SpawnError::NotPermitted)
     } else {
         None
-    }
-}
-
-/// Supervisor's words for a file that is in the way.
-fn words_for(error: SpawnError, service: &ServiceSpec, file: &Path) -> String {
-    let file = words::quoted(&file.to_string_lossy());
-    match error {
-        SpawnError::NotFound => format!("can't find command {file}"),
-        SpawnError::IsDirectory => format!("command at {file} is a directory"),
-        SpawnError::NotExecutable => format!("command at {file} is not executable"),
-        SpawnError::NotPermitted => format!("no permission to run command {file}"),
-        SpawnError::NoClosingQuotation
-        | SpawnError::NoEscapedCharacter
-        | SpawnError::Empty
-        | SpawnError::Pipes(_)
-        | SpawnError::Clone(_) => words::spawn_error(service, error),
     }
 }
 

@@ -82,7 +82,7 @@ impl Machine {
         let said = match (question, answer) {
             (Asked::Core, answer) => Reply::Answer(answer),
             (Asked::Stdin { group, name, bytes }, Answer::Table) => {
-                Reply::Stdin(self.write_stdin(supervisor, &group, &name, bytes))
+                Reply::Stdin(self.write_stdin(supervisor, &group, &name, &bytes))
             }
             (Asked::Stdin { .. }, _) => Reply::Stdin(Err(StdinRefusal::ShuttingDown)),
             (Asked::Processes(which), Answer::Table) => {
@@ -116,7 +116,7 @@ impl Machine {
         supervisor: &Supervisor,
         group: &str,
         name: &str,
-        bytes: Vec<u8>,
+        bytes: &[u8],
     ) -> Result<(), StdinRefusal> {
         let service = views::find(supervisor, group, name).ok_or(StdinRefusal::NoSuchName)?;
         let up = service.state_name().is_up() && service.pid.is_some();
@@ -124,42 +124,7 @@ impl Machine {
         let (pid, child) =
             self.children.get(life).filter(|_| up).ok_or(StdinRefusal::NotRunning)?;
         let stdin = child.stdin.as_ref().ok_or(StdinRefusal::Closed)?;
-        // What was put off earlier goes first.
-        if self.backlog.iter().any(|(waiting, _)| *waiting == pid) {
-            self.backlog.push((pid, bytes));
-            return Ok(());
-        }
-        match logs::write_some(stdin, &bytes) {
-            Ok(written) if written == bytes.len() => Ok(()),
-            Ok(written) => {
-                self.backlog.push((pid, bytes[written..].to_vec()));
-                Ok(())
-            }
-            Err(_) => Err(StdinRefusal::Closed),
-        }
-    }
-
-    /// Tries again to write what a full standard input did not take.
-    pub(super) fn write_backlog(&mut self) {
-        let mut blocked = Vec::new();
-        let children = &self.children;
-        self.backlog.retain_mut(|(pid, bytes)| {
-            let stdin = children.child(*pid).and_then(|child| child.stdin.as_ref());
-            let Some(stdin) = stdin else { return false };
-            if blocked.contains(pid) {
-                return true;
-            }
-            match logs::write_some(stdin, bytes) {
-                Ok(written) => {
-                    bytes.drain(..written);
-                    if !bytes.is_empty() {
-                        blocked.push(*pid);
-                    }
-                    !bytes.is_empty()
-                }
-                Err(_) => false,
-            }
-        });
+        self.backlog.write(pid, stdin, bytes)
     }
 
     fn clear_logs(&self, supervisor: &Supervisor, which: &Selection) -> Result<(), ClearRefusal> {

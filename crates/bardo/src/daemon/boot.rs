@@ -68,6 +68,7 @@ pub fn boot(start: Start<'_>) -> Result<()> {
     let mut greeting = Greeting::new(&loaded);
     let configured = &loaded.settings;
     let start_directory = Machine.current_directory();
+    check_user(&loaded)?;
     // Before privileges are dropped: only root raises hard limits. Supervisor drops
     // them first.
     let raised = raise_limits(configured.minfds, configured.minprocs)?;
@@ -123,18 +124,25 @@ fn claim(request: &Request, loaded: &Loaded) -> Result<(Runtime, Undo, Vec<Owned
     Ok((runtime, undo, listeners))
 }
 
-fn become_user(loaded: &Loaded) -> Result<()> {
+/// Supervisor says this before anything else.
+fn check_user(loaded: &Loaded) -> Result<()> {
     let own = rustix::process::getuid();
+    match &loaded.settings.user {
+        Some(user) if own.as_raw() != user.account.uid && !own.is_root() => {
+            Err(refused("Can't drop privilege as nonroot user"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn become_user(loaded: &Loaded) -> Result<()> {
     let Some(user) = &loaded.settings.user else { return Ok(()) };
     let account = &user.account;
-    if own.as_raw() != account.uid {
-        if !own.is_root() {
-            return Err(refused("Can't drop privilege as nonroot user"));
-        }
-        accounts::become_user(account.uid, account.gid, &account.groups)
-            .map_err(|_| refused("Could not set groups of effective user"))?;
+    if rustix::process::getuid().as_raw() == account.uid {
+        return Ok(());
     }
-    Ok(())
+    accounts::become_user(account.uid, account.gid, &account.groups)
+        .map_err(|_| refused("Could not set groups of effective user"))
 }
 
 /// Raises limits that are below what the configuration asks for; never lowers one.
@@ -362,14 +370,21 @@ fn become_keeper(
     BootError::Broken { what: "execute the keeper".to_owned(), source }
 }
 
-/// Removes what a daemon leaves in the file system: pid file, sockets, runtime directory,
-/// and the files of a restart that did not come to its end.
-pub fn remove_files(settings: &Settings, others: &[String]) {
+/// Removes the sockets that a daemon leaves in the file system, and the files of a
+/// restart that did not come to its end.
+pub fn remove_sockets(settings: &Settings, others: &[String]) {
     let sockets = settings.servers.iter().filter_map(|server| server.address.file());
-    let pidfile = settings.has_pidfile.then_some(settings.pidfile.as_str());
-    for path in sockets.chain(pidfile).chain(others.iter().map(String::as_str)) {
+    for path in sockets.chain(others.iter().map(String::as_str)) {
         // Somebody else may have tidied up.
         let _ = fs::remove_file(path);
+    }
+}
+
+/// Removes the rest: the pid file and the runtime directory. To be done last: whoever waits
+/// for the pid file to go reads the main log next, or starts anew.
+pub fn remove_pidfile(settings: &Settings) {
+    if settings.has_pidfile {
+        let _ = fs::remove_file(&settings.pidfile);
     }
     Runtime::remove(&settings.runtime_directory);
 }

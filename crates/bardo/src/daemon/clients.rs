@@ -89,6 +89,8 @@ pub enum StdinRefusal {
     NotRunning,
     /// Its standard input is closed or not a pipe of ours.
     Closed,
+    /// It does not read, and as much waits for it as may wait.
+    Full,
     /// Everything is being stopped.
     ShuttingDown,
 }

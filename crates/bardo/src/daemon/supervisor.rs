@@ -422,10 +422,8 @@ fn end(machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
             "the keeper is gone: programs go on, but nobody looks after them; start again",
         );
     } else {
-        super::boot::remove_files(
-            &machine.settings,
-            &machine.restart.stray_files(&machine.settings),
-        );
+        let stray = machine.restart.stray_files(&machine.settings);
+        super::boot::remove_sockets(&machine.settings, &stray);
     }
     // Whoever asked for the end is answered before it comes.
     api.finish();
@@ -435,6 +433,9 @@ fn end(machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
     let give_up_at = clock::monotonic() + FINISH_WITHIN;
     while !pump.is_finished() && clock::monotonic() < give_up_at {
         std::thread::sleep(Duration::from_millis(1));
+    }
+    if !machine.keeper_lost {
+        super::boot::remove_pidfile(&machine.settings);
     }
     let _ = machine.link.say(ToKeeper::Finish(code));
     code

@@ -4,7 +4,6 @@
 //! another thread. Nothing here decides anything about a program.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, RwLock};
@@ -15,14 +14,14 @@ use bardo_core::service::Service;
 use bardo_core::spec::LogTarget;
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Action, Event, ExitStatus, Input, Instant, Mood, Notice, Now, Pid, ServiceId, Signal,
-    SpawnError, Supervisor, Ticket, World,
+    Action, Event, ExitStatus, Input, Instant, Mood, Now, Pid, ServiceId, Signal, SpawnError,
+    Supervisor, Ticket, World,
 };
 use bardo_keeper::protocol::{Exit, Roles, ToKeeper};
 use bardo_sys::clock::{self, LocalTime};
 use bardo_sys::memory;
 use bardo_sys::plan::Plan;
-use bardo_sys::poll::{self, Room};
+use bardo_sys::poll;
 use bardo_sys::process;
 use bardo_sys::spawn::{ChildError, Settled};
 use bardo_sys::waker::Waker;
@@ -34,15 +33,14 @@ use super::journal::{Entry, Journal, Process, Surroundings};
 use super::link::{Link, News};
 use super::logs;
 use super::main_log::{self, Level};
+use super::notices::spawn_error;
 use super::plans::Planner;
 use super::pump::{Channel, Drained, PumpHandle, Sink, Stream, StreamKey};
 use super::restart::{Outcome, Restart};
 use super::settings::Settings;
+use super::stdin::Backlog;
 use crate::api::{Doors, Shown};
 use crate::personality::words;
-
-/// How soon a full standard input is tried again.
-const STDIN_AGAIN: Duration = Duration::from_millis(10);
 
 /// This machine, as the core sees it.
 pub struct Machine {
@@ -53,7 +51,7 @@ pub struct Machine {
     pub(super) link: Link,
     pub(super) pump: PumpHandle,
     pub(super) planner: Planner,
-    plans: Vec<Option<Arc<Plan>>>,
+    pub(super) plans: Vec<Option<Arc<Plan>>>,
     pub(super) waker: Arc<Waker>,
     pub(super) questions: Questions,
     drained: Receiver<Drained>,
@@ -77,7 +75,9 @@ pub struct Machine {
     pub(super) exits_known: Vec<ExitSequence>,
     /// Births that failed, until their exit comes.
     pub(super) stillborn: HashMap<u32, ChildError>,
-    pub(super) backlog: Vec<(u32, Vec<u8>)>,
+    /// Which file of the search path was in the way of a start, until that is told.
+    pub(super) in_the_way: HashMap<ServiceId, String>,
+    pub(super) backlog: Backlog,
     settled: Vec<Settled>,
     news: News,
     must_compact: bool,
@@ -151,7 +151,8 @@ impl Machine {
             over: Vec::new(),
             exits_known: Vec::new(),
             stillborn: HashMap::new(),
-            backlog: Vec::new(),
+            in_the_way: HashMap::new(),
+            backlog: Backlog::default(),
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
@@ -221,22 +222,6 @@ impl Machine {
         inputs.splice(0..0, born);
     }
 
-    /// Says on a child's standard error why it has not become its program, as
-    /// Supervisor's child does itself.
-    fn say_for_child(
-        &self,
-        service: ServiceId,
-        stderr: OwnedFd,
-        step: bardo_sys::spawn::Step,
-        errno: i32,
-    ) {
-        let Some(Some(plan)) = self.plans.get(service.0 as usize) else { return };
-        let text = words::child_failure(plan, step, errno);
-        // The pipe is empty, so there is room; whatever goes wrong, the exit code
-        // still tells that the program was not executed.
-        let _ = std::fs::File::from(stderr).write_all(text.as_bytes());
-    }
-
     /// Takes what the keeper has handed on.
     pub(super) fn listen(&mut self, inputs: &mut Vec<Input>) {
         let mut news = std::mem::take(&mut self.news);
@@ -261,9 +246,13 @@ impl Machine {
                 self.log(Level::Debug, &format!("reaped unknown pid {pid} ({ending})"));
                 continue;
             };
+            self.backlog.forget(pid, child.stdin.as_ref());
             let Life { service, generation } = child.life;
             inputs.push(match self.stillborn.remove(&pid).and_then(spawn_error) {
-                Some(error) => Input::SpawnFailed { service, generation, error },
+                Some((error, entry)) => {
+                    self.note_file(service, entry);
+                    Input::SpawnFailed { service, generation, error }
+                }
                 None => Input::Exited { service, generation, status, sequence },
             });
             self.over.push(child.life);
@@ -516,27 +505,29 @@ impl World for Machine {
         let timeout = if inputs.is_empty() && !self.must_compact {
             let now = clock::monotonic();
             let until = deadline.map(|deadline| deadline.0.saturating_sub(now));
-            let again = (!self.backlog.is_empty()).then_some(STDIN_AGAIN);
             let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-            [until, look.map(nanoseconds), again.map(nanoseconds)].into_iter().flatten().min()
+            [until, look.map(nanoseconds)].into_iter().flatten().min()
         } else {
             Some(0)
         };
-        let ready = poll::two(self.link.as_fd(), Some(self.waker.as_fd()), Room(false), timeout);
-        if ready.second {
+        let room = self.backlog.room();
+        let [spoken_to, woken, has_room] =
+            poll::three(self.link.as_fd(), self.waker.as_fd(), room, timeout);
+        if woken {
             self.waker.clear();
         }
         // Before the exits: a birth that failed is known before its exit is read.
         self.births(inputs);
-        if ready.first {
+        if spoken_to {
             self.listen(inputs);
         }
-        if ready.second {
+        if woken {
             self.reports(inputs);
             self.questions(inputs);
         }
-        if !self.backlog.is_empty() {
-            self.write_backlog();
+        if has_room {
+            let children = &self.children;
+            self.backlog.go_on(|pid| children.child(pid)?.stdin.as_ref());
         }
         self.start_waiting(inputs);
     }
@@ -579,25 +570,5 @@ impl World for Machine {
             Action::Event(_) | Action::Finish => {}
         }
         None
-    }
-}
-
-impl Machine {
-    fn notice(&self, supervisor: &Supervisor, notice: &Notice) {
-        if let Some((level, text)) = words::notice(supervisor, notice) {
-            self.log(level, &text);
-        }
-    }
-}
-
-/// Whether a birth that failed is an error of the start, in the core's terms. A step
-/// that failed is none: Supervisor's child leaves with code 127 then.
-fn spawn_error(error: ChildError) -> Option<SpawnError> {
-    match error {
-        ChildError::NotFound => Some(SpawnError::NotFound),
-        ChildError::IsDirectory => Some(SpawnError::IsDirectory),
-        ChildError::NotExecutable => Some(SpawnError::NotExecutable),
-        ChildError::NotPermitted => Some(SpawnError::NotPermitted),
-        ChildError::Failed(..) => None,
     }
 }

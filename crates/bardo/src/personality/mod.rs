@@ -5,6 +5,7 @@ pub mod echo_conf;
 pub mod errno;
 pub mod getopt;
 pub mod pidproxy;
+mod place;
 pub mod supervisorctl;
 pub mod supervisord;
 pub mod words;

@@ -7,6 +7,7 @@ use bardo_config::{Loaded, Request};
 
 use super::DescribedFlag;
 use super::getopt::{self, Flag, Given};
+use super::place;
 use crate::daemon::boot::{self, BootError};
 use crate::host::Machine;
 
@@ -216,8 +217,9 @@ fn search(program: &str) -> Result<String, String> {
     if rustix::process::getuid().is_root() {
         eprintln!("{}", bardo_config::ROOT_SEARCH_WARNING);
     }
-    bardo_config::find(&Machine, program).ok_or_else(|| {
-        bardo_config::ConfigError::NotFound(bardo_config::candidates(program)).to_string()
+    let place = place::of_this_tool(program);
+    bardo_config::find(&Machine, &place).ok_or_else(|| {
+        bardo_config::ConfigError::NotFound(bardo_config::candidates(&place)).to_string()
     })
 }
 

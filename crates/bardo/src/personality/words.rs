@@ -1,8 +1,12 @@
 //! Supervisor's words for what the core says without any.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
 use bardo_core::service::Service;
 use bardo_core::spec::{Reach, ServiceSpec};
-use bardo_core::{ExitStatus, Notice, ServiceId, SpawnError, Supervisor};
+use bardo_core::{Errand, ExitStatus, Notice, Pid, ServiceId, SpawnError, Supervisor};
 use bardo_sys::plan::{Plan, Strings};
 use bardo_sys::spawn::Step;
 
@@ -19,8 +23,8 @@ pub fn notice(supervisor: &Supervisor, notice: &Notice) -> Option<(Level, String
             (Level::Info, format!("spawned: '{}' with pid {pid}", name(*service)?))
         }
         Notice::SpawnFailed { service, error } => {
-            let service = supervisor.service(*service)?;
-            (Level::Info, format!("spawnerr: {}", spawn_error(&service.spec, *error)))
+            let spec = &supervisor.service(*service)?.spec;
+            (Level::Info, format!("spawnerr: {}", spawn_error(spec, *error)))
         }
         Notice::Stuck { service, pid } => {
             let text =
@@ -59,11 +63,8 @@ pub fn notice(supervisor: &Supervisor, notice: &Notice) -> Option<(Level, String
             let text = "which is in BACKOFF state.";
             (Level::Debug, format!("Attempted to kill {}, {text}", name(*service)?))
         }
-        Notice::SignalFailed { service, pid, signal, errno } => {
-            let pid = pid.map_or_else(|| "no process".to_owned(), |pid| pid.to_string());
-            let why = std::io::Error::from_raw_os_error(*errno);
-            let name = name(*service)?;
-            (Level::Critical, format!("unknown problem sending {signal} to {name} ({pid}): {why}"))
+        Notice::SignalFailed { service, pid, errand, errno } => {
+            (Level::Critical, signal_problem(name(*service)?, *pid, *errand, *errno))
         }
         Notice::WaitingToStop(service) => {
             (Level::Info, format!("waiting for {} to stop", name(*service)?))
@@ -87,6 +88,18 @@ fn stayed_up(service: &Service) -> String {
         "success: {} entered RUNNING state, process has stayed up for > than {seconds} seconds (startsecs)",
         service.spec.name
     )
+}
+
+/// Why a signal could not be sent. Supervisor has a Python trace behind the colon.
+#[must_use]
+pub fn signal_problem(name: &str, pid: Option<Pid>, errand: Errand, errno: i32) -> String {
+    let what = match errand {
+        Errand::Stop => "killing",
+        Errand::Client => "sending sig",
+    };
+    let pid = pid.map_or(0, |pid| pid.0);
+    let why = system_error(&std::io::Error::from_raw_os_error(errno));
+    format!("unknown problem {what} {name} ({pid}): {why}")
 }
 
 /// How a process ended.
@@ -133,10 +146,14 @@ pub fn child_failure(plan: &Plan, step: Step, errno: i32) -> String {
 /// Why a program could not be started: what `spawnerr` shows.
 #[must_use]
 pub fn spawn_error(spec: &ServiceSpec, error: SpawnError) -> String {
-    let program = || {
-        let words = bardo_config::command::split(&spec.command).unwrap_or_default();
-        words.into_iter().next().unwrap_or_default()
-    };
+    let words = bardo_config::command::split(&spec.command).unwrap_or_default();
+    spawn_error_at(spec, error, words.first().map_or("", String::as_str))
+}
+
+/// The same, where it is known which file was in the way.
+#[must_use]
+pub fn spawn_error_at(spec: &ServiceSpec, error: SpawnError, file: &str) -> String {
+    let file = || quoted(file);
     match error {
         SpawnError::NoClosingQuotation => {
             format!("can't parse command {}: No closing quotation", quoted(&spec.command))
@@ -145,10 +162,10 @@ pub fn spawn_error(spec: &ServiceSpec, error: SpawnError) -> String {
             format!("can't parse command {}: No escaped character", quoted(&spec.command))
         }
         SpawnError::Empty => "command is empty".to_owned(),
-        SpawnError::NotFound => format!("can't find command {}", quoted(&program())),
-        SpawnError::IsDirectory => format!("command at {} is a directory", quoted(&program())),
-        SpawnError::NotExecutable => format!("command at {} is not executable", quoted(&program())),
-        SpawnError::NotPermitted => format!("no permission to run command {}", quoted(&program())),
+        SpawnError::NotFound => format!("can't find command {}", file()),
+        SpawnError::IsDirectory => format!("command at {} is a directory", file()),
+        SpawnError::NotExecutable => format!("command at {} is not executable", file()),
+        SpawnError::NotPermitted => format!("no permission to run command {}", file()),
         SpawnError::Pipes(libc_errno::EMFILE) => {
             format!("too many open files to spawn '{}'", spec.name)
         }
@@ -163,6 +180,22 @@ pub fn spawn_error(spec: &ServiceSpec, error: SpawnError) -> String {
             format!("unknown error during fork for '{}': {}", spec.name, errno::name(errno))
         }
     }
+}
+
+/// The line of the main log for a start that failed because of this file.
+#[must_use]
+pub fn start_failed(spec: &ServiceSpec, error: SpawnError, file: &str) -> String {
+    format!("spawnerr: {}", spawn_error_at(spec, error, file))
+}
+
+/// The file that a plan's program is at that entry of its search path.
+#[must_use]
+pub fn file_at(plan: &Plan, entry: u16) -> Option<String> {
+    let path = plan.search_path.iter().next()?;
+    let directory = path.to_bytes().split(|byte| *byte == b':').nth(usize::from(entry))?;
+    let name = plan.words.iter().next()?;
+    let file = Path::new(OsStr::from_bytes(directory)).join(OsStr::from_bytes(name.to_bytes()));
+    Some(file.to_string_lossy().into_owned())
 }
 
 /// The two errnos that Supervisor has words for.
@@ -196,10 +229,18 @@ pub fn quoted(text: &str) -> String {
 /// An error of the system that is about a file, as Python shows it.
 #[must_use]
 pub fn python_error(error: &std::io::Error, file: &str) -> String {
+    match error.raw_os_error() {
+        Some(_) => format!("{}: {}", system_error(error), quoted(file)),
+        None => error.to_string(),
+    }
+}
+
+/// An error of the system, as Python shows it.
+fn system_error(error: &std::io::Error) -> String {
     let Some(number) = error.raw_os_error() else { return error.to_string() };
     let text = error.to_string();
     let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text);
-    format!("[Errno {number}] {text}: {}", quoted(file))
+    format!("[Errno {number}] {text}")
 }
 
 #[cfg(test)]
@@ -237,6 +278,15 @@ mod tests {
         let error = std::io::Error::from_raw_os_error(13);
 
         assert_eq!(python_error(&error, "/x"), "[Errno 13] Permission denied: '/x'");
+    }
+
+    #[test]
+    fn a_signal_that_could_not_be_sent_has_supervisors_words() {
+        let words = |errand| signal_problem("p", Some(Pid(9)), errand, 1);
+
+        let why = "(9): [Errno 1] Operation not permitted";
+        assert_eq!(words(Errand::Stop), format!("unknown problem killing p {why}"));
+        assert_eq!(words(Errand::Client), format!("unknown problem sending sig p {why}"));
     }
 
     #[test]

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use bardo::selftest::procfs;
+use bardo::selftest::client::CallError;
+use bardo::selftest::{home, procfs};
 use bardo_wire::xmlrpc::Value;
 
-use crate::scene::{CAT, Scene, open};
+use crate::scene::{CAT, CONT, STOP, Scene, open, open_as_nobody};
 
 /// The descriptors that a process has.
 fn descriptors(pid: u32) -> BTreeSet<u32> {
@@ -110,6 +111,51 @@ fn its_environment_is_the_daemons_and_supervisors_and_its_own() {
 }
 
 #[test]
+fn its_own_environment_counts_most_then_the_daemons_section() {
+    let program = "[program:cat]\ncommand=/bin/cat\nstartsecs=0\n\
+                   environment=BOTH=own,SUPERVISOR_ENABLED=no\n";
+    let more = "environment=BOTH=section,SUPERVISOR_PROCESS_NAME=section,PATH=/bin,ONLY=section";
+    let scene = open(more, program);
+
+    let variables = environment(scene.process("cat").pid);
+
+    for expected in [
+        "BOTH=own",
+        "SUPERVISOR_ENABLED=no",
+        "SUPERVISOR_PROCESS_NAME=section",
+        "SUPERVISOR_GROUP_NAME=cat",
+        "PATH=/bin",
+        "ONLY=section",
+    ] {
+        let (name, _) = expected.split_once('=').unwrap();
+        let found: Vec<_> =
+            variables.iter().filter(|variable| variable.starts_with(&format!("{name}="))).collect();
+        assert_eq!(found, [expected]);
+    }
+}
+
+#[test]
+fn who_is_not_root_cannot_give_it_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        return eprintln!("skipped: only root can name another user in the file");
+    }
+    let program = "[program:p]\ncommand=/bin/cat\nuser=root\nstartretries=0\n\
+                   [program:q]\ncommand=/bin/cat\nuser=root\nstartretries=0\n\
+                   redirect_stderr=true\n";
+    let Some(scene) = open_as_nobody(program, |_| {}) else {
+        return eprintln!("skipped: nobody may not execute the program");
+    };
+
+    let text = last_words(&scene, "p");
+
+    let expected = "supervisor: couldn't setuid to 0: Can't drop privilege as nonroot user\n\
+                    supervisor: child process was not spawned\n";
+    assert_eq!(text, expected);
+    let info = scene.until("q", "FATAL");
+    assert_eq!(fs::read_to_string(info.stdout_log).unwrap(), expected);
+}
+
+#[test]
 fn it_becomes_its_user() {
     if !rustix::process::geteuid().is_root() {
         return eprintln!("skipped: only root can become another user");
@@ -148,13 +194,13 @@ fn why_a_program_could_not_be_executed_stands_in_its_log() {
         "[program:garbage]\ncommand={{here}}/garbage\n{options}\n\
          [program:nowhere]\ncommand=/bin/cat\ndirectory={{here}}/nowhere\n{options}"
     );
-    let home = bardo::selftest::home::Home::new("test").unwrap();
+    let home = home::Home::new("test").unwrap();
     let garbage = home.file("garbage");
     fs::write(&garbage, "\0\x01\x02").unwrap();
     fs::set_permissions(&garbage, fs::Permissions::from_mode(0o755)).unwrap();
     let here = home.path().display().to_string();
     home.configure("", &programs.replace("{here}", &here)).unwrap();
-    let daemon = bardo::selftest::home::Daemon::start(crate::scene::executable(), &home).unwrap();
+    let daemon = home::Daemon::start(crate::scene::executable(), &home).unwrap();
     let scene = Scene { daemon, home };
 
     let (garbage, nowhere) = (last_words(&scene, "garbage"), last_words(&scene, "nowhere"));
@@ -183,4 +229,26 @@ fn its_standard_input_does_not_end_with_the_supervisor() {
 
     scene.wait("three lines", || log() == "one\ntwo\nthree\n");
     assert_eq!(scene.process("cat").identity(), before.identity());
+}
+
+#[test]
+fn what_it_does_not_read_waits_for_it_up_to_a_limit() {
+    let scene =
+        open("", &(CAT.to_owned() + "stdout_logfile={here}/cat.log\nstdout_logfile_maxbytes=0\n"));
+    let cat = scene.process("cat");
+    home::send(cat.pid, STOP).unwrap();
+    let part = |number: usize| format!("{number}").repeat(3 << 20);
+    let send = |number| {
+        let parameters = [Value::from("cat"), Value::from(part(number))];
+        scene.client().call("supervisor.sendProcessStdin", &parameters)
+    };
+
+    let answers = [send(1), send(2), send(3)];
+
+    assert!(matches!(&answers[..2], [Ok(Value::Boolean(true)), Ok(Value::Boolean(true))]));
+    let Err(CallError::Fault(30, text)) = &answers[2] else { panic!("{answers:?}") };
+    assert!(text.starts_with("FAILED: cat does not read its standard input"), "{text}");
+    home::send(cat.pid, CONT).unwrap();
+    let log = || fs::read_to_string(scene.home.file("cat.log")).unwrap_or_default();
+    scene.wait("what was taken", || log() == part(1) + &part(2));
 }

@@ -154,6 +154,59 @@ fn a_shutdown_outlives_the_supervisor() {
 }
 
 #[test]
+fn one_group_ends_after_the_other_and_the_log_says_whom_the_end_waits_for() {
+    let groups = format!(
+        "[program:first]\ncommand=/bin/cat\nstartsecs=0\npriority=1\n\
+         {}priority=2\n[program:last]\ncommand=/bin/cat\nstartsecs=0\npriority=3\n",
+        stubborn(1)
+    );
+    let scene = open("loglevel=debug", &groups);
+    scene.process("first");
+    scene.process("last");
+    await_deaf(&scene);
+
+    scene.daemon.signal_keeper(TERM).unwrap();
+    scene.await_log("killing 'stubborn'");
+
+    let file = scene.home.file("main.log");
+    scene.wait("the end", || fs::read_to_string(&file).unwrap().contains("stopped: first"));
+    let log = scene.log();
+    let expected = [
+        "WARN received SIGTERM indicating exit request\n",
+        "DEBG killing last (pid ",
+        "WARN stopped: last (terminated by SIGTERM)\n",
+        "DEBG killing stubborn (pid ",
+        "WARN killing 'stubborn' (",
+        "with signal SIGKILL\n",
+        "WARN stopped: stubborn (terminated by SIGKILL)\n",
+        "DEBG killing first (pid ",
+        "WARN stopped: first (terminated by SIGTERM)\n",
+    ];
+    let places: Vec<_> = expected.iter().map(|words| log.find(words)).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}\n{log}");
+    assert_eq!(log.matches("INFO waiting for first, stubborn, last to die\n").count(), 1, "{log}");
+    scene.expect_good_end();
+}
+
+#[test]
+fn a_second_signal_during_the_end_changes_nothing() {
+    let scene = open("", &stubborn(2));
+    await_deaf(&scene);
+
+    scene.daemon.signal_keeper(TERM).unwrap();
+    scene.await_log("received SIGTERM indicating exit request");
+    scene.daemon.signal_keeper(HUP).unwrap();
+    scene.await_log("WARN ignored SIGHUP indicating restart request (shutdown in progress)\n");
+    scene.daemon.signal_keeper(INT).unwrap();
+    scene.await_log("received SIGINT indicating exit request");
+
+    assert!(!scene.log().contains("stopped: stubborn"), "it has its time: {}", scene.log());
+    scene.await_log("stopped: stubborn (terminated by SIGKILL)");
+    assert_eq!(scene.log().matches("spawned: ").count(), 1, "{}", scene.log());
+    scene.expect_good_end();
+}
+
+#[test]
 fn a_stop_that_is_waited_for_goes_on_when_the_supervisor_has_died() {
     let scene = open("", &stubborn(2));
     let before = scene.process("stubborn");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
 
+mod background;
 mod burst;
 mod children;
 mod hang;
@@ -10,6 +11,7 @@ mod lifecycle;
 mod logs;
 mod reload;
 mod scene;
+mod signals;
 mod spawning;
 mod start;
 mod stuck;

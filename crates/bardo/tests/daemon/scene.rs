@@ -1,5 +1,7 @@
 //! A daemon in a folder of its own, and what a test does to it.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -7,6 +9,7 @@ use std::time::{Duration, Instant};
 use bardo::selftest::client::{Client, Info};
 use bardo::selftest::home::{self, Daemon, Home};
 use bardo::selftest::procfs::{self, Stat};
+use bardo_sys::accounts;
 
 pub(crate) const HUP: i32 = 1;
 pub(crate) const INT: i32 = 2;
@@ -43,6 +46,28 @@ pub(crate) fn open_with(more: &str, programs: &str, change: impl FnOnce(&mut Com
     home.configure(more, &programs.replace("{here}", &here)).unwrap();
     let daemon = Daemon::start_with(executable(), &home, change).unwrap();
     Scene { daemon, home }
+}
+
+/// Something where everybody may execute the program that is tested.
+pub(crate) fn everybodys() -> Option<()> {
+    let is_open =
+        |part: &Path| fs::metadata(part).is_ok_and(|there| there.permissions().mode() & 0o001 != 0);
+    executable().ancestors().all(is_open).then_some(())
+}
+
+/// A daemon that root has started and that runs as nobody; `prepare` is told its folder
+/// beforehand. None where there is no such user, or it may not execute the program.
+pub(crate) fn open_as_nobody(programs: &str, prepare: impl FnOnce(&Home)) -> Option<Scene> {
+    let nobody = accounts::user_by_name("nobody")?;
+    everybodys()?;
+    let home = Home::new("test").unwrap();
+    prepare(&home);
+    chown(home.path(), Some(nobody.uid), Some(nobody.gid)).unwrap();
+    let here = home.path().display().to_string();
+    let path = home.configure("user=nobody", &programs.replace("{here}", &here)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    let daemon = Daemon::start(executable(), &home).unwrap();
+    Some(Scene { daemon, home })
 }
 
 impl Scene {

@@ -1,16 +1,16 @@
 //! Starts that fail for want of something that the machine has no more of.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use bardo::selftest::client::CallError;
-use bardo_sys::accounts;
+use bardo::selftest::home::{Daemon, Home};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use crate::scene::{Scene, executable, open};
+use crate::scene::{Scene, executable, open, open_as_nobody};
 
 const CAT: &str = "[program:cat]\ncommand=/bin/cat\nautostart=false\nstartsecs=0\n";
 
@@ -84,31 +84,19 @@ fn without_descriptors_a_start_fails_and_is_tried_again() {
     });
 }
 
-/// Whether everybody may execute the program that is tested.
-fn is_everybodys(path: &Path) -> bool {
-    path.ancestors()
-        .all(|part| fs::metadata(part).is_ok_and(|there| there.permissions().mode() & 0o001 != 0))
-}
-
 #[test]
 fn without_processes_a_start_fails_and_is_tried_again() {
-    let own = rustix::process::geteuid();
-    let mut more = String::new();
-    let home = bardo::selftest::home::Home::new("test").unwrap();
-    if own.is_root() {
-        let Some(nobody) = accounts::user_by_name("nobody") else {
-            return eprintln!("skipped: there is no user nobody, and root may have all processes");
+    let scene = if rustix::process::geteuid().is_root() {
+        let Some(scene) = Some(PRLIMIT)
+            .filter(|path| Path::new(path).exists())
+            .and_then(|_| open_as_nobody(CAT, |_| {}))
+        else {
+            return eprintln!("skipped: root may have all processes, and nobody is not to be had");
         };
-        if !Path::new(PRLIMIT).exists() || !is_everybodys(executable()) {
-            return eprintln!("skipped: nobody may not execute what is needed");
-        }
-        more.push_str("user=nobody");
-        std::os::unix::fs::chown(home.path(), Some(nobody.uid), Some(nobody.gid)).unwrap();
-    }
-    let path = home.configure(&more, CAT).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
-    let daemon = bardo::selftest::home::Daemon::start(executable(), &home).unwrap();
-    let scene = Scene { daemon, home };
+        scene
+    } else {
+        open("", CAT)
+    };
     let supervisor = scene.supervisor().pid;
 
     let before = limit(&scene, Resource::Nproc, 1);
@@ -116,4 +104,27 @@ fn without_processes_a_start_fails_and_is_tried_again() {
     expect_failure(&scene, "Too many processes in process table to spawn 'cat'", || {
         set(supervisor, Resource::Nproc, before);
     });
+}
+
+#[test]
+fn the_file_of_the_search_path_that_is_in_the_way_is_told() {
+    let home = Home::new("test").unwrap();
+    let here = home.path().display().to_string();
+    for directory in ["none", "first", "second"] {
+        fs::create_dir(home.file(directory)).unwrap();
+    }
+    fs::write(home.file("first/tool"), "").unwrap();
+    fs::create_dir(home.file("second/tool")).unwrap();
+    let path = format!("{here}/none:{here}/first:{here}/second");
+    let program =
+        format!("[program:p]\ncommand=tool x\nstartretries=0\nenvironment=PATH=\"{path}\"\n");
+    home.configure("", &program).unwrap();
+    let daemon = Daemon::start(executable(), &home).unwrap();
+    let scene = Scene { daemon, home };
+
+    let info = scene.until("p", "FATAL");
+
+    let words = format!("command at '{here}/first/tool' is not executable");
+    assert_eq!(info.spawn_error, words);
+    scene.await_log(&format!("INFO spawnerr: {words}\n"));
 }

@@ -2,13 +2,17 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use bardo::selftest::home::{self, Daemon, Home};
+use bardo_sys::accounts;
+use rustix::process::{Resource, getrlimit};
 
-use crate::scene::{CAT, TERM, executable};
+use crate::scene::{CAT, TERM, everybodys, executable};
 
 /// Runs the daemon with these arguments to its end: exit code, standard output and
 /// standard error.
@@ -192,4 +196,117 @@ fn the_lines_of_a_start_stand_in_supervisors_order() {
     ];
     let places: Vec<_> = expected.iter().map(|words| log.find(words)).collect();
     assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}\n{log}");
+}
+
+/// Somebody who is not root: how a command is made theirs. None where root finds nobody
+/// who may execute the program.
+fn not_root() -> Option<impl Fn(&mut Command)> {
+    let is_root = rustix::process::geteuid().is_root();
+    let nobody = is_root.then(|| everybodys().and_then(|()| accounts::user_by_name("nobody")));
+    let account = match nobody {
+        Some(account) => Some(account?),
+        None => None,
+    };
+    Some(move |command: &mut Command| {
+        if let Some(account) = &account {
+            command.uid(account.uid).gid(account.gid);
+        }
+    })
+}
+
+#[test]
+fn what_only_root_may_do_is_refused_to_others() {
+    let Some(become_other) = not_root() else {
+        return eprintln!("skipped: nobody may not execute the program");
+    };
+    let refused = |more: &str, message: &str| {
+        let home = Home::new("other").unwrap();
+        let path = home.configure(more, CAT).unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let mut command = Command::new(executable());
+        command.args(["supervisord", "-n", "-c"]).arg(path);
+        become_other(&mut command);
+
+        let output = command.output().unwrap();
+
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with(&format!("Error: {message}")), "{said}");
+        assert!(!home.file("s.pid").exists() && !home.file("s.sock").exists());
+    };
+    refused("user=root\nminfds=4000000000", "Can't drop privilege as nonroot user");
+    for (what, option, noun) in [
+        (Resource::Nofile, "minfds", "file descriptors"),
+        (Resource::Nproc, "minprocs", "processes"),
+    ] {
+        let Some(hard) = getrlimit(what).maximum else { continue };
+        let more = hard + 1;
+        let message = format!(
+            "{more} {noun} are required as per the \"{option}\" command-line argument or config \
+             file setting, and the current environment allows {hard} at most"
+        );
+        refused(&format!("{option}={more}"), &message);
+    }
+}
+
+#[test]
+fn a_file_is_looked_for_beside_the_tool_then_here() {
+    let home = Home::new("search").unwrap();
+    fs::create_dir_all(home.file("bin")).unwrap();
+    fs::create_dir_all(home.file("etc")).unwrap();
+    fs::create_dir_all(home.file("here/etc")).unwrap();
+    symlink(executable(), home.file("bin/supervisord")).unwrap();
+    // Refused, so that the daemon need not be ended: which file it was is told.
+    let put = |name: &str| {
+        fs::write(home.file(name), format!("[supervisord]\nloglevel={name}\n")).unwrap();
+    };
+    let found = || {
+        let output = Command::new("/bin/sh")
+            .args(["-c", "exec supervisord -n"])
+            .env("PATH", home.file("bin"))
+            .current_dir(home.file("here"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let own = home.path().display();
+
+    let nothing = found();
+    let paths = format!(
+        "Error: No config file found at default paths ({own}/etc/supervisord.conf, \
+         {own}/supervisord.conf, supervisord.conf, etc/supervisord.conf, \
+         /etc/supervisord.conf, /etc/supervisor/supervisord.conf); use the -c option"
+    );
+    let is_elsewhere = ["/etc/supervisord.conf", "/etc/supervisor/supervisord.conf"]
+        .iter()
+        .any(|path| Path::new(path).exists());
+    assert!(is_elsewhere || nothing.contains(&paths), "{nothing}");
+    for name in [
+        "here/etc/supervisord.conf",
+        "here/supervisord.conf",
+        "supervisord.conf",
+        "etc/supervisord.conf",
+    ] {
+        put(name);
+        let said = found();
+        assert!(said.contains(&format!("bad logging level name '{name}'")), "{said}");
+    }
+}
+
+#[test]
+fn silent_says_nothing_on_standard_output() {
+    for (more, is_silent) in [("", false), ("silent=true", true), ("nodaemon=true", false)] {
+        let home = Home::new("silent").unwrap();
+        home.configure(more, CAT).unwrap();
+        let mut daemon = Daemon::start(executable(), &home).unwrap();
+        daemon.signal_keeper(TERM).unwrap();
+        daemon.wait().unwrap();
+
+        let said = fs::read_to_string(home.file("console")).unwrap();
+
+        assert_eq!(said.is_empty(), is_silent, "{said}");
+        assert!(is_silent || said == home.main_log(), "{said}");
+    }
 }

@@ -306,6 +306,17 @@ fn the_last_failure_is_shown_as_backoff_and_then_as_fatal() {
 }
 
 #[test]
+fn the_end_makes_what_waits_for_a_try_fatal_without_a_word() {
+    let mut bench = Bench::started(retries(3));
+    bench.exit(1, ZERO);
+
+    let actions = bench.step(2, Stimulus::ShutDown);
+
+    assert_eq!(entered(&actions), [Name::Fatal]);
+    assert!(!actions.iter().any(|action| matches!(action, Action::Notice(_))), "{actions:?}");
+}
+
+#[test]
 fn without_a_limit_it_never_gives_up() {
     let mut bench = Bench::started(with(|program| {
         program.restart.start_retries = None;

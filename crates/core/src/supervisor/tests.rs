@@ -1,6 +1,7 @@
 //! The order of things, clients, the end, and what outlives a crash.
 
 use super::*;
+use crate::action::Errand;
 use crate::example::{at, configuration, drain, group, plain_group, program, service};
 use crate::id::{ExitSequence, Pid};
 use crate::input::Found;
@@ -16,6 +17,18 @@ struct Bench {
     sequence: u64,
     /// Whether births are answered.
     is_fertile: bool,
+    /// What becomes of signals.
+    signals: Signals,
+}
+
+/// What becomes of signals.
+#[derive(Clone, Copy)]
+enum Signals {
+    Arrive,
+    /// With this errno.
+    Fail(i32),
+    /// The process is gone, and nobody has been told yet.
+    MeetNobody,
 }
 
 impl Bench {
@@ -26,6 +39,7 @@ impl Bench {
             now: 0,
             sequence: 0,
             is_fertile: true,
+            signals: Signals::Arrive,
         };
         let actions = bench.step(Input::Begin(configuration(groups)));
         (bench, actions)
@@ -57,8 +71,18 @@ impl Bench {
                 }
             }
             if let Action::Signal { service, generation, signal, reach } = action {
-                let input = Input::Signalled { service, generation, signal, reach };
-                self.supervisor.step(at(self.now), input, &mut actions);
+                let input = match self.signals {
+                    Signals::Arrive => {
+                        Some(Input::Signalled { service, generation, signal, reach })
+                    }
+                    Signals::Fail(errno) => {
+                        Some(Input::SignalFailed { service, generation, signal, errno })
+                    }
+                    Signals::MeetNobody => None,
+                };
+                if let Some(input) = input {
+                    self.supervisor.step(at(self.now), input, &mut actions);
+                }
             }
             self.record();
             done.push(action);
@@ -377,14 +401,50 @@ fn a_stop_of_many_is_answered_when_the_last_is_gone() {
 
 #[test]
 fn a_stop_that_could_not_be_signalled_is_not_called_done() {
-    let mut bench = Bench::up(&[&plain_group("g", 1, &["a"])]);
-    bench.ask(1, Verb::Stop, one("g", "a"), Wait::Done);
-    let (service, generation) = (ServiceId(0), bench.service(0).generation);
+    for wait in [Wait::Done, Wait::Begun] {
+        let mut bench = Bench::up(&[&plain_group("g", 1, &["a"])]);
+        bench.signals = Signals::Fail(1);
 
-    let signal = Signal::TERM;
-    let actions = bench.step(Input::SignalFailed { service, generation, signal, errno: 1 });
+        let actions = bench.ask(1, Verb::Stop, one("g", "a"), wait);
 
-    assert_eq!(answers(&actions), [(1, Answer::Refused(Refusal::UnknownState))]);
+        assert_eq!(answers(&actions), [(1, Answer::Refused(failed(Errand::Stop)))]);
+        assert_eq!(bench.states(), [StateName::Unknown]);
+        let again = bench.ask(2, Verb::Start, one("g", "a"), wait);
+        assert_eq!(answers(&again), [(2, Answer::Refused(Refusal::UnknownState))]);
+    }
+}
+
+/// The signal to the first service could not be sent.
+fn failed(errand: Errand) -> Refusal {
+    Refusal::SignalFailed { pid: Some(Pid(100)), errand, errno: 1 }
+}
+
+#[test]
+fn a_signal_that_could_not_be_sent_is_not_called_done() {
+    let mut bench = Bench::up(&[&plain_group("g", 1, &["a"]), &plain_group("h", 2, &["b"])]);
+    bench.signals = Signals::Fail(1);
+
+    let alone = bench.ask(1, Verb::Signal(Signal::HUP), one("g", "a"), Wait::Begun);
+    let group = Target::Group(Arc::from("h"));
+    let many = bench.ask(2, Verb::Signal(Signal::HUP), group, Wait::Begun);
+
+    assert_eq!(answers(&alone), [(1, Answer::Refused(failed(Errand::Client)))]);
+    let [(2, Answer::Outcomes(outcomes))] = &answers(&many)[..] else { panic!("{many:?}") };
+    let result = &outcomes[0].result;
+    assert!(matches!(result, Err(Refusal::SignalFailed { errand: Errand::Client, .. })));
+}
+
+#[test]
+fn a_signal_or_stop_that_meets_nobody_is_answered_when_the_exit_is_known() {
+    for (verb, wait) in [(Verb::Signal(Signal::HUP), Wait::Begun), (Verb::Stop, Wait::Begun)] {
+        let mut bench = Bench::up(&[&plain_group("g", 1, &["a"])]);
+        bench.signals = Signals::MeetNobody;
+
+        let asked = bench.ask(1, verb, one("g", "a"), wait);
+        let exited = bench.exit(0, 0);
+
+        assert_eq!((answers(&asked), answers(&exited)), (vec![], vec![(1, Answer::Done)]));
+    }
 }
 
 #[test]

@@ -289,6 +289,10 @@ pub(super) async fn send_stdin(context: Arc<Context>, parameters: Parameters) ->
             StdinRefusal::NoSuchName => unknown(),
             StdinRefusal::NotRunning => Fault::with(Code::NotRunning, name),
             StdinRefusal::Closed => Fault::with(Code::NoFile, name),
+            StdinRefusal::Full => {
+                let text = "does not read its standard input, and no more may wait for it";
+                Fault::with(Code::Failed, format_args!("{name} {text}; try again later"))
+            }
             StdinRefusal::ShuttingDown => Fault::bare(Code::ShutdownState),
         }),
         _ => Err(misanswered()),

@@ -26,6 +26,7 @@ use bardo_config::control::{self as settings, ControlSettings};
 
 use super::DescribedFlag;
 use super::getopt::{self, Flag, Given};
+use super::place;
 use crate::client::Client;
 use crate::host::Machine;
 
@@ -269,7 +270,7 @@ fn read(program: &str, words: &[OsString]) -> Result<Wish, String> {
             _ => interactive = true,
         }
     }
-    let file = file.or_else(|| bardo_config::find(&Machine, program));
+    let file = file.or_else(|| bardo_config::find(&Machine, &place::of_this_tool(program)));
     let settings =
         settings::load(&Machine, file.as_deref(), &overrides).map_err(|error| error.to_string())?;
     Ok(Wish::Run(Box::new(Errand { settings, interactive, format, words })))

@@ -1,0 +1,63 @@
+//! What people are told of what the core says, and of births that failed.
+
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+
+use bardo_core::{Notice, ServiceId, SpawnError, Supervisor};
+use bardo_sys::spawn::{ChildError, PathEntry, Step};
+
+use super::main_log::Level;
+use super::world::Machine;
+use crate::personality::words;
+
+impl Machine {
+    /// Puts a notice into words.
+    pub(super) fn notice(&mut self, supervisor: &Supervisor, notice: &Notice) {
+        if let Notice::SpawnFailed { service, error } = notice
+            && let (Some(file), Some(there)) =
+                (self.in_the_way.remove(service), supervisor.service(*service))
+        {
+            self.log(Level::Info, &words::start_failed(&there.spec, *error, &file));
+        } else if let Some((level, text)) = words::notice(supervisor, notice) {
+            self.log(level, &text);
+        }
+    }
+
+    /// Keeps which file was in the way of a start: the core does not ask, people do.
+    pub(super) fn note_file(&mut self, service: ServiceId, PathEntry(entry): PathEntry) {
+        let plan = self.plans.get(service.0 as usize).and_then(Option::as_deref);
+        if let (Some(entry), Some(plan)) = (entry, plan)
+            && let Some(file) = words::file_at(plan, entry)
+        {
+            self.in_the_way.insert(service, file);
+        }
+    }
+
+    /// Says on a child's standard error why it has not become its program, as
+    /// Supervisor's child does itself.
+    pub(super) fn say_for_child(
+        &self,
+        service: ServiceId,
+        stderr: OwnedFd,
+        step: Step,
+        errno: i32,
+    ) {
+        let Some(Some(plan)) = self.plans.get(service.0 as usize) else { return };
+        let text = words::child_failure(plan, step, errno);
+        // The pipe is empty, so there is room; whatever goes wrong, the exit code
+        // still tells that the program was not executed.
+        let _ = std::fs::File::from(stderr).write_all(text.as_bytes());
+    }
+}
+
+/// Whether a birth that failed is an error of the start, in the core's terms. A step
+/// that failed is none: Supervisor's child leaves with code 127 then.
+pub(super) fn spawn_error(error: ChildError) -> Option<(SpawnError, PathEntry)> {
+    match error {
+        ChildError::NotFound => Some((SpawnError::NotFound, PathEntry(None))),
+        ChildError::IsDirectory(entry) => Some((SpawnError::IsDirectory, entry)),
+        ChildError::NotExecutable(entry) => Some((SpawnError::NotExecutable, entry)),
+        ChildError::NotPermitted(entry) => Some((SpawnError::NotPermitted, entry)),
+        ChildError::Failed(..) => None,
+    }
+}
