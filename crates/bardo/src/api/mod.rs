@@ -209,6 +209,11 @@ impl Api {
     }
 }
 
+/// The names of all methods of XML-RPC, sorted.
+pub fn method_names() -> impl Iterator<Item = &'static str> {
+    rpc::method_names()
+}
+
 /// Starts the API thread.
 ///
 /// # Errors

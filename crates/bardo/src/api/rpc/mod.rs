@@ -24,6 +24,11 @@ use super::body::Received;
 use super::faults::{Code, Fault};
 use super::room::Share;
 
+/// The names of all methods, sorted.
+pub(super) fn method_names() -> impl Iterator<Item = &'static str> {
+    table::METHODS.iter().map(|method| method.name)
+}
+
 /// What a method does, while it does it.
 type Running = Pin<Box<dyn Future<Output = Result<Value, Fault>> + Send>>;
 
