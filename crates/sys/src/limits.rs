@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
 /// What is limited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +36,22 @@ pub fn get(what: Limited) -> Limit {
 /// # Errors
 /// What `setrlimit` says: EPERM for a hard limit that only root may raise.
 pub fn set(what: Limited, limit: Limit) -> io::Result<()> {
+    Ok(setrlimit(resource(what), kernels(limit))?)
+}
+
+/// Sets a limit of another process, for tests.
+///
+/// # Errors
+/// What `prlimit` says.
+pub fn set_of(pid: u32, what: Limited, limit: Limit) -> io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+    prlimit(Some(pid), resource(what), kernels(limit))?;
+    Ok(())
+}
+
+fn kernels(limit: Limit) -> Rlimit {
     let some = |value: u64| (value != u64::MAX).then_some(value);
-    let limit = Rlimit { current: some(limit.soft), maximum: some(limit.hard) };
-    Ok(setrlimit(resource(what), limit)?)
+    Rlimit { current: some(limit.soft), maximum: some(limit.hard) }
 }
 
 fn resource(what: Limited) -> Resource {

@@ -2,18 +2,19 @@
 //!
 //! Each server has places of its own, so that strangers on a port take none from the
 //! owner of the socket file. When all are taken, whoever has kept us waiting longest
-//! must go: a client that waits for our answer never does.
+//! must go, or else whoever is answered next: a client that waits for our answer never
+//! does.
 
 use std::collections::HashMap;
-use std::os::fd::{AsRawFd as _, BorrowedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bardo_sys::limits::{self, Limited};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use super::connection::{Phase, Progress};
+use super::connection::{Phase, Progress, Socket};
 
 /// Most connections of a server at a time. More of them wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 256;
@@ -34,8 +35,9 @@ const READER_SPARED: Duration = Duration::from_secs(20);
 /// How often it is looked for somebody who can go, while nobody goes by himself.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Descriptors that connections never take: a quarter of all, and no more than forty
-/// births need at a time.
+/// Descriptors that connections through a port never take: a quarter of all, and no more
+/// than forty births need at a time. Half of them are there for the owner of a socket
+/// file, who must be able to ask what is wrong.
 const DESCRIPTORS_KEPT: u64 = 256;
 
 /// The places of one server.
@@ -46,6 +48,8 @@ pub(super) struct Places {
     followers: Arc<Semaphore>,
     guests: Mutex<HashMap<u64, Guest>>,
     next: AtomicU64,
+    /// Whether somebody waits for a place, and nobody has made way for him yet.
+    wanted: AtomicBool,
 }
 
 /// Who has a place.
@@ -78,14 +82,15 @@ impl Places {
             followers: Arc::new(Semaphore::new(most.div_ceil(FOLLOWERS_SHARE))),
             guests: Mutex::default(),
             next: AtomicU64::new(0),
+            wanted: AtomicBool::new(false),
         })
     }
 
     /// Waits for a place, and makes somebody go where that is possible.
     pub(super) async fn take(self: &Arc<Self>) -> Place {
         loop {
-            if self.free.available_permits() == 0 {
-                self.make_room();
+            if self.free.available_permits() == 0 && !self.make_room() {
+                self.wanted.store(true, Ordering::Relaxed);
             }
             let free = Arc::clone(&self.free).acquire_owned();
             if let Ok(permit) = tokio::time::timeout(LOOK_EVERY, free).await {
@@ -147,6 +152,11 @@ impl Place {
         Arc::clone(&self.places.followers).try_acquire_owned().ok()
     }
 
+    /// Whether this client, who has been answered, has to make way for one who waits.
+    pub(super) fn makes_way(&self) -> bool {
+        self.places.wanted.swap(false, Ordering::Relaxed)
+    }
+
     /// Waits until the place is needed for somebody else.
     pub(super) async fn needed(&self) {
         self.leave.notified().await;
@@ -159,18 +169,21 @@ impl Drop for Place {
     }
 }
 
-/// Whether so few descriptors are left that programs may need them. The kernel always
-/// gives the lowest free number, so the number of a new one tells how many are taken.
-pub(super) fn are_descriptors_short(newest: BorrowedFd<'_>) -> bool {
+/// Whether so few descriptors are left that programs may need that of a new connection.
+/// The kernel always gives the lowest free number, so it tells how many are taken.
+pub(super) fn are_descriptors_short(connection: &Socket) -> bool {
     let limit = limits::get(Limited::Descriptors).soft;
-    let taken = u64::try_from(newest.as_raw_fd()).unwrap_or(0);
-    taken >= limit - (limit / 4).min(DESCRIPTORS_KEPT)
+    let kept = (limit / 4).min(DESCRIPTORS_KEPT);
+    let kept = match connection {
+        Socket::Tcp(_) => kept,
+        Socket::Unix(_) => kept / 2,
+    };
+    let number = u64::try_from(connection.as_fd().as_raw_fd()).unwrap_or(0);
+    number >= limit - kept
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd as _;
-
     use super::*;
 
     /// Runs on a clock that jumps to the next deadline whenever nothing else is to be
@@ -242,8 +255,10 @@ mod tests {
 
     #[test]
     fn the_first_descriptors_are_not_the_last() {
-        let file = std::fs::File::open("/dev/null").unwrap();
+        on_a_quick_clock(async {
+            let (one, _other) = tokio::net::UnixStream::pair().unwrap();
 
-        assert!(!are_descriptors_short(file.as_fd()));
+            assert!(!are_descriptors_short(&Socket::Unix(one)));
+        });
     }
 }

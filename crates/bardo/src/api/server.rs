@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -213,7 +212,7 @@ async fn receive(context: Arc<Context>, entrance: DoorSocket, door: Arc<Door>) {
                 continue;
             }
         };
-        if are_descriptors_short(socket.as_fd()) && !door.places.make_room() {
+        if are_descriptors_short(&socket) && !door.places.make_room() {
             drop(socket);
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
@@ -284,6 +283,9 @@ impl Guest {
         // Who has the connection closed is told nothing of chunks, as in Supervisor.
         if matches!(response.body(), Content::Stream(_)) && asks_to_close(&head) {
             *response.version_mut() = Version::HTTP_10;
+        }
+        if matches!(response.body(), Content::Whole(_)) && self.place.makes_way() {
+            response = closing(response);
         }
         if self.context.shown().traces {
             let line = access::line(self.address, SystemTime::now(), &head, &response);

@@ -104,6 +104,15 @@ pub fn switches(pid: u32) -> u64 {
         .sum()
 }
 
+/// Memory of a process: its own, and its part of what it shares with others.
+#[must_use]
+pub fn proportional_bytes(pid: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));
+    kibibytes.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
 /// A line of `/proc/PID/status`.
 #[must_use]
 pub fn status(pid: u32, name: &str) -> Option<String> {
