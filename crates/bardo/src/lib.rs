@@ -10,6 +10,8 @@ pub mod api;
 pub mod client;
 pub mod daemon;
 pub mod demo;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod host;
 pub mod personality;
 pub mod selftest;

@@ -27,6 +27,8 @@ pub struct LocalTime {
     pub month: u8,
     /// Day of the month, 1 to 31.
     pub day: u8,
+    /// Day of the week, 0 to 6; 0 is Sunday.
+    pub weekday: u8,
     /// Hour, 0 to 23.
     pub hour: u8,
     /// Minute.
@@ -61,6 +63,7 @@ impl LocalTime {
             year: parts.tm_year + 1900,
             month: small(parts.tm_mon + 1),
             day: small(parts.tm_mday),
+            weekday: small(parts.tm_wday),
             hour: small(parts.tm_hour),
             minute: small(parts.tm_min),
             second: small(parts.tm_sec),

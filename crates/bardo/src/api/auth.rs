@@ -11,7 +11,7 @@ const DIGEST_MARK: &str = "{SHA}";
 
 /// What became of a client's claim to be somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(crate) enum Claim {
     /// It may come in.
     Granted,
     /// It may not.
@@ -21,7 +21,7 @@ pub(super) enum Claim {
 }
 
 /// Judges the `Authorization` header of a request.
-pub(super) fn judge(header: Option<&[u8]>, user: &str, password: &str) -> Claim {
+pub(crate) fn judge(header: Option<&[u8]>, user: &str, password: &str) -> Claim {
     let Some(claimed) = header.and_then(credentials) else {
         return Claim::Refused;
     };

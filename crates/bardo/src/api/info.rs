@@ -148,7 +148,16 @@ mod tests {
     #[test]
     fn a_process_that_ended_shows_when() {
         let at = |month, day, hour, minute| {
-            ended(LocalTime { year: 2026, month, day, hour, minute, second: 1, millisecond: 2 })
+            ended(LocalTime {
+                year: 2026,
+                month,
+                day,
+                weekday: 0,
+                hour,
+                minute,
+                second: 1,
+                millisecond: 2,
+            })
         };
 
         assert_eq!(at(1, 1, 0, 0), "Jan 01 12:00 AM");

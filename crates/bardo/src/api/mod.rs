@@ -11,7 +11,7 @@
 mod access;
 mod answer;
 mod ask;
-mod auth;
+pub(crate) mod auth;
 mod body;
 mod connection;
 mod faults;

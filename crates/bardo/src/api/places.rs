@@ -122,6 +122,11 @@ impl Places {
         })
     }
 
+    /// Whether nobody is there.
+    pub(super) fn are_free(&self) -> bool {
+        self.guests().is_empty()
+    }
+
     /// Waits until all are free.
     pub(super) async fn emptied(&self) {
         let all = u32::try_from(self.most).unwrap_or(u32::MAX);

@@ -212,7 +212,9 @@ async fn receive(context: Arc<Context>, entrance: DoorSocket, door: Arc<Door>) {
                 continue;
             }
         };
-        if are_descriptors_short(&socket) && !door.places.make_room() {
+        // One client is always let in: somebody must be able to ask what is wrong.
+        let is_crowded = are_descriptors_short(&socket) && !door.places.are_free();
+        if is_crowded && !door.places.make_room() {
             drop(socket);
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
@@ -330,14 +332,7 @@ impl Guest {
         } else if path.starts_with("/mainlogtail") {
             logtail::main_log(context, &self.place, &head.method).await
         } else {
-            match &*path {
-                "/" | "/index.html" => page::status(context).await,
-                "/ok.html" => page::health(),
-                _ if head.method == Method::GET || head.method == Method::HEAD => {
-                    answer::error(StatusCode::NOT_FOUND)
-                }
-                _ => answer::error(StatusCode::BAD_REQUEST),
-            }
+            page::answer(context, head, &body.bytes).await
         }
     }
 }

@@ -9,6 +9,7 @@ mod stream;
 
 use std::io;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bardo_wire::xmlrpc::{RESPONSE_BYTES_MAX, Request, Response, Value};
@@ -21,10 +22,11 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use address::Address;
-pub(crate) use stream::Ended;
 pub use stream::StreamError;
+pub(crate) use stream::{Ended, Heard, Then};
 
 /// How long a server on another machine may take to accept a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(30);
@@ -60,6 +62,15 @@ pub enum CallError {
     /// Nobody knows how to talk to a server of that address.
     #[error("Unknown protocol for serverurl {0}")]
     UnknownProtocol(String),
+    /// The address has a port that is none.
+    #[error("Port could not be cast to integer value as {}", crate::personality::words::quoted(.0))]
+    BadPort(String),
+    /// Nobody knows the machine of that name.
+    #[error("Name or service not known: {0}")]
+    UnknownHost(String),
+    /// The user has pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
 }
 
 impl CallError {
@@ -81,8 +92,20 @@ impl CallError {
         }
     }
 
-    fn broken(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::Connection(Arc::new(io::Error::other(error)))
+    /// What broke a connection. A server that closes it without a word is told apart
+    /// from what the system has a number for.
+    fn broken(error: hyper::Error) -> Self {
+        if error.is_incomplete_message() {
+            return Self::Connection(Arc::new(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let source = std::error::Error::source(&error);
+        let number = source
+            .and_then(|source| source.downcast_ref::<io::Error>())
+            .and_then(io::Error::raw_os_error);
+        Self::Connection(Arc::new(match number {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::other(error),
+        }))
     }
 }
 
@@ -94,6 +117,8 @@ pub struct Client {
     username: Option<String>,
     password: Option<String>,
     connection: Option<SendRequest<Full<Bytes>>>,
+    /// Ctrl-C, once it is no longer the end of the process.
+    interrupts: Option<Signal>,
 }
 
 impl Client {
@@ -104,7 +129,46 @@ impl Client {
     pub fn new(url: &str, username: Option<String>, password: Option<String>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let url = url.to_owned();
-        Ok(Self { runtime, url, username, password, connection: None })
+        Ok(Self { runtime, url, username, password, connection: None, interrupts: None })
+    }
+
+    /// Another client of the same server and for the same user.
+    ///
+    /// # Errors
+    /// When there is no epoll to be had.
+    pub(crate) fn twin(&self) -> io::Result<Self> {
+        Self::new(&self.url, self.username.clone(), self.password.clone())
+    }
+
+    /// From now on Ctrl-C does not end the process: it ends what the client does.
+    ///
+    /// # Errors
+    /// When the signal cannot be handled.
+    pub(crate) fn watch_interrupts(&mut self) -> io::Result<()> {
+        if self.interrupts.is_none() {
+            let _inside = self.runtime.enter();
+            self.interrupts = Some(signal(SignalKind::interrupt())?);
+        }
+        Ok(())
+    }
+
+    /// Waits for some work of the user's side, or for Ctrl-C where that is watched.
+    ///
+    /// # Errors
+    /// [`CallError::Interrupted`] for Ctrl-C.
+    pub(crate) fn wait_for<T>(&mut self, work: impl Future<Output = T>) -> Result<T, CallError> {
+        let interrupts = &mut self.interrupts;
+        self.runtime.block_on(async {
+            let mut work = std::pin::pin!(work);
+            std::future::poll_fn(|context| {
+                let signals = interrupts.as_mut();
+                if signals.is_some_and(|signals| signals.poll_recv(context).is_ready()) {
+                    return Poll::Ready(Err(CallError::Interrupted));
+                }
+                work.as_mut().poll(context).map(Ok)
+            })
+            .await
+        })
     }
 
     /// The server's URL, as it was given.
@@ -130,8 +194,20 @@ impl Client {
     /// # Errors
     /// Everything that is not a result.
     pub fn call(&mut self, method: &str, parameters: Vec<Value>) -> Result<Value, CallError> {
-        let address = Address::parse(&self.url)
-            .ok_or_else(|| CallError::UnknownProtocol(self.url.clone()))?;
+        self.call_within(None, method, parameters)
+    }
+
+    /// Calls a method and waits for its answer, for so long at most.
+    ///
+    /// # Errors
+    /// Everything that is not a result.
+    pub(crate) fn call_within(
+        &mut self,
+        wait: Option<Duration>,
+        method: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Value, CallError> {
+        let address = Address::parse(&self.url)?;
         let request = Request { method: method.to_owned(), parameters };
         let authorization = match (&self.username, &self.password) {
             (Some(username), Some(password)) => Some(basic(username, password)),
@@ -139,8 +215,15 @@ impl Client {
         };
         let request = http_request(&address, authorization, request.to_xml());
         let sender = self.connection.take();
-        let exchange = exchange(sender, &address, request);
-        let (sender, bytes) = self.runtime.block_on(exchange)?;
+        let exchange = async {
+            let exchange = exchange(sender, &address, request);
+            let Some(wait) = wait else { return exchange.await };
+            match tokio::time::timeout(wait, exchange).await {
+                Ok(exchanged) => exchanged,
+                Err(_) => Err(CallError::Connection(Arc::new(io::ErrorKind::TimedOut.into()))),
+            }
+        };
+        let (sender, bytes) = self.wait_for(exchange)??;
         self.connection = Some(sender);
         match Response::parse(&bytes) {
             Ok(Response::Result(value)) => Ok(value),
@@ -202,28 +285,29 @@ async fn still_open(sender: Option<SendRequest<Full<Bytes>>>) -> Option<SendRequ
 }
 
 async fn connect(address: &Address) -> Result<SendRequest<Full<Bytes>>, CallError> {
-    let connected = match tokio::time::timeout(CONNECT_WAIT, reach(address)).await {
+    match tokio::time::timeout(CONNECT_WAIT, reach(address)).await {
         Ok(connected) => connected,
-        Err(_) => Err(io::ErrorKind::TimedOut.into()),
-    };
-    connected.map_err(|error| CallError::Connection(Arc::new(error)))
+        Err(_) => Err(CallError::Connection(Arc::new(io::ErrorKind::TimedOut.into()))),
+    }
 }
 
 /// Connects, and keeps the connection going beside whatever else is done.
-async fn reach(address: &Address) -> io::Result<SendRequest<Full<Bytes>>> {
+async fn reach(address: &Address) -> Result<SendRequest<Full<Bytes>>, CallError> {
+    let no_connection = |error: io::Error| CallError::Connection(Arc::new(error));
     match address {
         Address::Unix(path) => {
-            let socket = UnixStream::connect(path).await?;
+            let socket = UnixStream::connect(path).await.map_err(no_connection)?;
             let (sender, connection) =
-                http1::handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
+                http1::handshake(TokioIo::new(socket)).await.map_err(CallError::broken)?;
             tokio::spawn(connection);
             Ok(sender)
         }
         Address::Tcp { host, port } => {
-            let socket = TcpStream::connect(first_address(host, *port)?).await?;
-            socket.set_nodelay(true)?;
+            let place = first_address(host, *port)?;
+            let socket = TcpStream::connect(place).await.map_err(no_connection)?;
+            socket.set_nodelay(true).map_err(no_connection)?;
             let (sender, connection) =
-                http1::handshake(TokioIo::new(socket)).await.map_err(io::Error::other)?;
+                http1::handshake(TokioIo::new(socket)).await.map_err(CallError::broken)?;
             tokio::spawn(connection);
             Ok(sender)
         }
@@ -231,8 +315,9 @@ async fn reach(address: &Address) -> io::Result<SendRequest<Full<Bytes>>> {
 }
 
 /// Looks a host up. Servers listen on IPv4, so such an address is preferred.
-fn first_address(host: &str, port: u16) -> io::Result<std::net::SocketAddr> {
-    let addresses: Vec<_> = std::net::ToSocketAddrs::to_socket_addrs(&(host, port))?.collect();
+fn first_address(host: &str, port: u16) -> Result<std::net::SocketAddr, CallError> {
+    let addresses = std::net::ToSocketAddrs::to_socket_addrs(&(host, port));
+    let addresses: Vec<_> = addresses.into_iter().flatten().collect();
     let address = addresses.iter().find(|one| one.is_ipv4()).or(addresses.first());
-    address.copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    address.copied().ok_or_else(|| CallError::UnknownHost(host.to_owned()))
 }

@@ -1,12 +1,12 @@
 //! Following a log of the server.
 
 use std::io;
+use std::task::Poll;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{Address, CallError, Client, basic, connect};
@@ -32,74 +32,103 @@ pub(crate) enum Ended {
     User,
     /// By the end of standard input.
     Input,
+    /// By whoever was told, because that was enough.
+    Enough,
+}
+
+/// Whether more is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It is.
+    Go,
+    /// It is not.
+    Stop,
+}
+
+/// What is heard in a conversation with a process.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A piece of a log.
+    Piece(Bytes),
+    /// A line that was typed.
+    Line(String),
+    /// That the log at this path cannot be followed, and why.
+    Failure(String, StreamError),
 }
 
 impl Client {
-    /// Follows the log at a path of the server until it ends or the user presses
-    /// Ctrl-C.
+    /// Follows the log at a path of the server until it ends, the one who takes the
+    /// pieces has enough, or the user presses Ctrl-C.
     ///
     /// # Errors
     /// When there is nothing to follow.
     pub(crate) fn follow(
-        &self,
+        &mut self,
         path: &str,
-        mut take: impl FnMut(&[u8]),
+        mut take: impl FnMut(&[u8]) -> Then,
     ) -> Result<Ended, StreamError> {
         let (address, request) = self.stream_request(path).map_err(StreamError::Connect)?;
-        self.runtime.block_on(async {
-            let mut interrupts = signal(SignalKind::interrupt()).map_err(no_connection)?;
-            let read = read(&address, request, &mut take);
-            first(read, async {
-                interrupts.recv().await;
-                Ok(Ended::User)
-            })
-            .await
-        })
+        self.watch_interrupts().map_err(no_connection)?;
+        match self.wait_for(read(&address, request, &mut take)) {
+            Ok(ended) => ended,
+            Err(_) => Ok(Ended::User),
+        }
     }
 
-    /// Follows two logs at once, and hands every line of `lines` to `answer` in
-    /// between, until that says that it is enough, there are no more lines, or the
-    /// user presses Ctrl-C. Logs that cannot be followed are passed over.
+    /// Follows two logs at once, and hands every piece of them and every line that
+    /// `next_line` gives to `hear`, until that has enough, there are no more lines,
+    /// or the user presses Ctrl-C. It goes on when a log cannot be followed. What
+    /// `next_line` gives may be dropped at any moment, and must lose nothing then.
     ///
     /// # Errors
-    /// When there is no signal handling to be had.
+    /// When there is no server or no signal handling to be had.
     pub(crate) fn converse(
         &mut self,
         paths: [&str; 2],
-        mut lines: mpsc::Receiver<String>,
-        mut take: impl FnMut(&[u8]),
-        mut answer: impl FnMut(&mut Self, &str) -> bool,
+        mut next_line: impl AsyncFnMut() -> Option<String>,
+        mut hear: impl FnMut(&mut Self, Heard) -> Then,
     ) -> Result<Ended, StreamError> {
-        let (pieces, mut streams) = mpsc::channel::<Bytes>(1);
+        self.watch_interrupts().map_err(no_connection)?;
+        let (pieces, mut streams) = mpsc::channel::<Heard>(1);
         for path in paths {
             let (address, request) = self.stream_request(path).map_err(StreamError::Connect)?;
             let pieces = pieces.clone();
+            let path = path.to_owned();
             self.runtime.spawn(async move {
-                let _ = pass_on(&address, request, pieces).await;
+                if let Err(error) = pass_on(&address, request, &pieces).await {
+                    let _ = pieces.send(Heard::Failure(path, error)).await;
+                }
             });
         }
-        let interrupted = self.runtime.block_on(async { signal(SignalKind::interrupt()) });
-        let mut interrupts = interrupted.map_err(no_connection)?;
+        drop(pieces);
+        let mut failures = 0;
         loop {
-            let event = self.runtime.block_on(std::future::poll_fn(|context| {
-                use std::task::Poll;
-                if interrupts.poll_recv(context).is_ready() {
-                    return Poll::Ready(Event::Interrupt);
-                }
-                if let Poll::Ready(Some(piece)) = streams.poll_recv(context) {
-                    return Poll::Ready(Event::Piece(piece));
-                }
-                lines.poll_recv(context).map(Event::Line)
-            }));
-            match event {
-                Event::Interrupt => return Ok(Ended::User),
-                Event::Piece(piece) => take(&piece),
-                Event::Line(None) => return Ok(Ended::Input),
-                Event::Line(Some(line)) => {
-                    if !answer(self, &line) {
-                        return Ok(Ended::Server);
+            let heard = self.wait_for(async {
+                let mut line = std::pin::pin!(next_line());
+                std::future::poll_fn(|context| {
+                    if let Poll::Ready(line) = line.as_mut().poll(context) {
+                        return Poll::Ready(line.map(Heard::Line).ok_or(Ended::Input));
                     }
-                }
+                    match streams.poll_recv(context) {
+                        Poll::Ready(Some(heard)) => Poll::Ready(Ok(heard)),
+                        // Without any log there are still lines to be sent.
+                        Poll::Ready(None) if failures == paths.len() => Poll::Pending,
+                        Poll::Ready(None) => Poll::Ready(Err(Ended::Server)),
+                        Poll::Pending => Poll::Pending,
+                    }
+                })
+                .await
+            });
+            let heard = match heard {
+                Ok(Ok(heard)) => heard,
+                Ok(Err(ended)) => return Ok(ended),
+                Err(_) => return Ok(Ended::User),
+            };
+            if let Heard::Failure(..) = heard {
+                failures += 1;
+            }
+            if hear(self, heard) == Then::Stop {
+                return Ok(Ended::Enough);
             }
         }
     }
@@ -108,8 +137,7 @@ impl Client {
         &self,
         path: &str,
     ) -> Result<(Address, hyper::Request<Full<Bytes>>), CallError> {
-        let address = Address::parse(&self.url)
-            .ok_or_else(|| CallError::UnknownProtocol(self.url.clone()))?;
+        let address = Address::parse(&self.url)?;
         let builder = hyper::Request::get(encoded(path))
             .header(HOST, address.host())
             .header(USER_AGENT, concat!("bardo/", env!("CARGO_PKG_VERSION")))
@@ -128,21 +156,17 @@ impl Client {
     }
 }
 
-enum Event {
-    Interrupt,
-    Piece(Bytes),
-    Line(Option<String>),
-}
-
 async fn read(
     address: &Address,
     request: hyper::Request<Full<Bytes>>,
-    take: &mut impl FnMut(&[u8]),
+    take: &mut impl FnMut(&[u8]) -> Then,
 ) -> Result<Ended, StreamError> {
     let mut body = begin(address, request).await?;
     while let Some(Ok(frame)) = body.frame().await {
-        if let Some(piece) = frame.data_ref() {
-            take(piece);
+        if let Some(piece) = frame.data_ref()
+            && take(piece) == Then::Stop
+        {
+            return Ok(Ended::Enough);
         }
     }
     Ok(Ended::Server)
@@ -151,12 +175,12 @@ async fn read(
 async fn pass_on(
     address: &Address,
     request: hyper::Request<Full<Bytes>>,
-    pieces: mpsc::Sender<Bytes>,
+    pieces: &mpsc::Sender<Heard>,
 ) -> Result<(), StreamError> {
     let mut body = begin(address, request).await?;
     while let Some(Ok(frame)) = body.frame().await {
         if let Ok(piece) = frame.into_data()
-            && pieces.send(piece).await.is_err()
+            && pieces.send(Heard::Piece(piece)).await.is_err()
         {
             break;
         }
@@ -180,16 +204,6 @@ async fn begin(
 
 fn no_connection(error: io::Error) -> StreamError {
     StreamError::Connect(CallError::Connection(error.into()))
-}
-
-/// Whichever is ready first; the other one is dropped.
-async fn first<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> T {
-    let (mut one, mut other) = (std::pin::pin!(one), std::pin::pin!(other));
-    std::future::poll_fn(|context| match one.as_mut().poll(context) {
-        std::task::Poll::Pending => other.as_mut().poll(context),
-        ready => ready,
-    })
-    .await
 }
 
 /// A path as it may stand in a request: what may not is written with `%`.

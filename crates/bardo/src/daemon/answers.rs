@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bardo_core::job::{Answer, Command};
 use bardo_core::service::Service;
-use bardo_core::{Input, Supervisor, Ticket};
+use bardo_core::{Input, Mood, Supervisor, Ticket};
 use tokio::sync::oneshot;
 
 use super::children::Life;
@@ -59,7 +59,8 @@ impl Machine {
             };
             let ticket = Ticket(self.next_ticket);
             self.next_ticket += 1;
-            if command == Command::Restart {
+            // While everything is being stopped it is refused.
+            if command == Command::Restart && self.mood == Mood::Running {
                 self.load_again();
             }
             self.tickets.insert(ticket, Pending { question, reply });

@@ -168,7 +168,8 @@ impl Surroundings {
 }
 
 impl Memory {
-    fn read(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+    /// Takes in an entry.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         let mut from = Decoder::new(bytes);
         match from.byte()? {
             0 => {
@@ -204,8 +205,7 @@ fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
 
 fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> {
     let (greeted, reloading) = (from.u64()?, from.byte()? == 1);
-    let logs =
-        from.list(|from| Ok(((ServiceId(from.u32()?), from.byte()?), from.text()?.into())))?;
+    let logs = from.list(|from| Ok(((from.service()?, from.byte()?), from.text()?.into())))?;
     let processes = from.list(read_process)?;
     Ok(Surroundings {
         greeted,
@@ -245,7 +245,7 @@ fn write_entry(to: &mut Encoder, entry: &Entry) {
 fn read_other(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
     Ok(match kind {
         2 => {
-            let (service, channel) = (ServiceId(from.u32()?), from.byte()?);
+            let (service, channel) = (from.service()?, from.byte()?);
             let path = from.option(|from| from.text().map(Arc::from))?;
             Entry::AutoLog(service, channel, path)
         }
@@ -267,7 +267,7 @@ fn write_process(to: &mut Encoder, service: ServiceId, process: &Process) {
 }
 
 fn read_process(from: &mut Decoder<'_>) -> Result<(ServiceId, Process), Malformed> {
-    let service = ServiceId(from.u32()?);
+    let service = from.service()?;
     let (generation, pid) = (Generation(from.u32()?), Pid(from.u32()?));
     Ok((service, Process { generation, pid, identity: from.u64()? }))
 }

@@ -63,7 +63,7 @@ impl From<LogLevel> for Level {
 #[must_use]
 pub fn line(time: LocalTime, level: Level, message: &str) -> Vec<u8> {
     let mut line = Vec::with_capacity(32 + message.len());
-    let LocalTime { year, month, day, hour, minute, second, millisecond } = time;
+    let LocalTime { year, month, day, hour, minute, second, millisecond, .. } = time;
     // Writing into memory cannot fail.
     let _ = writeln!(
         line,
@@ -83,6 +83,7 @@ mod tests {
             year: 2026,
             month: 1,
             day: 2,
+            weekday: 5,
             hour: 3,
             minute: 4,
             second: 5,

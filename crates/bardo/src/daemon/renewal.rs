@@ -78,6 +78,9 @@ pub(super) fn restart(present: &Present) -> Result<Renewal, String> {
         })
     };
     greeting.servers(&loaded);
+    let former = &present.settings;
+    let has_moved = former.has_pidfile && former.pidfile != settings.pidfile;
+    settings.former_pidfile = has_moved.then(|| former.pidfile.clone());
     settings.has_pidfile = greeting.write_pidfile(&settings.pidfile, settings.keeper_pid);
     settings.greeting = greeting.into_lines();
     let leftovers = leftovers.iter().map(|path| path.display().to_string().into()).collect();

@@ -213,15 +213,14 @@ impl Machine {
             self.tell(ToKeeper::HangTimeout(settings.hang_timeout_ms));
         }
         if settings.beginning != before.beginning {
-            let moved = before.has_pidfile && before.pidfile != settings.pidfile;
-            let old = moved.then_some(before.pidfile);
-            self.retire(old.into_iter().collect());
+            self.retire_strays();
         }
         self.greet();
     }
 
     /// Writes the lines of a beginning into the main log, once.
     pub(super) fn greet(&mut self) {
+        self.remove_former_pidfile();
         let beginning = self.settings.beginning;
         if self.surroundings.greeted == beginning {
             return;
@@ -230,6 +229,31 @@ impl Machine {
             self.log(*level, text);
         }
         self.note(&Entry::Greeted(beginning));
+    }
+
+    /// Each supervisor does it, because the one before may not have come so far. A file that
+    /// names another process is somebody else's by now.
+    fn remove_former_pidfile(&mut self) {
+        // Who loads may just have written it anew.
+        if self.restart.loading != Loading::No {
+            return;
+        }
+        let next = self.restart.next.as_ref();
+        let is_kept = |path: &String| next.is_some_and(|next| next.pidfile == *path);
+        let Some(path) = self.settings.former_pidfile.clone().filter(|path| !is_kept(path)) else {
+            return;
+        };
+        let text = format!("{}\n", self.settings.keeper_pid);
+        let before = self.restart.tidying.take();
+        let remove = move || {
+            before.map(JoinHandle::join);
+            if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+                // Somebody else may have tidied up.
+                let _ = fs::remove_file(path);
+            }
+        };
+        // Without a thread it stays until the next supervisor.
+        self.restart.tidying = std::thread::Builder::new().name("tidy".into()).spawn(remove).ok();
     }
 
     fn open_doors(&self) {
@@ -243,15 +267,10 @@ impl Machine {
     /// Closes every listening socket that neither the settings name nor those that come
     /// after them.
     pub(super) fn retire_strays(&mut self) {
-        if self.restart.loading == Loading::No {
-            self.retire(Vec::new());
+        // What is being loaded may want one of them.
+        if self.restart.loading != Loading::No {
+            return;
         }
-    }
-
-    /// Closes listening sockets that are in nobody's settings, and removes their files and
-    /// these: on a thread, because a directory may be slow. First the file, then the
-    /// socket: what a successor finds is what is still to be done.
-    fn retire(&mut self, mut files: Vec<String>) {
         let next = self.restart.next.as_ref();
         let servers = || {
             let next = next.into_iter().flat_map(|next| &next.servers);
@@ -260,18 +279,25 @@ impl Machine {
         let is_named = |place: &u32| servers().any(|server: &Server| server.place == *place);
         let strays: Vec<u32> =
             self.restart.listeners.keys().copied().filter(|place| !is_named(place)).collect();
-        let sockets: Vec<Option<Address>> = strays
+        let addresses = strays
             .iter()
-            .map(|place| sockets::address(self.restart.listeners.get(place)?.as_fd()))
+            .filter_map(|place| sockets::address(self.restart.listeners.get(place)?.as_fd()));
+        let mut files: Vec<String> = addresses
+            .filter_map(|address| match address {
+                Address::File(path) => Some(path),
+                Address::Port(..) => None,
+            })
             .collect();
-        files.extend(sockets.into_iter().flatten().filter_map(|address| match address {
-            Address::File(path) => Some(path),
-            Address::Port(..) => None,
-        }));
         files.retain(|path| !servers().any(|server| server.address.file() == Some(path)));
-        if files.is_empty() && strays.is_empty() {
-            return;
+        if !strays.is_empty() {
+            self.tidy(files, strays);
         }
+    }
+
+    /// Removes files and closes listening sockets: on a thread, because a directory may be
+    /// slow. First the file, then the socket: what a successor finds is what is still to
+    /// be done.
+    fn tidy(&mut self, files: Vec<String>, strays: Vec<u32>) {
         let (link, before, places) =
             (self.link.clone(), self.restart.tidying.take(), strays.clone());
         let tidy = move || {

@@ -35,6 +35,8 @@ pub struct Settings {
     pub pidfile: String,
     /// Whether it could be written, and so is to be removed.
     pub has_pidfile: bool,
+    /// The one before the last restart, where it was another one.
+    pub former_pidfile: Option<String>,
     /// The directory of the journal and the lock socket.
     pub runtime_directory: String,
     /// Where automatic logs are put.

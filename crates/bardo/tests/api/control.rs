@@ -5,13 +5,16 @@ use std::process::{Command, Output, Stdio};
 use crate::scene::{Scene, open, scene};
 
 impl Scene {
-    fn tool(&self, words: &str) -> Command {
+    pub(crate) fn tool(&self, words: &str) -> Command {
         let file = self.room.path().join("ctl.conf");
         let text = format!("[supervisorctl]\nserverurl=unix://{}\n", self.socket.display());
-        std::fs::write(&file, text).unwrap();
+        // Another tool may be reading it.
+        if !file.exists() {
+            std::fs::write(&file, text).unwrap();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_bardo"));
         command.arg("supervisorctl").arg("-c").arg(file).args(words.split_whitespace());
-        command.stdin(Stdio::null());
+        command.stdin(Stdio::null()).env("TERM", "xterm");
         command
     }
 
@@ -284,4 +287,165 @@ fn a_log_that_cannot_be_followed_is_told_on_standard_error() {
             scene.socket.display()
         )
     );
+}
+
+#[test]
+fn programs_are_answered_in_json() {
+    let scene = scene();
+    let json = |words: &str| {
+        let (text, code) = scene.control(words);
+        assert!(text.ends_with('\n') && text.lines().count() == 1, "{text}");
+        (serde_json::from_str::<serde_json::Value>(&text).unwrap(), code)
+    };
+    let deed = |action: &str, group: &str, name: &str, status: i32, description: &str| {
+        serde_json::json!({
+            "action": action, "group": group, "name": name, "status": status,
+            "description": description,
+        })
+    };
+
+    let (all, code) = json("-o json status");
+    assert_eq!(code, 3);
+    assert_eq!(all.as_array().unwrap().len(), 5);
+    assert_eq!(all[3]["statename"], "RUNNING");
+    assert_eq!(all[3]["pid"], 4711);
+    let (one, _) = json("status --json p");
+    assert_eq!((&one[0]["name"], &one[1]), (&all[3]["name"], &serde_json::Value::Null));
+    assert_eq!(
+        json("--output=json start q p"),
+        (
+            serde_json::json!([
+                deed("start", "q", "q", 80, "OK"),
+                deed("start", "p", "p", 60, "ALREADY_STARTED: p"),
+            ]),
+            0
+        )
+    );
+    assert_eq!(
+        json("start --json x:*"),
+        (
+            serde_json::json!([{
+                "action": "start", "group": "x", "name": null, "status": 10,
+                "description": "BAD_NAME: x",
+            }]),
+            2
+        )
+    );
+    assert_eq!(json("stop --json g:*"), (serde_json::json!([]), 0));
+    assert_eq!(
+        json("-o json clear g:g1").0,
+        serde_json::json!([deed("clear", "g", "g1", 80, "OK")])
+    );
+    assert_eq!(json("-o json pid").0, serde_json::json!({ "pid": std::process::id() }));
+    assert_eq!(
+        json("-o json pid p"),
+        (serde_json::json!([{ "group": "p", "name": "p", "pid": 4711 }]), 0)
+    );
+    assert_eq!(json("-o json version").0, serde_json::json!({ "version": "4.3.0" }));
+    assert_eq!(json("-o json avail").0[0]["group_prio"], 999);
+    scene.play.world.lock().unwrap().loaded.retain(|group| &*group.name != "q");
+    let gone = serde_json::json!({ "added": [], "changed": [], "removed": ["q"] });
+    assert_eq!(json("-o json reread"), (gone.clone(), 0));
+    assert_eq!(json("-o json update"), (gone, 0));
+}
+
+#[test]
+fn what_is_no_document_is_told_on_standard_error() {
+    let scene = scene();
+    let told = |words: &str| {
+        let output = scene.tool(words).output().unwrap();
+        let [out, err] =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (out, err, output.status.code().unwrap())
+    };
+
+    let (out, err, code) = told("-o json status ghost p");
+    assert!(out.starts_with("[{") && code == 4, "{out} {code}");
+    assert_eq!(err, "ghost: ERROR (no such process)\n");
+    assert_eq!(
+        told("-o json tail p"),
+        (String::new(), "Error: tail has no JSON output; leave -o json away\n".to_owned(), 2)
+    );
+    let (out, err, code) = told("-o yaml status");
+    assert!(
+        out.is_empty()
+            && err.starts_with(
+                "Error: invalid value for -o 'yaml': value 'yaml' is none of: text, json\n"
+            ),
+        "{err}"
+    );
+    assert_eq!(code, 2);
+    let (out, err, code) = told("-s unix:///no/such status --json");
+    assert_eq!((&*out, &*err, code), ("", "unix:///no/such no such file\n", 4));
+    assert_eq!(told("status --jso"), ("--jso: ERROR (no such process)\n".into(), "".into(), 4));
+}
+
+#[test]
+fn addresses_that_lead_nowhere_are_told() {
+    let scene = scene();
+    let begins = |words: &str, text: &str| {
+        let (said, code) = scene.control(words);
+        assert!(said.starts_with(text), "{said}");
+        assert_eq!(code, 1);
+    };
+
+    begins("-s foo://x status", "error: <class 'ValueError'>, Unknown protocol for serverurl foo:");
+    begins("-s http://h:x avail", "error: <class 'ValueError'>, Port could not be cast to integer");
+    begins("-s http://no.invalid:1 avail", "error: <class 'socket.gaierror'>, Name or service not");
+}
+
+#[test]
+fn the_foreground_ends_with_its_input() {
+    use std::io::Write as _;
+    let scene = scene();
+    let output = scene.tool("fg p").output().unwrap();
+    assert_eq!(output.stdout, b"==> Press Ctrl-C to exit <==\nExiting foreground\n");
+    assert_eq!(output.status.code(), Some(0), "there is no input");
+    let mut child = scene
+        .tool("")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"fg p\nhello\n").unwrap();
+    scene.play.await_heard("stdin p hello\n");
+    drop(input);
+
+    let output = child.wait_with_output().unwrap();
+
+    let text = String::from_utf8(output.stdout).unwrap();
+    let ending = "==> Press Ctrl-C to exit <==\nExiting foreground\nsupervisor> \n";
+    assert!(text.ends_with(ending), "{text}");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn a_log_that_nobody_reads_is_not_followed() {
+    use std::io::{BufRead as _, BufReader};
+    let scene = scene();
+    let log = scene.room.path().join("p.out");
+    std::fs::write(&log, "old\n").unwrap();
+    let mut child = scene.tool("tail -f p").stdout(Stdio::piped()).spawn().unwrap();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while line != "old\n" {
+        line.clear();
+        reader.read_line(&mut line).unwrap();
+    }
+
+    drop(reader);
+    std::fs::write(&log, "old\nnew\n").unwrap();
+
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_script_that_asks_for_questions_gets_no_shell() {
+    let scene = scene();
+
+    assert_eq!(scene.control("-i stop ghost"), prints("ghost: ERROR (no such process)\n", 1));
+    let question = "Really shut the remote supervisord process down y/N? ";
+    assert_eq!(scene.control("-i shutdown"), prints(question, 0));
 }

@@ -3,8 +3,12 @@
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod protocol;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod server;
+#[cfg(test)]
+mod shell;

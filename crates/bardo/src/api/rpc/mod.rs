@@ -50,15 +50,35 @@ pub(super) async fn answer(
     })
 }
 
-/// Calls a method.
+/// Calls a method that is offered, and waits until it is done.
 async fn call(
     context: &Arc<Context>,
     name: &str,
     parameters: Vec<Value>,
     share: &Share,
 ) -> Result<Value, Fault> {
-    let method = table::find(name, &context.shown().namespaces)
-        .ok_or_else(|| Fault::bare(Code::UnknownMethod))?;
+    call_within(context, name, parameters, share, &context.shown().namespaces).await
+}
+
+/// Calls a method of `supervisor.` and waits until it is done. Pages work also where no
+/// `[rpcinterface:x]` offers it to clients.
+pub(super) async fn call_for_page(
+    context: &Arc<Context>,
+    name: &str,
+    parameters: Vec<Value>,
+    share: &Share,
+) -> Result<Value, Fault> {
+    call_within(context, name, parameters, share, &["supervisor".to_owned()]).await
+}
+
+async fn call_within(
+    context: &Arc<Context>,
+    name: &str,
+    parameters: Vec<Value>,
+    share: &Share,
+    namespaces: &[String],
+) -> Result<Value, Fault> {
+    let method = table::find(name, namespaces).ok_or_else(|| Fault::bare(Code::UnknownMethod))?;
     if !method.takes(parameters.len()) {
         return Err(Fault::bare(Code::IncorrectParameters));
     }

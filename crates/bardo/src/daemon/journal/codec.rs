@@ -7,10 +7,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bardo_core::ServiceId;
+
+/// Places that a table can have. A journal has room for some hundred thousand
+/// services; a number above this is no place, and memory is not made ready for it.
+const SERVICES_MAX: u32 = 1 << 20;
+
 /// Why bytes are no entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a journal entry cannot be read")]
-pub(super) struct Malformed;
+pub(crate) struct Malformed;
 
 /// Room that an encoder keeps: more than the entry of any one service needs.
 const KEPT_BYTES: usize = 1 << 10;
@@ -158,6 +164,15 @@ impl<'a> Decoder<'a> {
         Ok(i64::from_le_bytes(self.array()?))
     }
 
+    /// Which service.
+    ///
+    /// # Errors
+    /// When there is none, or its place is behind the end of any table.
+    pub(super) fn service(&mut self) -> Result<ServiceId, Malformed> {
+        let id = self.u32()?;
+        if id < SERVICES_MAX { Ok(ServiceId(id)) } else { Err(Malformed) }
+    }
+
     /// A length.
     ///
     /// # Errors
@@ -256,6 +271,18 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &other));
         assert_eq!((&*one, &*third), ("web", "api"));
         assert!(decoder.is_at_end());
+    }
+
+    #[test]
+    fn a_place_behind_the_end_of_any_table_is_malformed() {
+        let mut encoder = Encoder::default();
+        encoder.u32(SERVICES_MAX - 1);
+        encoder.u32(SERVICES_MAX);
+
+        let mut decoder = Decoder::new(encoder.bytes());
+
+        assert_eq!(decoder.service(), Ok(ServiceId(SERVICES_MAX - 1)));
+        assert_eq!(decoder.service(), Err(Malformed));
     }
 
     #[test]

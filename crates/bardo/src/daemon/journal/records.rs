@@ -6,7 +6,7 @@ use bardo_core::input::Mood;
 use bardo_core::record::{Place, Record, ServiceRecord, Snapshot};
 use bardo_core::service::{Failure, Goal, Launch, Order, Role, State};
 use bardo_core::time::{Instant, WallTime};
-use bardo_core::{ExitStatus, Generation, Pid, ServiceId, Signal, SpawnError};
+use bardo_core::{ExitStatus, Generation, Pid, Signal, SpawnError};
 
 use super::codec::{Decoder, Encoder, Malformed};
 use super::specs::{
@@ -87,7 +87,7 @@ fn write_member_group(to: &mut Encoder, group: &Group) {
 
 fn read_member_group(from: &mut Decoder<'_>) -> Read<Group> {
     let spec = read_group(from)?;
-    let members = from.list(|from| from.u32().map(ServiceId))?;
+    let members = from.list(Decoder::service)?;
     if members.len() != spec.services.len() {
         return Err(Malformed);
     }
@@ -133,7 +133,7 @@ fn write_service(to: &mut Encoder, service: &ServiceRecord) {
 
 fn read_service(from: &mut Decoder<'_>) -> Read<ServiceRecord> {
     Ok(ServiceRecord {
-        id: ServiceId(from.u32()?),
+        id: from.service()?,
         role: match from.byte()? {
             0 => Role::Active,
             1 => Role::Replica,

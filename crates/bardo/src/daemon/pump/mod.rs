@@ -49,7 +49,7 @@ mod record;
 mod rotation;
 mod staging;
 mod streams;
-mod strip;
+pub(crate) mod strip;
 mod worker;
 
 use std::collections::VecDeque;

@@ -21,7 +21,7 @@ const ESCAPE: u8 = 0x1b;
 /// Where the machine stands. One byte, so that it fits beside a generation in
 /// the word that outlives the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Strip {
+pub(crate) enum Strip {
     /// In plain text.
     #[default]
     Text,
@@ -33,7 +33,7 @@ pub(super) enum Strip {
 
 impl Strip {
     /// The number that is stored for it.
-    pub(super) fn to_bits(self) -> u8 {
+    pub(crate) fn to_bits(self) -> u8 {
         match self {
             Self::Text => 0,
             Self::Escape => 1,
@@ -42,7 +42,7 @@ impl Strip {
     }
 
     /// The state of a stored number. Unknown ones are plain text.
-    pub(super) fn from_bits(bits: u8) -> Self {
+    pub(crate) fn from_bits(bits: u8) -> Self {
         match bits {
             1 => Self::Escape,
             2 => Self::Sequence,
@@ -52,7 +52,7 @@ impl Strip {
 
     /// Appends to `output` what is left of `input`, and says where the machine
     /// stands then.
-    pub(super) fn transform(self, input: &[u8], output: &mut Vec<u8>) -> Self {
+    pub(crate) fn transform(self, input: &[u8], output: &mut Vec<u8>) -> Self {
         let mut state = self;
         let mut rest = input;
         while let Some(&byte) = rest.first() {
@@ -78,7 +78,7 @@ impl Strip {
     /// How much of `input` stands behind the first `written` bytes of its result,
     /// and where the machine stands after that much: for a target that took only
     /// a part.
-    pub(super) fn consumed(self, input: &[u8], written: usize) -> (usize, Self) {
+    pub(crate) fn consumed(self, input: &[u8], written: usize) -> (usize, Self) {
         let mut state = self;
         let mut emitted = 0;
         for (at, &byte) in input.iter().enumerate() {
@@ -98,7 +98,7 @@ impl Strip {
     }
 
     /// What must be passed on if nothing follows.
-    pub(super) fn held_back(self) -> &'static [u8] {
+    pub(crate) fn held_back(self) -> &'static [u8] {
         match self {
             Self::Escape => &[ESCAPE],
             Self::Text | Self::Sequence => &[],

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bardo_wire::xmlrpc::Value;
+use serde::Serialize;
 
 use super::control::{Control, Stop, fault};
 use super::processes::{number, rows, text};
+use super::report;
 use crate::api::names;
 use crate::client::CallError;
 
-/// How a loaded configuration differs, by group names.
+/// How a loaded configuration differs, or what was made to follow it, by group names.
+#[derive(Default, Serialize)]
 struct Difference {
     added: Vec<String>,
     changed: Vec<String>,
@@ -38,6 +41,10 @@ pub(super) fn avail(control: &mut Control<'_>, _: &str) -> Result<(), Stop> {
         }
         Err(error) => return Err(error.into()),
     };
+    if control.is_document() {
+        control.answer_also(configurations.iter().map(report::json));
+        return Ok(());
+    }
     for info in configurations {
         let name = names::namespec(text(&info, "group"), text(&info, "name"));
         let is = |key| info.member(key).and_then(Value::as_bool).unwrap_or(false);
@@ -53,6 +60,10 @@ pub(super) fn reread(control: &mut Control<'_>, _: &str) -> Result<(), Stop> {
     let Some(difference) = reload(control, "ERROR: supervisor shutting down")? else {
         return Ok(());
     };
+    if control.is_document() {
+        control.answer(difference);
+        return Ok(());
+    }
     let mut changes = BTreeMap::new();
     let parts = [
         (difference.added, "available"),
@@ -89,39 +100,49 @@ fn reload(control: &mut Control<'_>, ending: &str) -> Result<Option<Difference>,
 }
 
 pub(super) fn add(control: &mut Control<'_>, argument: &str) -> Result<(), Stop> {
-    for name in argument.split_whitespace() {
-        match control.call("addProcessGroup", &[name]) {
-            Ok(_) => control.say(format_args!("{name}: added process group")),
-            Err(CallError::Fault { code: fault::SHUTDOWN_STATE, .. }) => {
-                control.fail("ERROR: shutting down");
+    change(control, |control, done| {
+        for name in argument.split_whitespace() {
+            match control.call("addProcessGroup", &[name]) {
+                Ok(_) => {
+                    control.tell(format_args!("{name}: added process group"));
+                    done.added.push(name.to_owned());
+                }
+                Err(CallError::Fault { code: fault::SHUTDOWN_STATE, .. }) => {
+                    control.fail("ERROR: shutting down");
+                }
+                // What is wanted is there, so this is no failure.
+                Err(CallError::Fault { code: fault::ALREADY_ADDED, .. }) => {
+                    control.say("ERROR: process group already active");
+                }
+                Err(CallError::Fault { code: fault::BAD_NAME, .. }) => {
+                    control.fail(format_args!("ERROR: no such process/group: {name}"));
+                }
+                Err(error) => return Err(error.into()),
             }
-            // What is wanted is there, so this is no failure.
-            Err(CallError::Fault { code: fault::ALREADY_ADDED, .. }) => {
-                control.say("ERROR: process group already active");
-            }
-            Err(CallError::Fault { code: fault::BAD_NAME, .. }) => {
-                control.fail(format_args!("ERROR: no such process/group: {name}"));
-            }
-            Err(error) => return Err(error.into()),
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 pub(super) fn remove(control: &mut Control<'_>, argument: &str) -> Result<(), Stop> {
-    for name in argument.split_whitespace() {
-        match control.call("removeProcessGroup", &[name]) {
-            Ok(_) => control.say(format_args!("{name}: removed process group")),
-            Err(CallError::Fault { code: fault::STILL_RUNNING, .. }) => {
-                control.fail(format_args!("ERROR: process/group still running: {name}"));
+    change(control, |control, done| {
+        for name in argument.split_whitespace() {
+            match control.call("removeProcessGroup", &[name]) {
+                Ok(_) => {
+                    control.tell(format_args!("{name}: removed process group"));
+                    done.removed.push(name.to_owned());
+                }
+                Err(CallError::Fault { code: fault::STILL_RUNNING, .. }) => {
+                    control.fail(format_args!("ERROR: process/group still running: {name}"));
+                }
+                Err(CallError::Fault { code: fault::BAD_NAME, .. }) => {
+                    control.fail(format_args!("ERROR: no such process/group: {name}"));
+                }
+                Err(error) => return Err(error.into()),
             }
-            Err(CallError::Fault { code: fault::BAD_NAME, .. }) => {
-                control.fail(format_args!("ERROR: no such process/group: {name}"));
-            }
-            Err(error) => return Err(error.into()),
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 pub(super) fn update(control: &mut Control<'_>, argument: &str) -> Result<(), Stop> {
@@ -133,39 +154,74 @@ pub(super) fn update(control: &mut Control<'_>, argument: &str) -> Result<(), St
         wanted.clear();
     }
     if !wanted.is_empty() {
-        let infos = rows(control.call("getAllProcessInfo", &[])?);
-        let present = infos.iter().map(|info| text(info, "group"));
-        let known: BTreeSet<&str> =
-            present.chain(difference.added.iter().map(String::as_str)).collect();
-        let mut said = BTreeSet::new();
-        for name in wanted.iter().filter(|name| !known.contains(**name)) {
-            if said.insert(*name) {
-                control.fail(format_args!("ERROR: no such group: {name}"));
-            }
+        say_unknown(control, &wanted, &difference)?;
+    }
+    change(control, |control, done| carry_out(control, &wanted, difference, done))
+}
+
+/// Says which of the groups wanted are nowhere.
+fn say_unknown(
+    control: &mut Control<'_>,
+    wanted: &[&str],
+    difference: &Difference,
+) -> Result<(), Stop> {
+    let infos = rows(control.call("getAllProcessInfo", &[])?);
+    let present = infos.iter().map(|info| text(info, "group"));
+    let known: BTreeSet<&str> =
+        present.chain(difference.added.iter().map(String::as_str)).collect();
+    let mut said = BTreeSet::new();
+    for name in wanted.iter().filter(|name| !known.contains(**name)) {
+        if said.insert(*name) {
+            control.fail(format_args!("ERROR: no such group: {name}"));
         }
     }
-    let is_wanted = |name: &&String| wanted.is_empty() || wanted.contains(&name.as_str());
+    Ok(())
+}
 
-    for name in difference.removed.iter().filter(is_wanted) {
-        let results = rows(control.call("stopProcessGroup", &[name])?);
-        control.say(format_args!("{name}: stopped"));
+/// Makes the server follow its configuration: all of it when no groups are named.
+fn carry_out(
+    control: &mut Control<'_>,
+    wanted: &[&str],
+    difference: Difference,
+    done: &mut Difference,
+) -> Result<(), Stop> {
+    let is_wanted = |name: &String| wanted.is_empty() || wanted.contains(&name.as_str());
+    for name in difference.removed.into_iter().filter(is_wanted) {
+        let results = rows(control.call("stopProcessGroup", &[&name])?);
+        control.tell(format_args!("{name}: stopped"));
         if results.iter().any(|result| number(result, "status") == i64::from(fault::FAILED)) {
             control.fail(format_args!("{name}: has problems; not removing"));
             continue;
         }
-        control.call("removeProcessGroup", &[name])?;
-        control.say(format_args!("{name}: removed process group"));
+        control.call("removeProcessGroup", &[&name])?;
+        control.tell(format_args!("{name}: removed process group"));
+        done.removed.push(name);
     }
-    for name in difference.changed.iter().filter(is_wanted) {
-        control.call("stopProcessGroup", &[name])?;
-        control.say(format_args!("{name}: stopped"));
-        control.call("removeProcessGroup", &[name])?;
-        control.call("addProcessGroup", &[name])?;
-        control.say(format_args!("{name}: updated process group"));
+    for name in difference.changed.into_iter().filter(is_wanted) {
+        control.call("stopProcessGroup", &[&name])?;
+        control.tell(format_args!("{name}: stopped"));
+        control.call("removeProcessGroup", &[&name])?;
+        control.call("addProcessGroup", &[&name])?;
+        control.tell(format_args!("{name}: updated process group"));
+        done.changed.push(name);
     }
-    for name in difference.added.iter().filter(is_wanted) {
-        control.call("addProcessGroup", &[name])?;
-        control.say(format_args!("{name}: added process group"));
+    for name in difference.added.into_iter().filter(is_wanted) {
+        control.call("addProcessGroup", &[&name])?;
+        control.tell(format_args!("{name}: added process group"));
+        done.added.push(name);
     }
     Ok(())
+}
+
+/// Changes groups, and answers with what was done of it, also when something stops it.
+fn change(
+    control: &mut Control<'_>,
+    work: impl FnOnce(&mut Control<'_>, &mut Difference) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut done = Difference::default();
+    let worked = work(control, &mut done);
+    if control.is_document() {
+        control.answer(done);
+    }
+    worked
 }

@@ -1,10 +1,17 @@
 //! One run of the tool: the server, what is said, and the exit code.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use bardo_wire::xmlrpc::Value;
+use rustyline::error::ReadlineError;
+use serde::Serialize;
+use serde_json::Value as Json;
 
-use super::table;
+use super::colour::Colour;
+use super::input::{Input, Silence};
+use super::report::{self, Format};
+use super::shell::Editor;
+use super::table::{self, Answers, Command};
 use crate::client::{CallError, Client};
 
 /// The interface that the tool can talk to.
@@ -76,6 +83,8 @@ pub(super) enum Next {
     Line,
     /// The user wants to leave.
     Leave,
+    /// The user has pressed Ctrl-C.
+    Interrupted,
 }
 
 /// What stops a command.
@@ -93,18 +102,49 @@ impl From<CallError> for Stop {
     }
 }
 
+/// How a run deals with its user.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// Who is asked.
+    pub(super) questions: Questions,
+    /// How commands answer when their line does not say otherwise.
+    pub(super) format: Format,
+    /// Whether states are coloured.
+    pub(super) colour: Colour,
+}
+
+/// Who is asked when there is a question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Questions {
+    /// Nobody.
+    Nobody,
+    /// Whoever writes the lines, before anything grave. He is not asked for a password:
+    /// a script would give its next commands away.
+    Script,
+    /// The user at his terminal, whatever it is.
+    User,
+}
+
 /// One run of the tool.
 pub(super) struct Control<'a> {
     pub(super) client: Client,
     pub(super) output: &'a mut dyn Write,
-    /// Whether the user is asked before anything grave.
-    pub(super) interactive: bool,
+    pub(super) input: Input,
+    /// Edits lines, once there is a shell on a terminal. It may hold lines that were
+    /// typed ahead, so every question goes by it.
+    pub(super) editor: Option<Editor>,
+    pub(super) manner: Manner,
+    /// How the command in hand answers.
+    format: Format,
+    /// What it has to answer so far, when that is a document.
+    document: Option<Json>,
     exit: u8,
 }
 
 impl<'a> Control<'a> {
-    pub(super) fn new(client: Client, output: &'a mut dyn Write, interactive: bool) -> Self {
-        Self { client, output, interactive, exit: 0 }
+    pub(super) fn new(client: Client, output: &'a mut dyn Write, manner: Manner) -> Self {
+        let (input, format) = (Input::default(), manner.format);
+        Self { client, output, input, editor: None, manner, format, document: None, exit: 0 }
     }
 
     /// The code of the run so far.
@@ -116,9 +156,43 @@ impl<'a> Control<'a> {
         self.exit = code;
     }
 
-    /// Says a line. When nobody listens there is nothing to be done about it.
+    /// Says a line: on standard output, unless that is for a document. When nobody
+    /// listens there is nothing to be done about it.
     pub(super) fn say(&mut self, line: impl std::fmt::Display) {
-        let _ = writeln!(self.output, "{line}");
+        let _ = match self.format {
+            Format::Text => writeln!(self.output, "{line}"),
+            Format::Json => writeln!(std::io::stderr(), "{line}"),
+        };
+    }
+
+    /// Says a line whose matter a document has in its own way.
+    pub(super) fn tell(&mut self, line: impl std::fmt::Display) {
+        if !self.is_document() {
+            self.say(line);
+        }
+    }
+
+    /// Lets the user see all that was said.
+    pub(super) fn flush(&mut self) {
+        let _ = self.output.flush();
+    }
+
+    /// Whether the command in hand answers with a document.
+    pub(super) fn is_document(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Answers with this document.
+    pub(super) fn answer(&mut self, document: impl Serialize) {
+        self.document = serde_json::to_value(document).ok();
+    }
+
+    /// Answers with a list, which has this much more.
+    pub(super) fn answer_also(&mut self, rows: impl IntoIterator<Item = Json>) {
+        let document = self.document.get_or_insert_with(|| Json::Array(Vec::new()));
+        if let Json::Array(all) = document {
+            all.extend(rows);
+        }
     }
 
     /// Says a line about something that failed.
@@ -139,6 +213,7 @@ impl<'a> Control<'a> {
         method: &str,
         parameters: Vec<Value>,
     ) -> Result<Value, CallError> {
+        self.flush();
         self.client.call(&format!("supervisor.{method}"), parameters)
     }
 
@@ -160,18 +235,64 @@ impl<'a> Control<'a> {
             self.fail(format_args!("*** Unknown syntax: {line}"));
             return Next::Line;
         };
-        if command.takes_nothing && !argument.is_empty() {
-            self.fail(format_args!("Error: {name} accepts no arguments"));
-            self.say_help(name);
+        self.format = self.manner.format;
+        let without_flag = match command.answers {
+            Answers::Both => without_flag(argument),
+            Answers::TextOnly | Answers::Nothing => None,
+        };
+        if without_flag.is_some() {
+            self.format = Format::Json;
+        }
+        let next = self.run_command(command, without_flag.as_deref().unwrap_or(argument));
+        if let Some(document) = self.document.take() {
+            let _ = writeln!(self.output, "{document}");
+        }
+        self.format = self.manner.format;
+        self.flush();
+        next
+    }
+
+    fn run_command(&mut self, command: &Command, argument: &str) -> Next {
+        if self.is_document() && command.answers == Answers::TextOnly {
+            let name = command.name;
+            self.say(format_args!("Error: {name} has no JSON output; leave -o json away"));
+            self.exit = exit::INVALID_ARGUMENTS;
             return Next::Line;
         }
-        match (command.run)(self, argument) {
-            Ok(next) => next,
-            Err(stop) => {
-                self.give_up(&stop);
-                Next::Line
+        if command.takes_nothing && !argument.is_empty() {
+            self.fail(format_args!("Error: {} accepts no arguments", command.name));
+            self.say_help(command.name);
+            return Next::Line;
+        }
+        loop {
+            match (command.run)(self, argument) {
+                Ok(next) => return next,
+                Err(Stop::Call(CallError::Interrupted)) => return Next::Interrupted,
+                Err(Stop::Call(CallError::Status { status: 401, .. }))
+                    if self.manner.questions == Questions::User =>
+                {
+                    if self.identifies().is_err() {
+                        return Next::Interrupted;
+                    }
+                }
+                Err(stop) => {
+                    self.give_up(&stop);
+                    return Next::Line;
+                }
             }
         }
+    }
+
+    /// Asks the user who he is. He cannot get out of it but by Ctrl-C.
+    fn identifies(&mut self) -> Result<(), CallError> {
+        self.say("Server requires authentication");
+        let username = self.ask("Username:")?.ok_or(CallError::Interrupted)?;
+        let silence = Silence::begin();
+        let password = self.ask_plainly("Password:")?.ok_or(CallError::Interrupted)?;
+        drop(silence);
+        let _ = writeln!(self.output);
+        self.client.identify(username, password);
+        Ok(())
     }
 
     /// Says what stopped a command, in the shape in which Supervisor shows a Python
@@ -193,7 +314,9 @@ impl<'a> Control<'a> {
         let error = match self.call("getVersion", &[]) {
             Ok(Value::String(version)) if version == API_VERSION => return Ok(true),
             Ok(version) => {
-                let version = version.as_str().unwrap_or_default();
+                let version = version
+                    .as_str()
+                    .map_or_else(|| report::json(&version).to_string(), str::to_owned);
                 self.say(format_args!(
                     "Sorry, this version of supervisorctl expects to talk to a server with API \
                      version {API_VERSION}, but the remote version is {version}."
@@ -214,9 +337,10 @@ impl<'a> Control<'a> {
             }
             (None, Some(fault::UNKNOWN_METHOD)) => {
                 self.say(
-                    "Sorry, the server answers but does not know the commands of the supervisor \
-                     namespace. Please check that its configuration has the section \
-                     [rpcinterface:supervisor].",
+                    "Sorry, supervisord responded but did not recognize the supervisor namespace \
+                     commands that supervisorctl uses to control it.  Please check that the \
+                     [rpcinterface:supervisor] section is enabled in the configuration file \
+                     (see sample.conf).",
                 );
                 self.exit = exit::UNIMPLEMENTED;
             }
@@ -234,30 +358,69 @@ impl<'a> Control<'a> {
     }
 
     /// Asks a question that begins with y or does not.
-    pub(super) fn confirms(&mut self, question: &str) -> bool {
-        if !self.interactive {
-            return true;
+    pub(super) fn confirms(&mut self, question: &str) -> Result<bool, CallError> {
+        if self.manner.questions == Questions::Nobody {
+            return Ok(true);
         }
-        let _ = write!(self.output, "{question}");
+        let answer = self.ask(question)?.unwrap_or_default();
+        Ok(answer.starts_with(['y', 'Y']))
+    }
+
+    /// Waits for a line of the user, behind a question; `None` is the end of the input.
+    ///
+    /// # Errors
+    /// [`CallError::Interrupted`] for Ctrl-C.
+    pub(super) fn ask(&mut self, question: &str) -> Result<Option<String>, CallError> {
+        let Some(editor) = &mut self.editor else {
+            return self.ask_plainly(question);
+        };
         let _ = self.output.flush();
-        let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
-        read.is_ok() && answer.to_lowercase().starts_with('y')
+        match editor.readline(question) {
+            Ok(line) => Ok(Some(line)),
+            Err(ReadlineError::Interrupted) => Err(CallError::Interrupted),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The same without an editor.
+    fn ask_plainly(&mut self, question: &str) -> Result<Option<String>, CallError> {
+        let _ = write!(self.output, "{question}");
+        self.flush();
+        let mut lines = self.input.lines();
+        self.client.wait_for(lines.next())
     }
 }
 
+/// A command's words without `--json`, where that is one of them.
+fn without_flag(argument: &str) -> Option<String> {
+    let words: Vec<&str> = argument.split_whitespace().collect();
+    let others: Vec<&str> = words.iter().copied().filter(|word| *word != "--json").collect();
+    (others.len() < words.len()).then(|| others.join(" "))
+}
+
 /// The Python class and the text of an error of a call.
-fn exception(error: &CallError) -> (&'static str, String) {
+pub(super) fn exception(error: &CallError) -> (&'static str, String) {
     match error {
         CallError::Fault { .. } => ("xmlrpc.client.Fault", error.to_string()),
         CallError::Status { .. } => ("xmlrpc.client.ProtocolError", error.to_string()),
-        CallError::UnknownProtocol(_) | CallError::Nonsense(_) => ("ValueError", error.to_string()),
+        CallError::Interrupted => ("KeyboardInterrupt", String::new()),
+        CallError::UnknownHost(_) => ("socket.gaierror", error.to_string()),
+        CallError::UnknownProtocol(_) | CallError::BadPort(_) | CallError::Nonsense(_) => {
+            ("ValueError", error.to_string())
+        }
         CallError::Connection(source) => {
             let text = source.to_string();
             let text = text.split(" (os error").next().unwrap_or_default();
             match source.raw_os_error() {
                 Some(errno) => (error_class(errno), format!("[Errno {errno}] {text}")),
-                None => ("http.client.RemoteDisconnected", text.to_owned()),
+                None if source.kind() == ErrorKind::TimedOut => {
+                    ("TimeoutError", "timed out".to_owned())
+                }
+                None if source.kind() == ErrorKind::UnexpectedEof => {
+                    let text = "Remote end closed connection without response";
+                    ("http.client.RemoteDisconnected", text.to_owned())
+                }
+                None => ("http.client.HTTPException", text.to_owned()),
             }
         }
     }

@@ -1,13 +1,11 @@
 //! Commands about logs, and `fg`.
 
-use std::io::BufRead as _;
-
 use bardo_wire::xmlrpc::Value;
 
-use super::control::{Control, Stop, fault};
-use super::processes::{checked, note, number, rows, text};
+use super::control::{Control, Stop, exception, fault};
+use super::processes::{answer_one, checked, note, number, rows, text};
 use crate::api::names::{self, Namespec};
-use crate::client::CallError;
+use crate::client::{CallError, Client, Ended, Heard, StreamError, Then};
 use crate::personality::words::quoted;
 
 /// How much of a log is shown when nobody says how much.
@@ -16,10 +14,10 @@ const TAIL_BYTES: i64 = 1600;
 /// The number of the state RUNNING.
 const RUNNING: i64 = 20;
 
-const CTRL_C: &str = "==> Press Ctrl-C to exit <==";
+/// What emptying logs is called.
+const CLEAR: &str = "clear";
 
-/// Lines that were typed and not sent yet.
-const LINES_AHEAD: usize = 16;
+const CTRL_C: &str = "==> Press Ctrl-C to exit <==";
 
 /// How much of a log is to be shown.
 enum Amount {
@@ -147,19 +145,31 @@ fn show(
 }
 
 /// Follows a log. What goes wrong is told on standard error and is no failure, as in
-/// Supervisor.
+/// Supervisor. When nobody reads what is shown any more there is no use in going on.
 fn follow(control: &mut Control<'_>, path: &str) {
-    use crate::client::Ended;
     control.say(CTRL_C);
+    control.flush();
     let Control { client, output, .. } = control;
-    let ended = client.follow(path, |piece| {
-        let _ = output.write_all(piece);
-        let _ = output.flush();
-    });
+    let ended =
+        client.follow(path, |piece| match output.write_all(piece).and_then(|()| output.flush()) {
+            Ok(()) => Then::Go,
+            Err(_) => Then::Stop,
+        });
     match ended {
         Ok(Ended::User) => control.say(""),
-        Ok(Ended::Server | Ended::Input) => {}
-        Err(error) => eprintln!("{}{path} {error}", control.client.url()),
+        Ok(Ended::Server | Ended::Input | Ended::Enough) => {}
+        Err(error) => complain(control.client.url(), path, &error),
+    }
+}
+
+/// Tells why a log cannot be followed.
+fn complain(url: &str, path: &str, error: &StreamError) {
+    match error {
+        StreamError::Connect(error) => {
+            let (kind, text) = exception(error);
+            eprintln!("{url}{path} Cannot connect, error: <class '{kind}'> ({text})");
+        }
+        StreamError::Status(_) => eprintln!("{url}{path} {error}"),
     }
 }
 
@@ -167,11 +177,14 @@ pub(super) fn clear(control: &mut Control<'_>, argument: &str) -> Result<(), Sto
     let Some(names) = checked(control, "clear", argument)? else {
         return Ok(());
     };
+    if control.is_document() {
+        control.answer_also([]);
+    }
     if names.contains(&"all") {
         for result in rows(control.call("clearAllProcessLogs", &[])?) {
-            let name = names::namespec(text(&result, "group"), text(&result, "name"));
+            let place = (text(&result, "group"), text(&result, "name"));
             let code = i32::try_from(number(&result, "status")).unwrap_or(0);
-            say_cleared(control, &name, code)?;
+            say_cleared(control, place, code, text(&result, "description"))?;
         }
         return Ok(());
     }
@@ -181,7 +194,7 @@ pub(super) fn clear(control: &mut Control<'_>, argument: &str) -> Result<(), Sto
             clear_group(control, group)?;
             continue;
         };
-        clear_one(control, name, &names::namespec(group, process))?;
+        clear_one(control, name, (group, process))?;
     }
     Ok(())
 }
@@ -190,30 +203,44 @@ pub(super) fn clear(control: &mut Control<'_>, argument: &str) -> Result<(), Sto
 /// here, and Supervisor's tool takes one for a process called None.
 fn clear_group(control: &mut Control<'_>, group: &str) -> Result<(), Stop> {
     let infos = rows(control.call("getAllProcessInfo", &[])?);
-    let members: Vec<String> = infos
+    let members: Vec<&str> = infos
         .iter()
         .filter(|info| text(info, "group") == group)
-        .map(|info| names::namespec(group, text(info, "name")))
+        .map(|info| text(info, "name"))
         .collect();
     if members.is_empty() {
-        control.fail(format_args!("{group}: ERROR (no such group)"));
+        if control.is_document() {
+            let description = format!("BAD_NAME: {group}");
+            answer_one(control, CLEAR, (group, None), fault::BAD_NAME, &description);
+        }
+        control.tell(format_args!("{group}: ERROR (no such group)"));
+        note(control, fault::BAD_NAME, None);
     }
-    for name in members {
-        clear_one(control, &name, &name)?;
+    for process in members {
+        clear_one(control, &format!("{group}:{process}"), (group, process))?;
     }
     Ok(())
 }
 
-fn clear_one(control: &mut Control<'_>, name: &str, shown: &str) -> Result<(), Stop> {
+fn clear_one(control: &mut Control<'_>, name: &str, place: (&str, &str)) -> Result<(), Stop> {
     match control.call("clearProcessLogs", &[name]) {
-        Ok(_) => say_cleared(control, shown, fault::SUCCESS),
-        Err(CallError::Fault { code, .. }) => say_cleared(control, shown, code),
+        Ok(_) => say_cleared(control, place, fault::SUCCESS, "OK"),
+        Err(CallError::Fault { code, text }) => say_cleared(control, place, code, &text),
         Err(error) => Err(error.into()),
     }
 }
 
-fn say_cleared(control: &mut Control<'_>, name: &str, code: i32) -> Result<(), Stop> {
+fn say_cleared(
+    control: &mut Control<'_>,
+    (group, process): (&str, &str),
+    code: i32,
+    description: &str,
+) -> Result<(), Stop> {
+    let name = names::namespec(group, process);
     match code {
+        _ if control.is_document() => {
+            answer_one(control, CLEAR, (group, Some(process)), code, description);
+        }
         fault::SUCCESS => control.say(format_args!("{name}: cleared")),
         fault::BAD_NAME => control.say(format_args!("{name}: ERROR (no such process)")),
         fault::FAILED => control.say(format_args!("{name}: ERROR (failed)")),
@@ -264,44 +291,48 @@ pub(super) fn foreground(control: &mut Control<'_>, argument: &str) -> Result<()
 
 /// Shows what a process writes and sends it what is typed.
 fn attend(control: &mut Control<'_>, name: &str) {
-    let (sender, lines) = tokio::sync::mpsc::channel(LINES_AHEAD);
-    // It ends with the process: nothing can end a read of a terminal.
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if sender.blocking_send(line + "\n").is_err() {
-                return;
-            }
-        }
-    });
+    control.flush();
     let paths = ["stdout", "stderr"].map(|channel| format!("/logtail/{name}/{channel}"));
-    let Control { client, output, .. } = control;
+    let Control { client, output, input, .. } = control;
+    let mut lines = input.lines();
     let mut last_words = None;
     let ended = client.converse(
         [&paths[0], &paths[1]],
-        lines,
-        |piece| {
-            let _ = output.write_all(piece);
-            let _ = output.flush();
-        },
-        |client, line| {
-            let parameters = vec![Value::from(name), Value::from(line)];
-            let sent = client.call("supervisor.sendProcessStdin", parameters);
-            let info = sent
-                .and_then(|_| client.call("supervisor.getProcessInfo", vec![Value::from(name)]));
-            match info {
-                Ok(info) if number(&info, "state") == RUNNING => return true,
-                Ok(_) | Err(CallError::Fault { code: fault::NOT_RUNNING, .. }) => {
-                    last_words = Some("Process got killed".to_owned());
+        async || lines.next().await,
+        |client, heard| {
+            match heard {
+                Heard::Piece(piece) => {
+                    return match output.write_all(&piece).and_then(|()| output.flush()) {
+                        Ok(()) => Then::Go,
+                        Err(_) => Then::Stop,
+                    };
                 }
-                Err(error) => last_words = Some(format!("ERROR: {error}")),
+                Heard::Failure(path, error) => complain(client.url(), &path, &error),
+                Heard::Line(line) => last_words = send(client, name, line + "\n"),
             }
-            false
+            if last_words.is_some() { Then::Stop } else { Then::Go }
         },
     );
     if let Err(error) = ended {
         last_words = Some(format!("ERROR: {error}"));
     }
-    if let Some(words) = last_words {
+    if let Some(words) = last_words.filter(|words| !words.is_empty()) {
         control.say(words);
+    }
+}
+
+/// Sends a process a line. What comes back are the last words to be said, when there
+/// is nothing more to be sent; none are to be said about a user who has enough.
+fn send(client: &mut Client, name: &str, line: String) -> Option<String> {
+    let parameters = vec![Value::from(name), Value::from(line)];
+    let sent = client.call("supervisor.sendProcessStdin", parameters);
+    let info = sent.and_then(|_| client.call("supervisor.getProcessInfo", vec![Value::from(name)]));
+    match info {
+        Ok(info) if number(&info, "state") == RUNNING => None,
+        Ok(_) | Err(CallError::Fault { code: fault::NOT_RUNNING, .. }) => {
+            Some("Process got killed".to_owned())
+        }
+        Err(CallError::Interrupted) => Some(String::new()),
+        Err(error) => Some(format!("ERROR: {error}")),
     }
 }

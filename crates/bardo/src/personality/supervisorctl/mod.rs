@@ -5,16 +5,21 @@
 //! errors too, because scripts read it there; only a command line that makes no
 //! sense is told on standard error.
 
+mod colour;
+mod completion;
 mod configuration;
 mod control;
+mod history;
+mod input;
 mod logs;
 mod processes;
+mod report;
 mod server;
 mod shell;
 mod table;
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{BufWriter, IsTerminal as _};
 use std::process::ExitCode;
 
 use bardo_config::control::{self as settings, ControlSettings};
@@ -23,13 +28,18 @@ use super::getopt::{self, Flag, Given};
 use crate::client::Client;
 use crate::host::Machine;
 
-use self::control::Control;
+use self::colour::Colour;
+use self::control::{Control, Manner, Next, Questions};
+use self::report::Format;
 
 /// Exit code of a command line that makes no sense.
 const USAGE: u8 = 2;
 
 /// Exit code of a machine that cannot even start a client.
 const BROKEN: u8 = 1;
+
+/// Exit code after Ctrl-C: what a shell says of a program that the signal ended.
+const INTERRUPTED: u8 = 130;
 
 /// One option of the command line.
 struct ToolFlag {
@@ -63,7 +73,8 @@ const FLAGS: &[ToolFlag] = &[
         long: &["interactive"],
         argument: None,
         option: None,
-        help: "ask before a supervisor is shut down or restarted",
+        help: "ask before anything grave, and read more commands from the \
+               terminal after the one given",
     },
     ToolFlag {
         short: 's',
@@ -93,47 +104,95 @@ const FLAGS: &[ToolFlag] = &[
         option: Some("history_file"),
         help: "where typed lines are kept",
     },
+    ToolFlag {
+        short: 'o',
+        long: &["output"],
+        argument: Some("FORMAT"),
+        option: None,
+        help: "how commands answer: text (for people) or json (for programs)",
+    },
 ];
 
 /// What a command line asks for.
 enum Wish {
     Help,
-    Run { settings: ControlSettings, interactive: bool, words: Vec<String> },
+    Run(Box<Errand>),
+}
+
+/// What the tool is to do.
+struct Errand {
+    settings: ControlSettings,
+    /// Whether `-i` was given.
+    interactive: bool,
+    format: Format,
+    words: Vec<String>,
 }
 
 /// Runs the face; `program` is `ARGV0`.
 #[must_use]
 pub fn main(program: &str, words: &[OsString]) -> ExitCode {
-    let (settings, interactive, words) = match read(program, words) {
+    let errand = match read(program, words) {
         Ok(Wish::Help) => {
             print!("{}", help(program));
             return ExitCode::SUCCESS;
         }
-        Ok(Wish::Run { settings, interactive, words }) => (settings, interactive, words),
+        Ok(Wish::Run(errand)) => errand,
         Err(message) => {
             eprintln!("Error: {message}\nFor help, use {program} -h");
             return ExitCode::from(USAGE);
         }
     };
-    let client = Client::new(&settings.server_url, settings.username, settings.password);
-    let client = match client {
-        Ok(client) => client,
+    match run(&errand) {
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             eprintln!("Error: cannot start a client: {error}");
-            return ExitCode::from(BROKEN);
+            ExitCode::from(BROKEN)
         }
+    }
+}
+
+/// Runs the command that was given, the shell, or both.
+fn run(errand: &Errand) -> std::io::Result<u8> {
+    let Errand { settings, words, .. } = errand;
+    let is_shell = words.is_empty();
+    let has_user = std::io::stdin().is_terminal();
+    let questions = match errand.interactive || is_shell {
+        false => Questions::Nobody,
+        true if has_user => Questions::User,
+        true => Questions::Script,
     };
-    let mut output = std::io::stdout().lock();
-    let mut control = Control::new(client, &mut output, interactive || words.is_empty());
-    let code = if words.is_empty() {
-        shell::run(&mut control, &settings.prompt);
-        0
-    } else {
-        control.run_line(&words.join(" "));
-        control.exit_code()
-    };
-    let _ = output.flush();
-    ExitCode::from(code)
+    let (no_color, term) = (std::env::var_os("NO_COLOR"), std::env::var_os("TERM"));
+    let is_terminal = std::io::stdout().is_terminal();
+    let colour = Colour::suiting(is_terminal, no_color.as_deref(), term.as_deref());
+    let (username, password) = (settings.username.clone(), settings.password.clone());
+    let mut client = Client::new(&settings.server_url, username, password)?;
+    if questions != Questions::Nobody {
+        client.watch_interrupts()?;
+    }
+    let mut output = BufWriter::new(std::io::stdout().lock());
+    let manner = Manner { questions, format: errand.format, colour };
+    let mut control = Control::new(client, &mut output, manner);
+    let shell =
+        shell::Manner { prompt: &settings.prompt, history_file: settings.history_file.as_deref() };
+    if is_shell {
+        shell::run(&mut control, &shell, "status");
+        return Ok(0);
+    }
+    let next = control.run_line(&words.join(" "));
+    match next {
+        Next::Interrupted => {
+            control.say("");
+            control.flush();
+            Ok(INTERRUPTED)
+        }
+        // Supervisor's help promises a shell after the command, and there is none. A
+        // script that gives -i wants the code of its command and no shell.
+        Next::Line if questions == Questions::User => {
+            shell::follow(&mut control, &shell);
+            Ok(0)
+        }
+        Next::Line | Next::Leave => Ok(control.exit_code()),
+    }
 }
 
 fn read(program: &str, words: &[OsString]) -> Result<Wish, String> {
@@ -141,6 +200,10 @@ fn read(program: &str, words: &[OsString]) -> Result<Wish, String> {
     for flag in FLAGS {
         let takes_argument = flag.argument.is_some();
         for (place, long) in flag.long.iter().enumerate() {
+            // A second spelling must not make the beginning of the first ambiguous.
+            if place > 0 && !words.iter().any(|word| is_written(word, long)) {
+                continue;
+            }
             let short = (place == 0).then_some(flag.short);
             known.push(Flag { short, long: Some(long), takes_argument });
         }
@@ -148,7 +211,7 @@ fn read(program: &str, words: &[OsString]) -> Result<Wish, String> {
     known.push(Flag { short: Some('?'), long: None, takes_argument: false });
     let (given, words) = getopt::parse(&known, words).map_err(|error| error.to_string())?;
     let mut seen: Vec<char> = Vec::new();
-    let (mut file, mut interactive) = (None, false);
+    let (mut file, mut interactive, mut format) = (None, false, Format::Text);
     let mut overrides = Vec::new();
     for Given { name, argument } in given {
         let Some(flag) = find(&name) else { return Ok(Wish::Help) };
@@ -162,6 +225,10 @@ fn read(program: &str, words: &[OsString]) -> Result<Wish, String> {
         seen.push(flag.short);
         match (flag.short, flag.option) {
             ('c', _) => file = Some(argument),
+            ('o', _) => {
+                format = Format::parse(&argument)
+                    .map_err(|why| format!("invalid value for {name} '{argument}': {why}"))?;
+            }
             (_, Some(option)) => overrides.push((option.to_owned(), argument)),
             _ => interactive = true,
         }
@@ -169,7 +236,13 @@ fn read(program: &str, words: &[OsString]) -> Result<Wish, String> {
     let file = file.or_else(|| bardo_config::find(&Machine, program));
     let settings =
         settings::load(&Machine, file.as_deref(), &overrides).map_err(|error| error.to_string())?;
-    Ok(Wish::Run { settings, interactive, words })
+    Ok(Wish::Run(Box::new(Errand { settings, interactive, format, words })))
+}
+
+/// Whether a word is this long option, with or without its argument.
+fn is_written(word: &OsString, long: &str) -> bool {
+    let word = word.to_string_lossy();
+    word.split('=').next().and_then(|name| name.strip_prefix("--")) == Some(long)
 }
 
 /// The option that was written so; `-?` is none of the list, and asks for help.
@@ -208,6 +281,23 @@ mod tests {
         }
     }
 
+    fn errand(words: &[OsString]) -> Errand {
+        match read("ctl", words) {
+            Ok(Wish::Run(errand)) => *errand,
+            _ => panic!("{words:?} is refused"),
+        }
+    }
+
+    #[test]
+    fn the_history_file_is_named_in_any_spelling() {
+        for word in ["-r", "--history_file", "--history-file", "--hist"] {
+            let words = ["-s", "http://a:1", word, "/tmp/h", "status"].map(OsString::from);
+            assert_eq!(errand(&words).settings.history_file.as_deref(), Some("/tmp/h"), "{word}");
+        }
+        let words = ["--history-file=/tmp/h".into()];
+        assert_eq!(errand(&words).settings.history_file.as_deref(), Some("/tmp/h"));
+    }
+
     #[test]
     fn what_makes_no_sense_is_told_as_supervisor_tells_it() {
         assert_eq!(refusal(&["--frob"]), "option --frob not recognized");
@@ -220,6 +310,10 @@ mod tests {
         assert_eq!(
             refusal(&["-c", "/no/such.conf", "status"]),
             "could not find config file /no/such.conf"
+        );
+        assert_eq!(
+            refusal(&["-o", "xml", "status"]),
+            "invalid value for -o 'xml': value 'xml' is none of: text, json"
         );
     }
 
@@ -247,12 +341,10 @@ mod tests {
             "-x".into(),
         ];
 
-        let Ok(Wish::Run { settings, interactive, words }) = read("ctl", &words) else {
-            panic!("a good command line is refused");
-        };
+        let errand = errand(&words);
 
-        assert_eq!(settings.server_url, "unix:///b");
-        assert!(!interactive);
-        assert_eq!(words, ["start", "-x"]);
+        assert_eq!(errand.settings.server_url, "unix:///b");
+        assert!(!errand.interactive);
+        assert_eq!(errand.words, ["start", "-x"]);
     }
 }

@@ -3,11 +3,15 @@
 use bardo_wire::xmlrpc::Value;
 
 use super::control::{Control, Stop, exit, fault};
+use super::report;
 use crate::api::names::{self, Namespec};
 use crate::client::CallError;
 
 /// The narrowest column of names.
 const NAME_WIDTH: usize = 30;
+
+/// The column of states.
+const STATE_WIDTH: usize = 10;
 
 /// State numbers in which nothing runs: STOPPED, EXITED, FATAL and UNKNOWN.
 const STOPPED_STATES: [i64; 4] = [0, 100, 200, 1000];
@@ -39,17 +43,26 @@ pub(super) fn status(control: &mut Control<'_>, argument: &str) -> Result<(), St
             }
         }
     }
-    let named = |info: &Value| names::namespec(text(info, "group"), text(info, "name"));
-    let width = shown.iter().map(|info| named(info).chars().count()).max().unwrap_or(0);
-    let width = width.max(NAME_WIDTH) + 3;
-    for info in &shown {
-        let (state, description) = (text(info, "statename"), text(info, "description"));
-        control.say(format_args!("{:width$}{state:10}{description}", named(info)));
-    }
+    show(control, &shown);
     if shown.iter().any(|info| STOPPED_STATES.contains(&number(info, "state"))) {
         control.set_exit(exit::STATUS_NOT_RUNNING);
     }
     Ok(())
+}
+
+/// Shows how processes are.
+fn show(control: &mut Control<'_>, shown: &[&Value]) {
+    if control.is_document() {
+        return control.answer_also(shown.iter().map(|info| report::json(info)));
+    }
+    let named = |info: &Value| names::namespec(text(info, "group"), text(info, "name"));
+    let width = shown.iter().map(|info| named(info).chars().count()).max().unwrap_or(0);
+    let width = width.max(NAME_WIDTH) + 3;
+    for info in shown {
+        let state = control.manner.colour.state(text(info, "statename"), STATE_WIDTH);
+        let description = text(info, "description");
+        control.say(format_args!("{:width$}{state}{description}", named(info)));
+    }
 }
 
 pub(super) fn pid(control: &mut Control<'_>, argument: &str) -> Result<(), Stop> {
@@ -58,19 +71,22 @@ pub(super) fn pid(control: &mut Control<'_>, argument: &str) -> Result<(), Stop>
     }
     let names: Vec<&str> = argument.split_whitespace().collect();
     if names.is_empty() {
-        let pid = control.call("getPID", &[])?;
-        control.say(pid.as_int().unwrap_or_default());
-    } else if names.contains(&"all") {
-        for info in rows(control.call("getAllProcessInfo", &[])?) {
-            control.say(number(&info, "pid"));
+        let pid = control.call("getPID", &[])?.as_int().unwrap_or_default();
+        match control.is_document() {
+            true => control.answer(serde_json::json!({ "pid": pid })),
+            false => control.say(pid),
         }
+    } else if names.contains(&"all") {
+        let infos = rows(control.call("getAllProcessInfo", &[])?);
+        show_pids(control, &infos);
     } else {
+        show_pids(control, &[]);
         for name in names {
             match control.call("getProcessInfo", &[name]) {
                 Ok(info) => {
-                    let pid = number(&info, "pid");
-                    control.say(pid);
-                    if pid == 0 {
+                    let is_running = number(&info, "pid") != 0;
+                    show_pids(control, &[info]);
+                    if !is_running {
                         control.set_exit(exit::NOT_RUNNING);
                     }
                 }
@@ -84,8 +100,23 @@ pub(super) fn pid(control: &mut Control<'_>, argument: &str) -> Result<(), Stop>
     Ok(())
 }
 
+fn show_pids(control: &mut Control<'_>, infos: &[Value]) {
+    if control.is_document() {
+        let row = |info| {
+            let pid = number(info, "pid");
+            report::Pid { group: text(info, "group"), name: text(info, "name"), pid }
+        };
+        return control.answer_also(infos.iter().map(|info| serde_json::json!(row(info))));
+    }
+    for info in infos {
+        control.say(number(info, "pid"));
+    }
+}
+
 /// What differs between starting, stopping and signalling.
 struct Deed {
+    /// What it is called.
+    action: &'static str,
     one: &'static str,
     group: &'static str,
     all: &'static str,
@@ -110,6 +141,7 @@ const SIGNAL_REFUSALS: &[(i32, &str)] = &[
 ];
 
 const START: Deed = Deed {
+    action: "start",
     one: "startProcess",
     group: "startProcessGroup",
     all: "startAllProcesses",
@@ -129,6 +161,7 @@ const START: Deed = Deed {
 };
 
 const STOP: Deed = Deed {
+    action: "stop",
     one: "stopProcess",
     group: "stopProcessGroup",
     all: "stopAllProcesses",
@@ -183,6 +216,7 @@ pub(super) fn signal(control: &mut Control<'_>, argument: &str) -> Result<(), St
         return no_signal(control);
     }
     let deed = Deed {
+        action: "signal",
         one: "signalProcess",
         group: "signalProcessGroup",
         all: "signalAllProcesses",
@@ -223,6 +257,10 @@ pub(super) fn checked<'n>(
 /// Does something to processes and groups, in the order in which they are named.
 fn do_to(control: &mut Control<'_>, deed: &Deed, names: &[&str]) -> Result<(), Stop> {
     let signal = deed.signal.as_deref();
+    if control.is_document() {
+        // Nothing to be done is an answer too.
+        control.answer_also([]);
+    }
     if names.contains(&"all") {
         let parameters: Vec<&str> = signal.into_iter().collect();
         let results = control.call(deed.all, &parameters)?;
@@ -235,8 +273,11 @@ fn do_to(control: &mut Control<'_>, deed: &Deed, names: &[&str]) -> Result<(), S
                 let parameters: Vec<&str> = std::iter::once(group).chain(signal).collect();
                 match control.call(deed.group, &parameters) {
                     Ok(results) => say_all(control, deed, results)?,
-                    Err(CallError::Fault { code: fault::BAD_NAME, .. }) => {
-                        control.say(format_args!("{group}: ERROR (no such group)"));
+                    Err(CallError::Fault { code: code @ fault::BAD_NAME, text }) => {
+                        match control.is_document() {
+                            true => answer_one(control, deed.action, (group, None), code, &text),
+                            false => control.say(format_args!("{group}: ERROR (no such group)")),
+                        }
                         control.set_exit(deed.no_group);
                     }
                     Err(error) => return Err(error.into()),
@@ -245,12 +286,11 @@ fn do_to(control: &mut Control<'_>, deed: &Deed, names: &[&str]) -> Result<(), S
             Some(process) => {
                 let parameters: Vec<&str> = std::iter::once(*name).chain(signal).collect();
                 let result = match control.call(deed.one, &parameters) {
-                    Ok(_) => (fault::SUCCESS, String::new()),
+                    Ok(_) => (fault::SUCCESS, "OK".to_owned()),
                     Err(CallError::Fault { code, text }) => (code, text),
                     Err(error) => return Err(error.into()),
                 };
-                let name = names::namespec(group, process);
-                say_one(control, deed, &name, result.0, &result.1)?;
+                say_one(control, deed, (group, process), result.0, &result.1)?;
             }
         }
     }
@@ -259,9 +299,9 @@ fn do_to(control: &mut Control<'_>, deed: &Deed, names: &[&str]) -> Result<(), S
 
 fn say_all(control: &mut Control<'_>, deed: &Deed, results: Value) -> Result<(), Stop> {
     for result in rows(results) {
-        let name = names::namespec(text(&result, "group"), text(&result, "name"));
+        let place = (text(&result, "group"), text(&result, "name"));
         let code = i32::try_from(number(&result, "status")).unwrap_or(0);
-        say_one(control, deed, &name, code, text(&result, "description"))?;
+        say_one(control, deed, place, code, text(&result, "description"))?;
     }
     Ok(())
 }
@@ -269,10 +309,16 @@ fn say_all(control: &mut Control<'_>, deed: &Deed, results: Value) -> Result<(),
 fn say_one(
     control: &mut Control<'_>,
     deed: &Deed,
-    name: &str,
+    (group, process): (&str, &str),
     code: i32,
     description: &str,
 ) -> Result<(), Stop> {
+    if control.is_document() {
+        answer_one(control, deed.action, (group, Some(process)), code, description);
+        note(control, code, deed.ignored);
+        return Ok(());
+    }
+    let name = names::namespec(group, process);
     let words = deed.refusals.iter().find(|(known, _)| *known == code);
     match (words, code) {
         (Some((_, words)), _) => control.say(format_args!("{name}: ERROR ({words})")),
@@ -284,6 +330,18 @@ fn say_one(
     }
     note(control, code, deed.ignored);
     Ok(())
+}
+
+/// Answers with what became of one process.
+pub(super) fn answer_one(
+    control: &mut Control<'_>,
+    action: &str,
+    (group, name): (&str, Option<&str>),
+    status: i32,
+    description: &str,
+) {
+    let row = report::Deed { action, group, name, status, description };
+    control.answer_also([serde_json::json!(row)]);
 }
 
 /// Takes note of a result in the exit code.

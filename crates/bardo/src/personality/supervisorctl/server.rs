@@ -23,13 +23,17 @@ pub(super) fn help(control: &mut Control<'_>, topic: &str) -> Result<(), Stop> {
 pub(super) fn version(control: &mut Control<'_>, _: &str) -> Result<(), Stop> {
     if control.is_up()? {
         let version = control.call("getSupervisorVersion", &[])?;
-        control.say(version.as_str().unwrap_or_default());
+        let version = version.as_str().unwrap_or_default();
+        match control.is_document() {
+            true => control.answer(serde_json::json!({ "version": version })),
+            false => control.say(version),
+        }
     }
     Ok(())
 }
 
 pub(super) fn shutdown(control: &mut Control<'_>, _: &str) -> Result<(), Stop> {
-    if !control.confirms("Really shut the remote supervisord process down y/N? ") {
+    if !control.confirms("Really shut the remote supervisord process down y/N? ")? {
         return Ok(());
     }
     let url = control.client.url().to_owned();
@@ -54,7 +58,7 @@ pub(super) fn shutdown(control: &mut Control<'_>, _: &str) -> Result<(), Stop> {
 }
 
 pub(super) fn reload(control: &mut Control<'_>, _: &str) -> Result<(), Stop> {
-    if !control.confirms("Really restart the remote supervisord process y/N? ") {
+    if !control.confirms("Really restart the remote supervisord process y/N? ")? {
         return Ok(());
     }
     match control.call("restart", &[]) {
