@@ -46,6 +46,7 @@ const HOSTILE_FLAGS: &[Flag] = &[
     flag("seconds", true),
     flag("memory-within", true),
     flag("restart-within", true),
+    flag("starts-percent", true),
     flag("keep", false),
     flag("help", false),
 ];
@@ -64,14 +65,15 @@ checks that nothing is lost. Needs no root.
 
 bardo selftest hostile [options]
 
-Attacks the HTTP server of a real supervisor through a port on this machine, and
-checks that it stays there, that its memory is bounded, and that programs are
-restarted as before. Needs no root.
+Attacks the HTTP servers of a real supervisor through a port on this machine and
+through its socket file, and checks that it stays there, that its memory is bounded,
+that its owner is answered, and that programs are restarted as before. Needs no root.
 
   --connections N      clients of the largest crowds (10000)
   --seconds S          how long each attack goes on (5)
   --memory-within MIB  what the supervisor's memory must stay below (512)
   --restart-within MS  what the median time to a restart must stay below (50)
+  --starts-percent P   starts in a time that there must be, of those without an attack (50)
   --keep               leave the folder with all logs there
 ";
 
@@ -180,6 +182,7 @@ fn read_hostile(executable: PathBuf, given: &[Given]) -> Result<Hostile, String>
         span: Duration::from_secs(5),
         memory_within: 512 << 20,
         restart_within: Duration::from_millis(50),
+        starts_percent: 50,
         keep: false,
     };
     for given in given {
@@ -189,6 +192,7 @@ fn read_hostile(executable: PathBuf, given: &[Given]) -> Result<Hostile, String>
             }
             "--seconds" => hostile.span = Duration::from_secs(number(given)?),
             "--memory-within" => hostile.memory_within = number(given)?.saturating_mul(1 << 20),
+            "--starts-percent" => hostile.starts_percent = number(given)?,
             "--restart-within" => hostile.restart_within = Duration::from_millis(number(given)?),
             _ => hostile.keep = true,
         }
