@@ -108,6 +108,14 @@ fn lengths_that_are_none_are_refused() {
 }
 
 #[test]
+fn a_call_of_no_bytes_is_answered() {
+    let scene = scene();
+
+    // Supervisor waits for ever for the body that it has already.
+    assert_eq!(call(&scene, "Content-Length: 0\r\n", "").status, 400);
+}
+
+#[test]
 fn a_head_is_answered_without_a_body() {
     let scene = scene();
 
