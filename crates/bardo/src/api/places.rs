@@ -27,7 +27,7 @@ const FOLLOWERS_SHARE: usize = 2;
 const SILENCE_SPARED: Duration = Duration::from_secs(1);
 
 /// The same for a request that has begun: it may have to cross a slow line.
-const REQUEST_SPARED: Duration = Duration::from_secs(5);
+const REQUEST_SPARED: Duration = Duration::from_secs(2);
 
 /// The same for a client that reads its answer.
 const READER_SPARED: Duration = Duration::from_secs(20);

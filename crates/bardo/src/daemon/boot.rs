@@ -383,13 +383,16 @@ pub fn remove_sockets(settings: &Settings, others: &[String]) {
     }
 }
 
-/// Removes the rest: the pid file and the runtime directory. To be done last: whoever waits
+/// Removes the rest: the runtime directory and the pid file. To be done last: whoever waits
 /// for the pid file to go reads the main log next, or starts anew.
 pub fn remove_pidfile(settings: &Settings) {
-    if settings.has_pidfile {
+    Runtime::remove(&settings.runtime_directory);
+    // Whoever was quicker and has started anew has a file of his own.
+    let own = format!("{}\n", settings.keeper_pid);
+    if settings.has_pidfile && fs::read(&settings.pidfile).is_ok_and(|text| text == own.as_bytes())
+    {
         let _ = fs::remove_file(&settings.pidfile);
     }
-    Runtime::remove(&settings.runtime_directory);
 }
 
 fn refused(text: impl Into<String>) -> BootError {

@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use bardo_core::spec::Configuration;
 use bardo_core::{Input, Mood};
 use bardo_keeper::protocol::{Key, Roles, ToKeeper};
+use rustix::net::Shutdown;
 
 use super::journal::Entry;
 use super::link::Link;
@@ -65,6 +66,15 @@ impl Restart {
     /// is under way.
     pub(super) fn new(listeners: BTreeMap<u32, OwnedFd>, next: Option<Settings>) -> Self {
         Self { listeners, next, ..Self::default() }
+    }
+
+    /// Lets nobody come any more, so that somebody else may listen in the same places although
+    /// the keeper holds these sockets for some milliseconds more.
+    pub(super) fn close_listeners(&self) {
+        for socket in self.listeners.values() {
+            // One that was never connected says so, and listens no more all the same.
+            let _ = rustix::net::shutdown(socket, Shutdown::Both);
+        }
     }
 
     /// The files that listening sockets have which no server of `settings` has, and the

@@ -427,6 +427,9 @@ fn end(machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
     }
     // Whoever asked for the end is answered before it comes.
     api.finish();
+    if !machine.keeper_lost {
+        machine.restart.close_listeners();
+    }
     machine.pump.finish();
     // A disk that hangs does not hold up the end: the next start finds the files as
     // they are.

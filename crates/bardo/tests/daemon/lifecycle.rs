@@ -1,9 +1,10 @@
 //! How it starts, how it ends, and the signals in between.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
-use bardo::selftest::home::{self, Home};
+use bardo::selftest::home::{self, Daemon, Home};
 use bardo_sys::process;
 
 use crate::scene::{CAT, CONT, HUP, INT, STOP, Scene, TERM, USR2, executable, open};
@@ -193,7 +194,7 @@ fn whoever_has_seen_the_pid_file_can_end_the_daemon() {
     for _ in 0..20 {
         let home = Home::new("test").unwrap();
         home.configure("", CAT).unwrap();
-        let mut daemon = home::Daemon::spawn(executable(), &home).unwrap();
+        let mut daemon = Daemon::spawn(executable(), &home).unwrap();
         // As soon as can be: it is still becoming the keeper then.
         let began = std::time::Instant::now();
         while fs::read_to_string(home.file("s.pid")).is_ok_and(|text| !text.ends_with('\n'))
@@ -307,8 +308,30 @@ fn what_a_killed_daemon_has_left_is_no_hindrance() {
         });
     }
 
-    let again = home::Daemon::start(executable(), &scene.home).unwrap();
+    let again = Daemon::start(executable(), &scene.home).unwrap();
 
     assert_ne!(again.keeper(), scene.daemon.keeper());
     assert_eq!(again.client().state().unwrap(), "RUNNING");
+}
+
+#[test]
+fn once_the_pid_file_is_gone_the_same_daemon_can_be_started() {
+    let home = Home::new("again").unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let more = format!("{CAT}[inet_http_server]\nport=127.0.0.1:{port}\n");
+    home.configure("", &more).unwrap();
+    let mut daemon = Daemon::start(executable(), &home).unwrap();
+    for _ in 0..10 {
+        // Somebody who is still connected does not hold the port.
+        let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        daemon.signal_keeper(TERM).unwrap();
+        home::wait_until("the end of the pid file", || !home.file("s.pid").exists()).unwrap();
+
+        let next = Daemon::start(executable(), &home).unwrap();
+
+        assert_eq!(daemon.wait().unwrap().code(), Some(0));
+        daemon = next;
+        let pid = fs::read_to_string(home.file("s.pid")).unwrap();
+        assert_eq!(pid.trim(), daemon.keeper().to_string(), "the last one took its own file");
+    }
 }
