@@ -1,22 +1,21 @@
-//! The short form of `bardo selftest hostile`.
+//! Hostile clients, in a short form: what users are promised is tried at every change.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use bardo::selftest::hostile::{self, Hostile};
+use std::process::Command;
 
 #[test]
-fn strangers_who_do_their_worst_are_not_noticed_by_programs() {
-    let report = hostile::run(&Hostile {
-        executable: PathBuf::from(env!("CARGO_BIN_EXE_bardo")),
-        connections: 400,
-        span: Duration::from_millis(500),
-        memory_within: 512 << 20,
-        // How long it takes is not a question for a machine that does something else too.
-        restart_within: Duration::MAX,
-        keep: false,
-    });
+fn programs_run_on_whatever_strangers_send() {
+    // A debug build on a busy machine is not measured: that all are answered, that
+    // programs are started at all, and how much memory it takes is checked.
+    let arguments = "selftest hostile --connections 300 --seconds 1 --memory-within 512 \
+                     --restart-within 60000 --starts-percent 0";
 
-    let report = report.unwrap();
-    assert!(report.is_good(), "{report}");
+    let output = Command::new(env!("CARGO_BIN_EXE_bardo"))
+        .args(arguments.split_ascii_whitespace())
+        .output()
+        .expect("the program can be started");
+
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{complained}");
+    println!("{said}");
 }

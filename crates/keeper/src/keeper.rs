@@ -13,7 +13,7 @@ use crate::protocol::{ENTRIES_MAX, Key, Message, Predecessor, Roles, ToKeeper, T
 use crate::vault::Vault;
 
 /// The signals that are forwarded, besides SIGCHLD, which is the keeper's own.
-const FORWARDED: [i32; 5] = [1, 2, 3, 12, 15];
+pub const FORWARDED: [i32; 5] = [1, 2, 3, 12, 15];
 
 /// SIGCHLD.
 const CHILD_ENDED: i32 = 17;

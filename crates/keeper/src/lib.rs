@@ -17,4 +17,4 @@ mod keeper;
 pub mod protocol;
 mod vault;
 
-pub use keeper::{Held, Settings, run};
+pub use keeper::{FORWARDED, Held, Settings, run};

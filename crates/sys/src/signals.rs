@@ -60,6 +60,21 @@ impl AsFd for SignalReader {
     }
 }
 
+/// Blocks these signals in the calling thread: one that comes waits, also while another
+/// program is executed, until somebody reads it.
+pub fn hold_back(signals: &[i32]) {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `sigemptyset` initialises the set, `sigaddset` and `pthread_sigmask` get a
+    // valid one; the old mask is not wanted.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+    }
+}
+
 /// Makes these signals have no effect on this process.
 pub fn ignore(signals: &[i32]) {
     for signal in signals {

@@ -81,6 +81,7 @@ complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_su
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -l seconds -d 'How long each attack goes on' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -l memory-within -d 'What the supervisor\'s memory must stay below' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -l restart-within -d 'What the median time to a restart must stay below' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -l starts-percent -d 'Starts in a time that there must be, of those without an attack' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -l keep -d 'Leave the folder with all logs there'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bardo -n "__fish_bardo_using_subcommand completions" -s h -l help -d 'Print help'

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bardo_config::{Host, HttpServer, Listen, Loaded, MainLog as ConfiguredLog, Request};
 use bardo_core::Configuration;
+use bardo_keeper::FORWARDED;
 use bardo_sys::launch::{self, FILES_MAX, Launch, c_string, go_to_background, own_executable};
 use bardo_sys::limits::{self, Limit, Limited};
 use bardo_sys::memory::SharedMemory;
@@ -92,6 +93,8 @@ pub fn boot(start: Start<'_>) -> Result<()> {
             .for_each(|line| greeting.add(Level::Warn, line));
     }
     greeting.servers(&loaded);
+    // The pid file invites to signal a process that is not the keeper yet.
+    signals::hold_back(&FORWARDED);
     if !configured.nodaemon {
         greeting.add(Level::Info, "daemonizing the supervisord process".to_owned());
         if go_to_background().map_err(broken("go to the background"))? {

@@ -161,6 +161,11 @@ fn selftest() -> Command {
                         .default_value("50")
                         .help("What the median time to a restart must stay below"),
                 )
+                .arg(
+                    number("starts-percent", "P")
+                        .default_value("50")
+                        .help("Starts in a time that there must be, of those without an attack"),
+                )
                 .arg(keep()),
         )
 }
@@ -250,6 +255,7 @@ fn hostile_of(executable: PathBuf, matches: &ArgMatches) -> Hostile {
         span: Duration::from_secs(given(matches, "seconds")),
         memory_within: given(matches, "memory-within").saturating_mul(1 << 20),
         restart_within: Duration::from_millis(given(matches, "restart-within")),
+        starts_percent: given(matches, "starts-percent"),
         keep: matches.get_flag("keep"),
     }
 }

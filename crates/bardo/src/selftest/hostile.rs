@@ -1,8 +1,8 @@
 //! Strangers do their worst to the HTTP server, and programs do not notice.
 //!
 //! A real daemon in a private folder listens on a port and on its socket file, and keeps
-//! a program running that ends all the time. Attack after attack comes through the port;
-//! meanwhile it is measured how soon the program is there again, how soon the owner of
+//! a program running that ends all the time. Attack after attack comes through the port,
+//! and then through the file; meanwhile it is measured how soon the program is there again, how soon the owner of
 //! the socket file and a well-behaved stranger are answered, and how much memory the
 //! supervisor has. The first row of the table is without any attack.
 
@@ -23,6 +23,7 @@ use bardo_sys::limits::{self, Limit, Limited};
 
 use self::attacks::Attack;
 pub use self::crowd::Done;
+use self::crowd::Door;
 pub use self::table::{Report, Row};
 use super::actors::{self, Board, WORD, WRITERS};
 use super::client::Client;
@@ -42,6 +43,8 @@ pub struct Hostile {
     pub memory_within: u64,
     /// What the median time to a restart must stay below during an attack.
     pub restart_within: Duration,
+    /// Starts in a time that there must be during an attack, in percent of those without.
+    pub starts_percent: u64,
     /// Whether the folder stays there.
     pub keep: bool,
 }
@@ -74,6 +77,9 @@ pub fn run(hostile: &Hostile) -> io::Result<Report> {
         println!("folder {}", home.path().display());
     }
     let connections = room_for(hostile.connections);
+    if connections < hostile.connections {
+        println!("{connections} connections: the limit of descriptors allows no more");
+    }
     let server = free_port()?;
     home.configure("", &programs(hostile, &home, server))?;
     fill_shelf(&home)?;
@@ -85,6 +91,7 @@ pub fn run(hostile: &Hostile) -> io::Result<Report> {
     let mut report = Report {
         memory_within: hostile.memory_within,
         restart_within: hostile.restart_within,
+        starts_percent: hostile.starts_percent,
         ..Report::default()
     };
     report.rows.push(scene.measure("nobody", None, hostile.span, &mut report.findings));
@@ -221,6 +228,13 @@ impl Scene<'_> {
         row
     }
 
+    fn door(&self, attack: &Attack) -> Door {
+        match attack.at_file {
+            true => Door::File(self.home.file("s.sock")),
+            false => Door::Port(self.server),
+        }
+    }
+
     /// Watches for a while, and says why the owner or a stranger was not answered.
     fn watch(
         &self,
@@ -231,18 +245,20 @@ impl Scene<'_> {
         let back = AtomicBool::new(false);
         thread::scope(|scope| {
             let crowd = attack.map(|attack| {
-                let (server, back) = (self.server, &back);
-                scope.spawn(move || crowd::send(server, &attack.manner, attack.clients, back))
+                let (door, back) = (self.door(attack), &back);
+                scope.spawn(move || crowd::send(&door, &attack.manner, attack.clients, back))
             });
             let own = scope.spawn(|| over_and_over(&back, || ask_as_owner(self.client())));
             let strange = scope.spawn(|| over_and_over(&back, || ask_as_stranger(self.server)));
+            let used = procfs::processor_time(supervisor);
             let memory = watch_memory(supervisor, span);
+            let used = procfs::processor_time(supervisor).saturating_sub(used);
             back.store(true, Ordering::Relaxed);
             let done = crowd.and_then(|crowd| crowd.join().ok()).unwrap_or_default();
             let (owner, owner_error) = own.join().unwrap_or_default();
             let (stranger, stranger_error) = strange.join().unwrap_or_default();
             (
-                Row { span, done, owner, stranger, memory, ..Row::default() },
+                Row { span, done, owner, stranger, memory, used, ..Row::default() },
                 owner_error,
                 stranger_error,
             )

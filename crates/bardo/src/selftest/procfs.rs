@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What `/proc/PID/stat` says of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +112,17 @@ pub fn proportional_bytes(pid: u32) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));
     kibibytes.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0) << 10
+}
+
+/// How long the threads of a process have had a processor.
+#[must_use]
+pub fn processor_time(pid: u32) -> Duration {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads
+        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
+        .filter_map(|text| text.split_ascii_whitespace().next()?.parse().ok())
+        .map(Duration::from_nanos)
+        .sum()
 }
 
 /// A line of `/proc/PID/status`.

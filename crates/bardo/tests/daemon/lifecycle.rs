@@ -189,6 +189,28 @@ fn one_group_ends_after_the_other_and_the_log_says_whom_the_end_waits_for() {
 }
 
 #[test]
+fn whoever_has_seen_the_pid_file_can_end_the_daemon() {
+    for _ in 0..20 {
+        let home = Home::new("test").unwrap();
+        home.configure("", CAT).unwrap();
+        let mut daemon = home::Daemon::spawn(executable(), &home).unwrap();
+        // As soon as can be: it is still becoming the keeper then.
+        let began = std::time::Instant::now();
+        while fs::read_to_string(home.file("s.pid")).is_ok_and(|text| !text.ends_with('\n'))
+            || !home.file("s.pid").exists()
+        {
+            assert!(began.elapsed() < home::PATIENCE, "{}", home.main_log());
+            std::thread::yield_now();
+        }
+
+        daemon.signal_keeper(TERM).unwrap();
+
+        assert_eq!(daemon.wait().unwrap().code(), Some(0), "{}", home.main_log());
+        assert!(!home.file("s.pid").exists() && !home.file("s.sock").exists());
+    }
+}
+
+#[test]
 fn a_second_signal_during_the_end_changes_nothing() {
     let scene = open("", &stubborn(2));
     await_deaf(&scene);

@@ -11,6 +11,8 @@ pub(super) struct Attack {
     pub(super) manner: Manner,
     /// How many they are.
     pub(super) clients: usize,
+    /// Whether they come through the socket file, where the owner comes in too.
+    pub(super) at_file: bool,
     /// Whether the supervisor has few descriptors meanwhile.
     pub(super) few_descriptors: bool,
 }
@@ -33,40 +35,67 @@ const LOGS: usize = 1_000;
 /// All of them. `crowd` is the size of those that are about numbers; `shelf` is the name
 /// of a program with a large log, and `talker` of one whose log grows.
 pub(super) fn all(crowd: usize, shelf: &str, talker: &str) -> Vec<Attack> {
-    let attack = |name, clients, manner| Attack { name, manner, clients, few_descriptors: false };
+    let mut attacks = at_port(crowd, shelf, talker);
+    attacks.extend(at_file(crowd, talker));
+    attacks
+}
+
+fn attack(name: &'static str, clients: usize, manner: Manner) -> Attack {
+    Attack { name, manner, clients, at_file: false, few_descriptors: false }
+}
+
+fn at_port(crowd: usize, shelf: &str, talker: &str) -> Vec<Attack> {
     let some = crowd.min(SOME);
-    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes();
     let read_log = call("supervisor.readProcessStdoutLog", &whole_log(shelf));
     vec![
         attack("silent connections", crowd, Manner::Silent),
         attack("busy connections", crowd, Manner::Ask(vec![get("/ok.html")])),
-        attack(
-            "slow headers",
-            crowd,
-            Manner::Drip(b"GET / HTTP/1.1\r\n".to_vec(), b"X-Slow: slow\r\n".to_vec()),
-        ),
-        attack("slow bodies", crowd, Manner::Drip(post("Content-Length: 100000"), b"<".to_vec())),
+        attack("slow headers", crowd, slow_headers()),
+        attack("slow bodies", crowd, slow_bodies()),
         attack("a gigabyte, announced", some, announced_gigabyte()),
-        attack(
-            "a gigabyte in chunks",
-            some,
-            Manner::Flood(post("Transfer-Encoding: chunked"), chunk()),
-        ),
+        attack("a gigabyte in chunks", some, chunked_gigabyte()),
         attack("bodies that are no call", some, Manner::Ask(bad_bodies())),
         attack("requests that are none", some, Manner::Ask(bad_requests())),
         attack("many calls in one", some, Manner::Ask(bombs(shelf))),
         attack("slow readers of a large log", some, Manner::Sip(read_log.clone())),
         attack("many readers of a large log", some, Manner::Ask(vec![read_log])),
-        attack(
-            "followers that do not read",
-            crowd,
-            Manner::Deaf(get(&format!("/logtail/{talker}"))),
-        ),
+        attack("followers that do not read", crowd, followers(talker)),
         Attack {
             few_descriptors: true,
             ..attack("few descriptors", crowd, Manner::Ask(vec![get("/ok.html")]))
         },
     ]
+}
+
+/// Those that take something from the owner where he comes in too.
+fn at_file(crowd: usize, talker: &str) -> Vec<Attack> {
+    let some = crowd.min(SOME);
+    let attacks = vec![
+        attack("file: silent connections", crowd, Manner::Silent),
+        attack("file: busy connections", crowd, Manner::Ask(vec![get("/ok.html")])),
+        attack("file: slow headers", crowd, slow_headers()),
+        attack("file: slow bodies", crowd, slow_bodies()),
+        attack("file: gigabyte, announced", some, announced_gigabyte()),
+        attack("file: gigabyte in chunks", some, chunked_gigabyte()),
+        attack("file: followers", crowd, followers(talker)),
+    ];
+    attacks.into_iter().map(|attack| Attack { at_file: true, ..attack }).collect()
+}
+
+fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").into_bytes()
+}
+
+fn slow_headers() -> Manner {
+    Manner::Drip(b"GET / HTTP/1.1\r\n".to_vec(), b"X-Slow: slow\r\n".to_vec())
+}
+
+fn slow_bodies() -> Manner {
+    Manner::Drip(post("Content-Length: 100000"), b"<".to_vec())
+}
+
+fn followers(talker: &str) -> Manner {
+    Manner::Deaf(get(&format!("/logtail/{talker}")))
 }
 
 fn post(header: &str) -> Vec<u8> {
@@ -93,8 +122,10 @@ fn announced_gigabyte() -> Manner {
     Manner::Flood(post(&format!("Content-Length: {GIGABYTE}")), vec![b'x'; 64 << 10])
 }
 
-fn chunk() -> Vec<u8> {
-    [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat()
+/// Chunks without end: nobody has said how much there will be.
+fn chunked_gigabyte() -> Manner {
+    let chunk = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+    Manner::Flood(post("Transfer-Encoding: chunked"), chunk)
 }
 
 /// Bodies that are no XML, or no call, or no end.

@@ -3,13 +3,19 @@
 //! Nobody in it ever waits: each has its turn, does what it can, and leaves the rest for
 //! its next turn. Who is shown out comes again.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{
+    AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send as send_to,
+    socket_with,
+};
 
 /// How long the thread sleeps between two rounds of a crowd that is slow.
 const SLOW_PAUSE: Duration = Duration::from_millis(20);
@@ -19,6 +25,15 @@ const QUICK_PAUSE: Duration = Duration::from_micros(200);
 
 /// Most bytes that one reads or writes in its turn.
 const TURN_BYTES: usize = 64 << 10;
+
+/// Where clients come in.
+#[derive(Debug, Clone)]
+pub(super) enum Door {
+    /// A port.
+    Port(SocketAddr),
+    /// A socket file.
+    File(PathBuf),
+}
 
 /// What a client does.
 #[derive(Debug, Clone)]
@@ -52,7 +67,7 @@ pub struct Done {
 
 /// A client.
 struct Visitor {
-    stream: TcpStream,
+    stream: OwnedFd,
     /// Which of the texts it says.
     text: usize,
     sent: usize,
@@ -69,7 +84,7 @@ enum Turn {
 }
 
 /// Sends a crowd to a server until it is called back.
-pub(super) fn send(server: SocketAddr, manner: &Manner, size: usize, back: &AtomicBool) -> Done {
+pub(super) fn send(door: &Door, manner: &Manner, size: usize, back: &AtomicBool) -> Done {
     // What is measured is the server, which must not be starved by its guests.
     let _ = rustix::process::nice(10);
     let mut done = Done::default();
@@ -82,7 +97,7 @@ pub(super) fn send(server: SocketAddr, manner: &Manner, size: usize, back: &Atom
     while !back.load(Ordering::Relaxed) {
         for (number, place) in visitors.iter_mut().enumerate() {
             let Some(visitor) = place else {
-                *place = come(server, number).ok();
+                *place = come(door, number).ok();
                 done.connections += u64::from(place.is_some());
                 continue;
             };
@@ -110,15 +125,27 @@ fn is_early(error: &io::Error) -> bool {
 }
 
 /// Begins a connection, without waiting for it.
-fn come(server: SocketAddr, number: usize) -> io::Result<Visitor> {
-    let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+fn come(door: &Door, number: usize) -> io::Result<Visitor> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))?;
-    match connect(&socket, &server) {
+    let open = |family| socket_with(family, SocketType::STREAM, flags, None);
+    let (stream, begun) = match door {
+        Door::Port(server) => {
+            let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+            let stream = open(family)?;
+            let begun = connect(&stream, server);
+            (stream, begun)
+        }
+        Door::File(path) => {
+            let stream = open(AddressFamily::UNIX)?;
+            let begun = connect(&stream, &SocketAddrUnix::new(path)?);
+            (stream, begun)
+        }
+    };
+    match begun {
         Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(Visitor { stream: socket.into(), text: number, sent: 0, answered: false })
+    Ok(Visitor { stream, text: number, sent: 0, answered: false })
 }
 
 impl Visitor {
@@ -134,17 +161,14 @@ impl Visitor {
                 self.say(first, done)?;
                 let place = self.sent - first.len();
                 let byte = [rest.get(place % rest.len().max(1)).copied().unwrap_or(b'x')];
-                self.sent += self.stream.write(&byte)?;
+                self.sent += self.write(&byte)?;
                 done.sent += 1;
                 self.read(buffer)
             }
             Manner::Ask(texts) => self.ask(texts, buffer, done),
             Manner::Deaf(text) => {
                 self.say(text, done)?;
-                match self.stream.take_error()? {
-                    Some(_) => Ok(Turn::ShownOut),
-                    None => Ok(Turn::Over),
-                }
+                if self.is_shown_out() { Ok(Turn::ShownOut) } else { Ok(Turn::Over) }
             }
             Manner::Sip(text) => {
                 self.say(text, done)?;
@@ -153,7 +177,7 @@ impl Visitor {
             Manner::Flood(first, rest) => {
                 self.say(first, done)?;
                 let place = (self.sent - first.len()) % rest.len();
-                let written = self.stream.write(&rest[place..])?;
+                let written = self.write(&rest[place..])?;
                 self.sent += written;
                 done.sent += written as u64;
                 Ok(Turn::Over)
@@ -165,7 +189,7 @@ impl Visitor {
         let text = &texts[self.text % texts.len()];
         // A server that has heard enough may have answered already.
         let said = self.say(text, done);
-        match self.stream.read(buffer) {
+        match self.listen(buffer) {
             Ok(0) => return Ok(Turn::ShownOut),
             Ok(_) => self.answered = true,
             Err(error) if error.kind() == ErrorKind::WouldBlock && self.answered => {
@@ -183,7 +207,7 @@ impl Visitor {
     /// Says a text, as far as the server takes it: an error until all of it is said.
     fn say(&mut self, text: &[u8], done: &mut Done) -> io::Result<()> {
         while self.sent < text.len() {
-            let written = self.stream.write(&text[self.sent..])?;
+            let written = self.write(&text[self.sent..])?;
             self.sent += written;
             done.sent += written as u64;
             done.requests += u64::from(self.sent == text.len());
@@ -192,9 +216,25 @@ impl Visitor {
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Turn> {
-        match self.stream.read(buffer)? {
+        match self.listen(buffer)? {
             0 => Ok(Turn::ShownOut),
             _ => Ok(Turn::Over),
         }
+    }
+
+    fn listen(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(&self.stream, buffer)?)
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(send_to(&self.stream, bytes, SendFlags::NOSIGNAL)?)
+    }
+
+    /// Whether the server has ended the connection, as one sees who does not read.
+    fn is_shown_out(&self) -> bool {
+        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        let mut asked = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        let answered = poll(&mut asked, Some(&Timespec::default()));
+        answered.is_ok() && asked[0].revents().intersects(gone)
     }
 }
