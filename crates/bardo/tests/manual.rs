@@ -87,6 +87,11 @@ fn bash_completes_commands_flags_and_the_names_of_processes() {
     assert_eq!(completed("supervisorctl update "), ["cat", "g", "all"]);
     assert_eq!(completed("supervisorctl signal U"), ["USR1", "USR2"]);
     assert_eq!(completed("supervisorctl -o j"), ["json"]);
+    assert_eq!(
+        completed("supervisorctl -i -o json --output=json -c /x start c"),
+        ["cat"],
+        "what the command is to answer with is no matter of the question for names"
+    );
     assert_eq!(completed("supervisorctl version "), [] as [&str; 0]);
     assert_eq!(completed("supervisord --logfile_"), ["--logfile_maxbytes", "--logfile_backups"]);
     assert_eq!(completed("bardo self"), ["selftest"]);

@@ -7,12 +7,14 @@ function __supervisorctl_ask
     set -l flag ''
     for word in $words[2..]
         if test -n "$flag"
-            set asked $asked $flag $word
+            contains -- $flag -o --output; or set asked $asked $flag $word
             set flag ''
         else
             switch $word
                 case -c --configuration -s --serverurl -u --username -p --password -r --history_file -o --output
                     set flag $word
+                # Names are asked for as lines for people, whatever the command is to answer.
+                case '-o*' '--output=*' -i --interactive -h --help
                 case '-*'
                     set asked $asked $word
                 case '*'

@@ -9,6 +9,9 @@ use crate::personality::DescribedFlag;
 /// The day on which the texts were last looked through.
 const REVISED: &str = "2026-11-21";
 
+/// How long a line of the source is: `mandoc -T lint` asks for at most 80 letters.
+const WIDTH: usize = 76;
+
 /// A page that is being written.
 pub(super) struct Page {
     roff: Roff,
@@ -21,7 +24,8 @@ impl Page {
     pub(super) fn new(name: &str, section: u8, about: &str) -> Self {
         let mut roff = Roff::new();
         let version = format!("Bardo {}", env!("CARGO_PKG_VERSION"));
-        roff.control("TH", [name, &section.to_string(), REVISED, &version, "Bardo"]);
+        let title = name.to_uppercase();
+        roff.control("TH", [&title, &section.to_string(), REVISED, &version, "Bardo"]);
         roff.control("SH", ["NAME"]);
         roff.text([roman(format!("{name} - {about}"))]);
         Self { roff, is_fresh: false }
@@ -37,7 +41,7 @@ impl Page {
     /// A paragraph.
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
         self.paragraph();
-        self.roff.text(inlines(text));
+        self.roff.text(inlines(&wrapped(text)));
         self
     }
 
@@ -46,7 +50,7 @@ impl Page {
         self.is_fresh = false;
         self.roff.control("TP", []);
         self.roff.text(inlines(term));
-        self.roff.text(inlines(text));
+        self.roff.text(inlines(&wrapped(text)));
         self
     }
 
@@ -79,7 +83,7 @@ impl Page {
 
     /// The text of the page.
     pub(super) fn render(&self) -> String {
-        self.roff.to_roff()
+        self.roff.render()
     }
 }
 
@@ -89,6 +93,27 @@ pub(super) fn sentence(text: &str) -> String {
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     let end = if text.ends_with('.') { "" } else { "." };
     first.chain(letters).chain(end.chars()).collect()
+}
+
+/// A text in lines that are not long, so that a change shows where it is.
+fn wrapped(text: &str) -> String {
+    let mut lines = String::new();
+    let mut room = WIDTH;
+    for word in text.split_whitespace() {
+        // In the source a tick becomes three letters, a dash two, an apostrophe five.
+        let marks = 2 * word.matches('`').count() + 4 * word.matches('\'').count();
+        let length = word.len() + marks + word.matches('-').count();
+        if !lines.is_empty() && length < room {
+            lines.push(' ');
+            room -= 1;
+        } else if !lines.is_empty() {
+            lines.push('\n');
+            room = WIDTH;
+        }
+        lines.push_str(word);
+        room = room.saturating_sub(length);
+    }
+    lines
 }
 
 fn inlines(text: &str) -> Vec<Inline> {

@@ -29,11 +29,13 @@ _supervisorctl() {
         if [[ -n $command ]]; then
             arguments=$((arguments + 1))
         elif [[ -n $flag ]]; then
-            asked+=("$flag" "$word")
+            [[ $flag == @(-o|--output) ]] || asked+=("$flag" "$word")
             flag=''
         else
             case $word in
                 {{ control.with_argument() }}) flag=$word ;;
+                # Names are asked for as lines for people, whatever the command is to answer.
+                -o*|--output=*|-i|--interactive|-h|--help) ;;
                 -*) asked+=("$word") ;;
                 *) command=$word ;;
             esac

@@ -6,6 +6,8 @@ _supervisorctl_ask() {
     local flag
     local -a asked=($service)
     for flag in ${(k)opt_args}; do
+        # Names are asked for as lines for people, whatever the command is to answer.
+        [[ $flag == (-o|--output|-i|--interactive|-h|--help) ]] && continue
         asked+=($flag ${(Q)opt_args[$flag]})
     done
     timeout 2 $asked $1 2>/dev/null </dev/null
