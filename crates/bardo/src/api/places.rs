@@ -239,7 +239,7 @@ mod tests {
             let place = places.take().await;
             place.progress().enter(Phase::Request);
 
-            tokio::time::advance(SILENCE_SPARED * 2).await;
+            tokio::time::advance(SILENCE_SPARED).await;
             assert!(!places.make_room());
             tokio::time::advance(REQUEST_SPARED).await;
             assert!(places.make_room());

@@ -154,17 +154,8 @@ impl Control {
 
     /// Commands that take the word `all`.
     fn takes_all(&self, between: &str) -> String {
-        let says_all = |line: &str| {
-            line.split('\t').next().is_some_and(|usage| usage.trim_end().ends_with(" all"))
-        };
-        self.names(|command| command.help.lines().any(says_all), between)
-    }
-
-    /// What the first line of a command's help says that it does, for one line of a menu.
-    fn summary(&self, command: &DescribedCommand) -> String {
-        let line = command.help.lines().next().unwrap_or_default();
-        let text = line.rsplit('\t').next().unwrap_or_default();
-        text.trim_end_matches('.').to_owned()
+        let says_all = |form: &&str| form.ends_with(" all");
+        self.names(|command| command.forms.iter().any(says_all), between)
     }
 
     fn takes_processes(&self, between: &str) -> String {

@@ -195,29 +195,9 @@ fn supervisorctl_page() -> Page {
         .flags(supervisorctl::flags())
         .heading("COMMANDS");
     for command in supervisorctl::commands() {
-        let mut usages: Vec<(String, String)> = Vec::new();
-        let mut notes = Vec::new();
-        for line in command.help.lines() {
-            let (usage, text) = line.split_once('\t').unwrap_or(("", line));
-            let text = text.trim_matches(['\t', ' ']);
-            match (usage.trim(), text) {
-                ("", "") => {}
-                ("", text) => match usages.last_mut() {
-                    Some((_, before)) if line.starts_with('\t') => {
-                        before.push(' ');
-                        before.push_str(text);
-                    }
-                    _ => notes.push(text.to_owned()),
-                },
-                (usage, text) => usages.push((usage.to_owned(), text.to_owned())),
-            }
-        }
-        for (usage, text) in &usages {
-            page.item(&format!("`{usage}`"), &sentence(text));
-        }
-        if !notes.is_empty() {
-            page.text(&notes.join(" "));
-        }
+        let forms = command.forms.iter().map(|form| format!("`{form}`"));
+        let terms = forms.collect::<Vec<_>>().join(", ");
+        page.item(&terms, format!("{} {}", sentence(command.about), command.detail).trim_end());
     }
     page.heading("ANSWERS FOR PROGRAMS")
         .text(
@@ -263,7 +243,7 @@ fn configuration_page() -> Page {
         .text(
             "The file has sections, each with a heading in brackets and options below it, one in \
              a line: `name=value`. A line that begins with `;` or `#` is a comment, and so is \
-             what follows a blank and a `;`. A value goes on in lines that begin with a blank. \
+             what follows a blank and one of these. A value goes on in lines that begin with a blank. \
              Quotes around a value do not protect anything, save in `command` and `environment`.",
         )
         .text(

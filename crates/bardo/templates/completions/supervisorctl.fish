@@ -43,7 +43,7 @@ complete -c supervisorctl{% if let Some(letter) = flag.short %} -s {{ letter }}{
 set -l known help {{ control.all(" ") }}
 complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a help -d 'Explain a command'
 {%- for command in control.commands %}
-complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a {{ command.name }} -d '{{ control.summary(command).replace('\'', "\\'") }}'
+complete -c supervisorctl -n "not __fish_seen_subcommand_from $known" -a {{ command.name }} -d '{{ command.about.replace('\'', "\\'") }}'
 {%- endfor %}
 complete -c supervisorctl -n '__fish_seen_subcommand_from help' -a '{{ control.all(" ") }}'
 complete -c supervisorctl -n '__fish_seen_subcommand_from signal' -a 'HUP INT QUIT KILL TERM USR1 USR2'

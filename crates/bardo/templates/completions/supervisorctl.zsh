@@ -36,7 +36,7 @@ _supervisorctl() {
     local -a commands=(
         'help:Explain a command'
 {%- for command in control.commands %}
-        '{{ command.name }}:{{ control.summary(command).replace('\'', "'\\''") }}'
+        '{{ command.name }}:{{ command.about.replace('\'', "'\\''") }}'
 {%- endfor %}
     )
     _arguments -C -S \

@@ -141,12 +141,16 @@ pub fn flags() -> impl Iterator<Item = DescribedFlag> {
 }
 
 /// A command, as manuals and completions show it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct DescribedCommand {
     /// Its name.
     pub name: &'static str,
-    /// How it is written and what that does, one line each, a Tab or several between.
-    pub help: &'static str,
+    /// What it is for, in one line.
+    pub about: &'static str,
+    /// What a manual says of it beyond that.
+    pub detail: &'static str,
+    /// The ways to write it.
+    pub forms: Vec<&'static str>,
     /// Whether the names of processes may stand behind it.
     pub takes_processes: bool,
     /// Whether the names of groups may stand behind it.
@@ -158,7 +162,9 @@ pub struct DescribedCommand {
 pub fn commands() -> Vec<DescribedCommand> {
     let described = |command: &table::Command| DescribedCommand {
         name: command.name,
-        help: command.help,
+        about: command.about,
+        detail: command.detail,
+        forms: command.forms(),
         takes_processes: command.completes == table::Completes::Processes,
         takes_groups: command.completes == table::Completes::Groups,
     };

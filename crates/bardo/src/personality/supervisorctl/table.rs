@@ -7,6 +7,10 @@ use super::{configuration, logs, processes, server};
 pub(super) struct Command {
     /// Its name.
     pub(super) name: &'static str,
+    /// What it is for, in one line.
+    pub(super) about: &'static str,
+    /// What the manual says of it beyond that.
+    pub(super) detail: &'static str,
     /// Whether it refuses all arguments.
     pub(super) takes_nothing: bool,
     /// What its arguments are, for whoever wants them completed.
@@ -15,9 +19,26 @@ pub(super) struct Command {
     pub(super) answers: Answers,
     /// What it does, one line for each way to write it. The words are Supervisor's,
     /// because scripts read them after a command that was written wrongly.
-    pub(super) help: &'static str,
+    help: &'static str,
     /// Does it.
     pub(super) run: fn(&mut Control<'_>, &str) -> Result<Next, Stop>,
+}
+
+impl Command {
+    /// The ways to write it, from the help.
+    pub(super) fn forms(&self) -> Vec<&'static str> {
+        let lines = self.help.lines().filter(|line| {
+            line.split(' ').next() == Some(self.name) || line.split('\t').next() == Some(self.name)
+        });
+        let mut forms: Vec<&str> = Vec::new();
+        for line in lines {
+            let form = line.split(['\t', '(']).next().unwrap_or_default().trim();
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+        forms
+    }
 }
 
 /// What the arguments of a command are.
@@ -56,6 +77,9 @@ macro_rules! then_on {
 pub(super) const COMMANDS: &[Command] = &[
     Command {
         name: "add",
+        about: "Take up groups that are new in the configuration",
+        detail: "The groups are those of the configuration as it was read last, by `reread` \
+                 or at the start. Their programs are started if their autostart says so.",
         takes_nothing: false,
         completes: Completes::Groups,
         answers: Answers::Both,
@@ -64,6 +88,9 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "avail",
+        about: "List all processes of the configuration",
+        detail: "Each line says whether the process is in use, whether it is started by \
+                 itself, and its two priorities: of the group and of the process.",
         takes_nothing: true,
         completes: Completes::Nothing,
         answers: Answers::Both,
@@ -72,6 +99,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "clear",
+        about: "Empty the logs of processes",
+        detail: "Both of them: that of standard output and that of standard error.",
         takes_nothing: false,
         completes: Completes::Processes,
         answers: Answers::Both,
@@ -82,6 +111,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "exit",
+        about: "Leave the shell",
+        detail: "The end of the input (Ctrl-D) does the same.",
         takes_nothing: false,
         completes: Completes::Nothing,
         answers: Answers::Nothing,
@@ -90,6 +121,9 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "fg",
+        about: "Follow a process in the foreground, and write to it",
+        detail: "What is typed goes to the standard input of the process, what it writes is \
+                 shown. Ctrl-C ends that, and the process goes on.",
         takes_nothing: false,
         completes: Completes::Processes,
         answers: Answers::TextOnly,
@@ -99,6 +133,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "maintail",
+        about: "Show the end of the main log",
+        detail: "With `-f` it is followed until Ctrl-C.",
         takes_nothing: false,
         completes: Completes::Nothing,
         answers: Answers::TextOnly,
@@ -109,6 +145,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "open",
+        about: "Talk to another supervisor from now on",
+        detail: "Only the shell has a use for it.",
         takes_nothing: false,
         completes: Completes::Nothing,
         answers: Answers::TextOnly,
@@ -118,6 +156,9 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "pid",
+        about: "Tell process numbers",
+        detail: "Without a name it is the number of the daemon; that of a process that does \
+                 not run is 0.",
         takes_nothing: false,
         completes: Completes::Processes,
         answers: Answers::Both,
@@ -128,6 +169,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "quit",
+        about: "Leave the shell",
+        detail: "The end of the input (Ctrl-D) does the same.",
         takes_nothing: false,
         completes: Completes::Nothing,
         answers: Answers::Nothing,
@@ -136,6 +179,9 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "reload",
+        about: "Stop all programs and begin anew with the file as it is now",
+        detail: "Nothing is stopped when the file cannot be taken up; the reason is told \
+                 instead. The shell asks first.",
         takes_nothing: true,
         completes: Completes::Nothing,
         answers: Answers::TextOnly,
@@ -144,6 +190,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "remove",
+        about: "Forget groups whose processes have all stopped",
+        detail: "The configuration file is not changed: `update` would bring them back.",
         takes_nothing: false,
         completes: Completes::Groups,
         answers: Answers::Both,
@@ -152,6 +200,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "reread",
+        about: "Read the configuration, and tell what is different",
+        detail: "Nothing is changed by it; `update` puts the differences into effect.",
         takes_nothing: true,
         completes: Completes::Nothing,
         answers: Answers::Both,
@@ -160,6 +210,9 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "restart",
+        about: "Stop processes and start them again",
+        detail: "The configuration is not read again by it. For that, see `reread` and \
+                 `update`.",
         takes_nothing: false,
         completes: Completes::Processes,
         answers: Answers::Both,
@@ -172,6 +225,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "shutdown",
+        about: "Stop all programs and end the daemon",
+        detail: "The shell asks first.",
         takes_nothing: true,
         completes: Completes::Nothing,
         answers: Answers::TextOnly,
@@ -180,6 +235,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "signal",
+        about: "Send a signal to processes",
+        detail: "The signal is a name, with or without SIG, or a number.",
         takes_nothing: false,
         completes: Completes::Processes,
         answers: Answers::Both,
@@ -191,6 +248,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "start",
+        about: "Start processes",
+        detail: "It waits until they have stayed up for their startsecs, or failed.",
         takes_nothing: false,
         completes: Completes::Processes,
         answers: Answers::Both,
@@ -202,6 +261,10 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "status",
+        about: "Tell how processes are",
+        detail: "State, process number and time since the start; what went wrong where \
+                 something did. The exit code is 0 when all named processes are running, 3 \
+                 when one is not, and 4 when there is none of that name.",
         takes_nothing: false,
         completes: Completes::Processes,
         answers: Answers::Both,
@@ -213,6 +276,9 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "stop",
+        about: "Stop processes",
+        detail: "It waits until they have stopped, at most for their stopwaitsecs before they \
+                 are killed.",
         takes_nothing: false,
         completes: Completes::Processes,
         answers: Answers::Both,
@@ -224,6 +290,9 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "tail",
+        about: "Show the end of a process's log",
+        detail: "With `-f` the log is followed until Ctrl-C; a number is how many bytes are \
+                 shown.",
         takes_nothing: false,
         completes: Completes::Processes,
         answers: Answers::TextOnly,
@@ -237,6 +306,10 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "update",
+        about: "Read the configuration and put all differences into effect",
+        detail: "Groups that are new are started, those that are gone are stopped, and those \
+                 that are different are stopped and started again. All others keep their \
+                 processes.",
         takes_nothing: false,
         completes: Completes::Groups,
         answers: Answers::Both,
@@ -247,6 +320,8 @@ pub(super) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "version",
+        about: "Tell which Supervisor the daemon is",
+        detail: "It is the version of Supervisor that the daemon stands in for.",
         takes_nothing: true,
         completes: Completes::Nothing,
         answers: Answers::Both,
@@ -259,6 +334,8 @@ pub(super) const COMMANDS: &[Command] = &[
 const HIDDEN: &[Command] = &[
     Command {
         name: "EOF",
+        about: "Leave the shell",
+        detail: "",
         takes_nothing: false,
         completes: Completes::Nothing,
         answers: Answers::Nothing,
@@ -267,6 +344,8 @@ const HIDDEN: &[Command] = &[
     },
     Command {
         name: "help",
+        about: "List all commands, or tell what one does",
+        detail: "",
         takes_nothing: false,
         completes: Completes::Commands,
         answers: Answers::TextOnly,
