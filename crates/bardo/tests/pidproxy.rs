@@ -114,6 +114,27 @@ fn a_file_that_cannot_be_read_is_told_and_nothing_ends() {
 }
 
 #[test]
+fn a_process_that_is_gone_is_told_and_the_end_is_one() {
+    let home = TempDir::new().unwrap();
+    let here = home.path();
+    let mut child = start(here);
+    wait_until_there(&here.join("pid"));
+    let pid = fs::read_to_string(here.join("pid")).unwrap().trim().parse().unwrap();
+    // No process has the largest number.
+    fs::write(here.join("pid"), "2147483647\n").unwrap();
+
+    signal(&child, Signal::TERM);
+    let status = child.wait().unwrap();
+
+    // The command and its process have the same standard output.
+    kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(said(&output).starts_with("Can't send signal 15 to process 2147483647: "));
+    wait_for(&here.join("waited"), "an argument\n");
+}
+
+#[test]
 fn a_wrong_command_line_and_a_command_that_is_not_there_are_errors() {
     let run = |words: &[&str]| {
         Command::new(env!("CARGO_BIN_EXE_bardo")).arg("pidproxy").args(words).output().unwrap()

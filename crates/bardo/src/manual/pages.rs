@@ -148,6 +148,7 @@ fn supervisord_page() -> Page {
         .heading("EXIT STATUS")
         .item("`0`", "It was told to end, or is in the background now.")
         .item("`2`", "It could not start; standard error says why.")
+        .item("`70`", "The system failed it in a way that has no words of Supervisor's.")
         .heading("FILES")
         .text("Where `-c` does not name a configuration, the first of these is read:");
     let paths = bardo_config::candidates("BIN/supervisord");

@@ -197,16 +197,16 @@ pub fn main(words: &[OsString]) -> ExitCode {
         "completions" => {
             let shell = matches.get_one::<String>("shell");
             let shell = shell.and_then(|name| Shell::find(name)).unwrap_or(Shell::Bash);
-            print!("{}", completions::for_all(shell));
+            super::say(&completions::for_all(shell));
             ExitCode::SUCCESS
         }
         "manual" => write_manual(matches),
         "version" => {
-            println!("bardo {}", env!("CARGO_PKG_VERSION"));
+            super::say(concat!("bardo ", env!("CARGO_PKG_VERSION"), "\n"));
             ExitCode::SUCCESS
         }
         _ => {
-            print!("{}", command().render_help());
+            super::say(&command().render_help().to_string());
             ExitCode::SUCCESS
         }
     }
@@ -222,7 +222,7 @@ fn run_selftest(matches: &ArgMatches) -> ExitCode {
     });
     match found {
         Ok((report, is_good)) => {
-            print!("{report}");
+            super::say(&report);
             if is_good { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
         }
         Err(error) => {

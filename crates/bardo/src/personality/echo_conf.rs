@@ -156,6 +156,8 @@ const SAMPLES: &[Sample] = &[
 pub fn main() -> ExitCode {
     match io::stdout().write_all(sample().as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("echo_supervisord_conf: {error}");
             ExitCode::FAILURE

@@ -10,6 +10,14 @@ pub mod supervisorctl;
 pub mod supervisord;
 pub mod words;
 
+use std::io::{self, Write as _};
+
+/// Says something on standard output. Nobody is left to be told where that cannot be.
+fn say(text: &str) {
+    let mut output = io::stdout().lock();
+    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+}
+
 /// A flag of a tool, as manuals and completions show it.
 #[derive(Debug, Clone, Copy)]
 pub struct DescribedFlag {

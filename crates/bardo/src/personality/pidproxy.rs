@@ -19,6 +19,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Exit code for a wrong command line.
 const USAGE: u8 = 1;
 
+/// Exit code where the last signal could not be sent.
+const FAILED: u8 = 1;
+
 /// Exit code where the command cannot be run, as a shell has it.
 const NOT_RUN: u8 = 127;
 
@@ -33,16 +36,34 @@ const LAST: [Signal; 3] = [Signal::INT, Signal::QUIT, Signal::TERM];
 #[must_use]
 pub fn main(program: &str, words: &[OsString]) -> ExitCode {
     let [pidfile, command, arguments @ ..] = words else {
-        print!("{}", usage(program));
+        super::say(&usage(program));
         return ExitCode::from(USAGE);
     };
     match run(Path::new(pidfile), command, arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ended::Well) => ExitCode::SUCCESS,
+        Ok(Ended::InVain) => ExitCode::from(FAILED),
         Err(error) => {
             eprintln!("{program}: cannot run {}: {error}", Path::new(command).display());
             ExitCode::from(NOT_RUN)
         }
     }
+}
+
+/// How it has ended.
+enum Ended {
+    /// The command has, or the last signal was sent.
+    Well,
+    /// The last signal could not be sent.
+    InVain,
+}
+
+/// What became of a signal.
+#[derive(PartialEq, Eq)]
+enum Passed {
+    Sent,
+    NotSent,
+    /// There is no process to send it to.
+    NoProcess,
 }
 
 fn usage(program: &str) -> String {
@@ -54,7 +75,7 @@ fn usage(program: &str) -> String {
     )
 }
 
-fn run(pidfile: &Path, command: &OsString, arguments: &[OsString]) -> io::Result<()> {
+fn run(pidfile: &Path, command: &OsString, arguments: &[OsString]) -> io::Result<Ended> {
     // Before the command is there, so that none of its signals is missed.
     let wanted = PASSED.iter().chain(&[Signal::CHILD]).map(|signal| signal.as_raw());
     let signals = SignalReader::new(&wanted.collect::<Vec<_>>())?;
@@ -65,25 +86,33 @@ fn run(pidfile: &Path, command: &OsString, arguments: &[OsString]) -> io::Result
         let _ = poll::two(signals.as_fd(), None, Room(false), None);
         while let Some(number) = signals.next() {
             // The end of a child is no signal to be passed on.
-            let passed = PASSED.iter().find(|signal| signal.as_raw() == number);
-            if passed.is_some_and(|signal| pass_on(*signal, pidfile) && LAST.contains(signal)) {
-                return Ok(());
+            let Some(signal) = PASSED.iter().find(|signal| signal.as_raw() == number) else {
+                continue;
+            };
+            match pass_on(*signal, pidfile) {
+                Passed::Sent if LAST.contains(signal) => return Ok(Ended::Well),
+                Passed::NotSent if LAST.contains(signal) => return Ok(Ended::InVain),
+                Passed::Sent | Passed::NotSent | Passed::NoProcess => {}
             }
         }
     }
-    Ok(())
+    Ok(Ended::Well)
 }
 
-/// Sends a signal to the process in the file. False when there is none in it.
-fn pass_on(signal: Signal, pidfile: &Path) -> bool {
+/// Sends a signal to the process in the file.
+fn pass_on(signal: Signal, pidfile: &Path) -> Passed {
     let Some(pid) = read(pidfile) else {
-        println!("Can't read child pidfile {}!", pidfile.display());
-        return false;
+        super::say(&format!("Can't read child pidfile {}!\n", pidfile.display()));
+        return Passed::NoProcess;
     };
-    if let Err(error) = kill_process(pid, signal) {
-        println!("Can't send {signal:?} to process {}: {error}", pid.as_raw_nonzero());
+    match kill_process(pid, signal) {
+        Ok(()) => Passed::Sent,
+        Err(error) => {
+            let (number, pid) = (signal.as_raw(), pid.as_raw_nonzero());
+            super::say(&format!("Can't send signal {number} to process {pid}: {error}\n"));
+            Passed::NotSent
+        }
     }
-    true
 }
 
 /// The number in a file. Zero and negative ones, which mean many processes, are none.

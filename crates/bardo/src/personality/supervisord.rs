@@ -143,7 +143,7 @@ pub fn flags() -> impl Iterator<Item = DescribedFlag> {
 pub fn main(program: &str, words: &[OsString]) -> ExitCode {
     match read(program, words) {
         Ok(Wish::Say(text)) => {
-            print!("{text}");
+            super::say(&text);
             ExitCode::SUCCESS
         }
         Ok(Wish::Start(request, loaded)) => start(program, request, *loaded),

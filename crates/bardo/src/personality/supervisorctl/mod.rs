@@ -176,7 +176,7 @@ pub fn commands() -> Vec<DescribedCommand> {
 pub fn main(program: &str, words: &[OsString]) -> ExitCode {
     let errand = match read(program, words) {
         Ok(Wish::Help) => {
-            print!("{}", help(program));
+            super::say(&help(program));
             return ExitCode::SUCCESS;
         }
         Ok(Wish::Run(errand)) => errand,
