@@ -14,7 +14,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::SendFlags;
 use rustix::pipe::{PipeFlags, SpliceFlags};
@@ -22,6 +22,10 @@ use rustix::pipe::{PipeFlags, SpliceFlags};
 /// Most bytes that a write to a pipe takes without waiting once a poll has
 /// called the pipe writable: one page, which is also what POSIX keeps whole.
 const POLLED_WRITE_MAX: usize = 4096;
+
+/// The same for a terminal, which calls itself writable although it may have little room.
+/// Where it has less than this, the write waits for whoever reads the terminal.
+const TERMINAL_WRITE_MAX: usize = 128;
 
 /// Makes a pipe: its read end and its write end, both closed on exec.
 ///
@@ -169,7 +173,11 @@ fn write_polled(target: impl AsFd, bytes: &[u8]) -> rustix::io::Result<usize> {
     let mut poll = [PollFd::new(&target, PollFlags::OUT)];
     match rustix::event::poll(&mut poll, Some(&Timespec::default())) {
         Ok(0) => Err(Errno::AGAIN),
-        Ok(_) => rustix::io::write(&target, &bytes[..bytes.len().min(POLLED_WRITE_MAX)]),
+        Ok(_) => {
+            let is_terminal = rustix::termios::isatty(&target);
+            let most = if is_terminal { TERMINAL_WRITE_MAX } else { POLLED_WRITE_MAX };
+            rustix::io::write(&target, &bytes[..bytes.len().min(most)])
+        }
         Err(error) => Err(error),
     }
 }
@@ -187,6 +195,8 @@ pub struct PatientWriter {
 enum Manner {
     /// It never waits for another process, or the open file is ours alone.
     Plain,
+    /// A regular file, whose position others share.
+    Append,
     /// A socket: each send says that it does not wait.
     Send,
     /// Somebody else's pipe or terminal that could not be opened anew: a small
@@ -210,6 +220,7 @@ impl PatientWriter {
                     Err(_) => Self { target, manner: Manner::Poll },
                 });
             }
+            FileType::RegularFile => Manner::Append,
             _ => Manner::Plain,
         };
         Ok(Self { target, manner })
@@ -222,6 +233,11 @@ impl PatientWriter {
     /// no room.
     pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let written = match self.manner {
+            Manner::Append => {
+                // Others write to the end of the same file by its name.
+                let _ = rustix::fs::seek(&self.target, SeekFrom::End(0));
+                retry_on_intr(|| rustix::io::write(&self.target, bytes))
+            }
             Manner::Plain => retry_on_intr(|| rustix::io::write(&self.target, bytes)),
             Manner::Send => send_now(&self.target, bytes),
             Manner::Poll => write_polled(&self.target, bytes),

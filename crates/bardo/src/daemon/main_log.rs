@@ -58,6 +58,9 @@ impl From<LogLevel> for Level {
     }
 }
 
+/// Bytes of a line before its message.
+pub const HEADER_BYTES: usize = "YYYY-MM-DD HH:MM:SS,mmm LEVL ".len();
+
 /// A whole line: `YYYY-MM-DD HH:MM:SS,mmm LEVL message`, local time, as Supervisor
 /// writes it.
 #[must_use]

@@ -73,3 +73,46 @@ fn at_level_debug_the_main_log_has_what_programs_write() {
 
     scene.await_log(" DEBG 'cat' stdout output:\none\ntwo\n\n");
 }
+
+#[test]
+fn a_standard_output_that_nobody_reads_any_more_stops_no_program() {
+    let (mut near, far) = std::io::pipe().unwrap();
+    let program = "[program:ticker]\nstartsecs=0\nstdout_logfile=/dev/stdout\n\
+                   stdout_logfile_maxbytes=0\n\
+                   command=/bin/sh -c 'while :; do echo tick; echo tock >> {here}/tocks; done'\n";
+    let scene = open_with("silent=true", program, |command| {
+        command.stdout(far);
+    });
+    await_text(&mut near, "tick\n");
+
+    drop(near);
+
+    scene.await_log("nobody reads /dev/stdout any more: what is for it is dropped");
+    let tocks = || std::fs::metadata(scene.home.file("tocks")).map_or(0, |file| file.len());
+    // What its pipe and ours hold is far less than this.
+    let enough = tocks() + (2 << 20);
+    scene.wait("the program to go on", || tocks() > enough);
+}
+
+#[test]
+fn a_file_as_standard_output_holds_the_main_log_and_a_programs_lines() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("output");
+    let output = std::fs::File::create(&path).unwrap();
+    let scene = open_with("", ONWARD, |command| {
+        command.stdout(output);
+    });
+    let text = || std::fs::read_to_string(&path).unwrap();
+
+    for round in ["one\n", "two\n"] {
+        send(&scene, round);
+        scene.wait("the line", || text().contains(round));
+        scene.client().about("stopProcess", "cat").unwrap();
+        scene.client().about("startProcess", "cat").unwrap();
+    }
+
+    scene.wait("the main log's lines", || text().matches("spawned: 'cat'").count() == 3);
+    let text = text();
+    assert!(text.contains("one\n") && text.contains("two\n"), "{text}");
+    assert!(text.lines().all(|line| !line.contains('\0')), "{text}");
+}

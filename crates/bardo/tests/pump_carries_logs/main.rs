@@ -295,6 +295,60 @@ fn a_fifo_with_a_slow_reader_gets_all_and_disturbs_nobody() {
     }
 }
 
+/// Writes without a pause until somebody reads no more.
+fn chatter(mut child: File) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        let text = "chatter\n".repeat(4096);
+        while child.write_all(text.as_bytes()).is_ok() {}
+    })
+}
+
+#[test]
+fn a_stream_that_never_stops_leaves_others_their_turn_at_a_shared_target() {
+    let mut house = House::new();
+    let fifo = house.path("fifo");
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+    let mut reader = File::options().read(true).write(true).open(&fifo).unwrap();
+    let mut quiet = Vec::new();
+    let first = chatter(house.attach(1, house.sink("fifo")));
+    for service in 2..5 {
+        quiet.push(house.attach(service, house.sink("fifo")));
+    }
+    let mut buffer = [0; 8192];
+    let mut missing = vec!["line 0", "line 1", "line 2"];
+    let fill = |reader: &File| {
+        let began = Instant::now();
+        // Short lines take as much room in a pipe as long ones.
+        while pipe::waiting(reader).unwrap() < 45_000 {
+            assert!(began.elapsed() < LIMIT, "the fifo is never full");
+            thread::yield_now();
+        }
+    };
+    fill(&reader);
+    for (child, line) in quiet.iter_mut().zip(&missing) {
+        say(child, &format!("{line}\n"));
+    }
+
+    let mut tail = String::new();
+    let mut read = 0;
+    while !missing.is_empty() {
+        // A reader that is slower than the one who never stops.
+        fill(&reader);
+        let count = reader.read(&mut buffer).unwrap();
+        read += count;
+        tail.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+        missing.retain(|line| !tail.contains(line));
+        tail = tail.split_off(tail.len().saturating_sub(16));
+        assert!(read < 4 << 20, "{missing:?} never had a turn");
+    }
+
+    drop(reader);
+    house.release(1);
+    house.end();
+    first.join().unwrap();
+}
+
 #[test]
 fn without_a_file_bytes_are_dropped_and_the_writer_does_not_wait() {
     let house = House::new();

@@ -102,9 +102,37 @@ fn the_main_log_can_go_to_syslog() {
     let settings = house.main_log(None);
 
     house.pump.replace_main_log(settings);
-    house.pump.line(b"2026-01-01 a line\n".to_vec());
-    house.pump.line(b"two\nlines\n".to_vec());
+    let header = "2026-01-02 03:04:05,678 INFO ";
+    house.pump.line(format!("{header}a line\n").into_bytes());
+    house.pump.line(format!("{header}two\nlines\n\n").into_bytes());
 
-    let messages: Vec<String> = (0..3).map(|_| receive(&collector)).collect();
-    assert_eq!(messages, ["2026-01-01 a line", "two", "lines"]);
+    for expected in ["a line", "two", "lines"] {
+        assert_eq!(receive(&collector), format!("{header}{expected}"));
+    }
+}
+
+#[test]
+fn a_program_that_never_stops_leaves_others_their_turn_at_syslog() {
+    let mut house = House::new();
+    let collector = collector(&house);
+    let nowhere = |name| Sink { path: None, echo: echo(name), ..house.sink("") };
+    let mut chatter = house.attach(1, nowhere("chatter"));
+    let mut quiet = house.attach(2, nowhere("quiet"));
+    let writer = std::thread::spawn(move || {
+        let text = "x\n".repeat(4096);
+        while std::io::Write::write_all(&mut chatter, text.as_bytes()).is_ok() {}
+    });
+    // The collector is full all the time from here on.
+    receive(&collector);
+
+    say(&mut quiet, "heard\n");
+
+    let mut count = 0;
+    while receive(&collector) != "quiet heard" {
+        count += 1;
+        assert!(count < 1 << 20, "it never had a turn");
+    }
+    drop(collector);
+    house.end();
+    writer.join().unwrap();
 }

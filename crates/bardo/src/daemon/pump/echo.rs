@@ -3,7 +3,7 @@
 //!
 //! A chunk is shown when it is in its log and has not left its pipe yet, so that a kill
 //! leaves no line of it out of syslog; a line may be there twice then. While syslog has no
-//! room, the streams that go there are parked.
+//! room, the lines of one chunk wait in memory, and the streams that go there are parked.
 
 use std::fmt::Write as _;
 

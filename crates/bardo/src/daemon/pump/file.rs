@@ -22,6 +22,7 @@ use bardo_sys::pipe;
 use super::record::Place;
 use super::rotation;
 use super::target::{self, is_ours_to_rename};
+use rustix::io::Errno;
 
 /// Most log files that are kept open. Ten thousand idle programs need not hold
 /// ten thousand descriptors for their logs beside those of their pipes.
@@ -246,6 +247,11 @@ impl Files {
         };
     }
 
+    /// The file of that path, if it is in use.
+    pub(super) fn find(&self, path: &str) -> Option<FileId> {
+        self.by_path.get(path).copied()
+    }
+
     /// Removes the file of that path and creates it again, if it is in use.
     pub(super) fn clear(&mut self, path: &str) -> Option<(FileId, io::Result<()>)> {
         let id = *self.by_path.get(path)?;
@@ -256,6 +262,26 @@ impl Files {
             return Some((id, Err(error)));
         }
         Some((id, self.reopen(id)))
+    }
+
+    /// Nobody reads what goes to an inherited descriptor, and nobody ever will: from now on
+    /// it is dropped, until the file is opened anew. False for other files.
+    pub(super) fn drop_if_deserted(&mut self, id: FileId, error: &io::Error) -> bool {
+        let has_gone = matches!(
+            Errno::from_io_error(error),
+            Some(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN | Errno::IO)
+        );
+        let path = Arc::clone(&self.file(id).path);
+        let is_file = self.file(id).kind == Kind::Regular;
+        if !has_gone || is_file || !target::is_inherited(&path) {
+            return false;
+        }
+        let Ok(nowhere) = pipe::open_target(Path::new("/dev/null")) else { return false };
+        let file = self.file_mut(id);
+        // As many are open as before.
+        file.file = Some(nowhere);
+        file.trouble = Trouble::None;
+        true
     }
 
     /// Notes that the file refused, and closes it, so that the next try finds

@@ -14,7 +14,7 @@ use super::echo;
 use super::file::{FileId, News};
 use super::record::Place;
 use super::staging::{Carried, Source, Target};
-use super::streams::{Flow, Growth, Slot};
+use super::streams::{Entry, Flow, Growth, Slot};
 use super::worker::{FILE_TOKENS, Stage, Worker};
 use super::{CHUNK_BYTES_MAX, Severity, StreamKey};
 
@@ -107,13 +107,13 @@ impl Worker {
         if !self.files.may_try(file) || self.is_silenced(slot) {
             return Moved::Blocked;
         }
-        if entry.filter.is_some() || entry.echo.is_some() || !self.files.splices(file) {
-            return self.stage(slot, file, Some(limit));
-        }
         let place = match self.files.prepare(file) {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
+        if entry.filter.is_some() || entry.echo.is_some() || !self.files.splices(file) {
+            return self.stage(slot, file, place, Some(limit));
+        }
         let target = self.files.opened(file);
         let spliced = match place {
             Some(place) => pipe::splice_at(&entry.pipe, target, place.offset, limit),
@@ -167,16 +167,22 @@ impl Worker {
         if !self.files.may_try(file) || self.is_silenced(slot) {
             return Moved::Blocked;
         }
-        self.stage(slot, file, None)
-    }
-
-    /// Carries up to `limit` bytes through memory, or what the transformer holds back where
-    /// there is no limit.
-    fn stage(&mut self, slot: Slot, file: FileId, limit: Option<usize>) -> Moved {
         let place = match self.files.prepare(file) {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
+        self.stage(slot, file, place, None)
+    }
+
+    /// Carries up to `limit` bytes through memory, or what the transformer holds back where
+    /// there is no limit.
+    fn stage(
+        &mut self,
+        slot: Slot,
+        file: FileId,
+        place: Option<Place>,
+        limit: Option<usize>,
+    ) -> Moved {
         let Self { streams, files, staging, syslog, main_log, .. } = self;
         let Some(entry) = streams.get(slot) else {
             return Moved::Empty;
@@ -234,6 +240,16 @@ impl Worker {
 
     /// A file refused. The main log says so once, and it is tried again later.
     pub(super) fn refused(&mut self, file: FileId, error: &io::Error) -> Moved {
+        self.unwatch(file);
+        if self.files.drop_if_deserted(file, error) {
+            let path = self.files.path(file);
+            let text = format!("nobody reads {path} any more: what is for it is dropped");
+            self.main_log.say(Severity::Warning, &text);
+            // What is waiting flows again, to nowhere.
+            let soon = self.files.soon();
+            self.try_later(soon);
+            return Moved::Blocked;
+        }
         let (news, retry) = self.files.refused(file);
         if news == News::Yes {
             let path = self.files.path(file);
@@ -263,22 +279,42 @@ impl Worker {
         }
     }
 
+    /// The poll need not say any more when a target has room. A watch does not end with our
+    /// descriptor where others share the open file.
+    pub(super) fn unwatch(&mut self, file: FileId) {
+        if self.files.is_full(file) {
+            let _ = self.poller.delete(self.files.opened(file));
+            self.files.took(file);
+        }
+    }
+
     /// A target that was full is not, or somebody has gone from its other end.
     pub(super) fn file_has_room(&mut self, file: FileId) {
         if !self.files.is_full(file) {
             return;
         }
-        let _ = self.poller.delete(self.files.opened(file));
-        self.files.took(file);
-        for slot in self.streams.which(|entry| entry.file == Some(file)) {
+        self.unwatch(file);
+        for slot in self.in_turn(|entry| entry.file == Some(file)) {
             self.resume(slot);
         }
+    }
+
+    /// The places of streams that something is true of, beginning with another one each time:
+    /// those that share a target which is never empty have it in turn.
+    fn in_turn(&mut self, wanted: impl Fn(&Entry) -> bool) -> Vec<Slot> {
+        let mut slots = self.streams.which(wanted);
+        let first = slots.iter().position(|slot| slot.0 > self.turn.0).unwrap_or(0);
+        slots.rotate_left(first);
+        if let Some(first) = slots.first() {
+            self.turn = *first;
+        }
+        slots
     }
 
     /// Lets all streams flow whose files may be tried.
     pub(super) fn resume_parked(&mut self) {
         if self.stage == Stage::Flowing {
-            for slot in self.streams.which(|entry| entry.flow == Flow::Parked) {
+            for slot in self.in_turn(|entry| entry.flow == Flow::Parked) {
                 self.resume(slot);
             }
         }
@@ -355,8 +391,13 @@ impl Worker {
         if let Some(file) = entry.file
             && lost > 0
         {
-            let path = self.files.path(file);
-            let text = format!("{lost} bytes for {path} are lost: it cannot be written to");
+            let text = match self.is_silenced(slot) {
+                true => format!("{lost} bytes for syslog are lost: it has no room"),
+                false => {
+                    let path = self.files.path(file);
+                    format!("{lost} bytes for {path} are lost: it cannot be written to")
+                }
+            };
             self.main_log.say(Severity::Warning, &text);
         }
         self.detach_and_report(slot);

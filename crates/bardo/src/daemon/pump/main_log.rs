@@ -15,6 +15,7 @@ use bardo_sys::pipe::PatientWriter;
 use super::file::{FileId, Files, Rotation};
 use super::syslog::Syslog;
 use super::{CHUNK_BYTES_MAX, Formatter, Severity};
+use crate::daemon::main_log::HEADER_BYTES;
 
 /// Most bytes of lines that wait for one target, and in the queue before it. At
 /// a hundred bytes a line that is ten thousand lines: a start of ten thousand
@@ -257,7 +258,10 @@ impl MainLog {
         while !queue.is_empty() && !syslog.is_full() {
             queue.confess(self.format);
             queue.fill(&mut self.batch, 1);
-            syslog.say("", &self.batch);
+            // Each line of a message has the time and the level, as in Supervisor.
+            let (header, message) =
+                self.batch.split_at_checked(HEADER_BYTES).unwrap_or((b"", &self.batch));
+            syslog.say(&String::from_utf8_lossy(header), message);
             queue.wrote(self.batch.len());
         }
     }

@@ -78,7 +78,7 @@ use self::file::Files;
 use self::main_log::MainLog;
 use self::record::{Known, Record};
 use self::staging::Staging;
-use self::streams::Streams;
+use self::streams::{Slot, Streams};
 use self::syslog::Syslog;
 use self::worker::{Round, Stage, WAKER_TOKEN, Worker};
 
@@ -443,5 +443,6 @@ fn worker(
         retry: None,
         lines: 0,
         waiting: VecDeque::new(),
+        turn: Slot(0),
     })
 }

@@ -10,7 +10,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use bardo_sys::clock::LocalTime;
 use rustix::io::Errno;
@@ -19,9 +18,6 @@ use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketT
 /// Most bytes of text in one message; a longer line becomes several. Collectors cut
 /// messages at 8 KiB by default, and some at less.
 const TEXT_BYTES_MAX: usize = 7 * 1024;
-
-/// How long a collector that refused is left alone.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whose messages they are, whatever the program is called: what reads them knows
 /// Supervisor.
@@ -38,8 +34,8 @@ pub(super) struct Syslog {
     /// Messages that found no room yet, and how much of the first one has been sent.
     waiting: VecDeque<Vec<u8>>,
     begun: usize,
-    /// No link is tried before then.
-    pause: Option<Instant>,
+    /// Whether a new link may be tried: once for each text.
+    may_connect: bool,
     lost: u64,
     news: Option<News>,
 }
@@ -71,7 +67,7 @@ impl Syslog {
             link: None,
             waiting: VecDeque::new(),
             begun: 0,
-            pause: None,
+            may_connect: true,
             lost: 0,
             news: None,
         }
@@ -103,9 +99,10 @@ impl Syslog {
     }
 
     /// Sends each line of a text behind a prefix, or keeps it until there is room. What is
-    /// no text in it is replaced.
+    /// no text in it is replaced, and so are zeros, which would begin another message.
     pub(super) fn say(&mut self, prefix: &str, text: &[u8]) {
-        let text = String::from_utf8_lossy(text);
+        let text = String::from_utf8_lossy(text).replace('\0', "\u{fffd}");
+        self.may_connect = true;
         let time = LocalTime::now();
         for line in text.trim_end_matches('\n').split('\n') {
             for piece in pieces(line) {
@@ -122,31 +119,40 @@ impl Syslog {
                 None => self.connect(),
                 Some(Ok(sent)) => self.sent(sent),
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => return,
-                // A collector that has been started anew listens at another socket.
-                Some(Err(_)) => self.disconnect(),
+                Some(Err(error)) => {
+                    self.link = None;
+                    self.begun = 0;
+                    // A collector that has been started anew listens at another socket; one
+                    // that refuses again refuses this too.
+                    if !self.may_connect {
+                        self.refused(&error);
+                    }
+                }
             }
         }
     }
 
+    /// Gives up what waits, and says how many lines that are.
+    pub(super) fn abandon(&mut self) -> u64 {
+        self.lose();
+        std::mem::take(&mut self.lost)
+    }
+
     fn connect(&mut self) {
-        if self.pause.is_some_and(|pause| Instant::now() < pause) {
+        if !std::mem::take(&mut self.may_connect) {
             return self.lose();
         }
         match Link::open(&self.socket_path) {
             Ok(link) => self.link = Some(link),
-            Err(error) => {
-                if self.lost == 0 {
-                    self.news = Some(News::Refuses(error.to_string()));
-                }
-                self.pause = Some(Instant::now() + PAUSE);
-                self.lose();
-            }
+            Err(error) => self.refused(&error),
         }
     }
 
-    fn disconnect(&mut self) {
-        self.link = None;
-        self.begun = 0;
+    fn refused(&mut self, error: &io::Error) {
+        if self.lost == 0 {
+            self.news = Some(News::Refuses(error.to_string()));
+        }
+        self.lose();
     }
 
     fn sent(&mut self, bytes: usize) {
@@ -289,7 +295,6 @@ mod tests {
         let refused = syslog.news();
         syslog.say("", b"three");
         let collector = UnixDatagram::bind(&path).unwrap();
-        syslog.pause = None;
         syslog.say("", b"four");
 
         assert!(matches!(refused, Some(News::Refuses(why)) if why.contains("No such file")));
@@ -313,6 +318,33 @@ mod tests {
 
         assert_eq!(receive(&second), "two");
         assert_eq!(syslog.news(), None);
+    }
+
+    #[test]
+    fn a_collector_that_takes_nothing_costs_its_lines_and_no_more() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("log");
+        let collector = UnixDatagram::bind(&path).unwrap();
+        // It can be connected to, and every message is refused.
+        collector.shutdown(std::net::Shutdown::Read).unwrap();
+        let mut syslog = Syslog::new(path);
+
+        syslog.say("", b"one\ntwo");
+
+        assert!(matches!(syslog.news(), Some(News::Refuses(_))));
+        assert!(!syslog.is_full());
+        assert_eq!(syslog.abandon(), 2);
+    }
+
+    #[test]
+    fn a_line_cannot_begin_another_message() {
+        let home = tempfile::tempdir().unwrap();
+        let collector = UnixDatagram::bind(home.path().join("log")).unwrap();
+        let mut syslog = Syslog::new(home.path().join("log"));
+
+        syslog.say("", b"a\0<0>b");
+
+        assert_eq!(receive(&collector), "a\u{fffd}<0>b");
     }
 
     #[test]

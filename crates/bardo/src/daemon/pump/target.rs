@@ -38,6 +38,11 @@ pub(super) fn open(path: &str) -> io::Result<Opened> {
     }
 }
 
+/// Whether a name stands for a descriptor that was inherited.
+pub(super) fn is_inherited(path: &str) -> bool {
+    inherited(path).is_ok_and(|descriptor| descriptor.is_some())
+}
+
 /// Names below /dev and /proc stand for what somebody else opened, even where it
 /// is a regular file: `/dev/stdout` must not become `/dev/stdout.1`.
 pub(super) fn is_ours_to_rename(path: &str) -> bool {
@@ -46,14 +51,32 @@ pub(super) fn is_ours_to_rename(path: &str) -> bool {
 
 /// The inherited descriptor that a name stands for, if it stands for one.
 fn inherited(path: &str) -> io::Result<Option<BorrowedFd<'static>>> {
-    let number = ["/dev/fd/", "/proc/self/fd/"].iter().find_map(|folder| path.strip_prefix(folder));
-    match number.unwrap_or(path) {
-        "/dev/stdin" | "0" => Ok(Some(rustix::stdio::stdin())),
-        "/dev/stdout" | "1" => Ok(Some(rustix::stdio::stdout())),
-        "/dev/stderr" | "2" => Ok(Some(rustix::stdio::stderr())),
-        _ if number.is_some() => Err(Errno::BADF.into()),
-        _ => Ok(None),
+    let folders = ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"];
+    let path = plain(path);
+    let number = folders.iter().find_map(|folder| path.strip_prefix(folder));
+    match (&*path, number) {
+        ("/dev/stdin", _) | (_, Some("0")) => Ok(Some(rustix::stdio::stdin())),
+        ("/dev/stdout", _) | (_, Some("1")) => Ok(Some(rustix::stdio::stdout())),
+        ("/dev/stderr", _) | (_, Some("2")) => Ok(Some(rustix::stdio::stderr())),
+        (_, Some(_)) => Err(Errno::BADF.into()),
+        (_, None) => Ok(None),
     }
+}
+
+/// A path without detours.
+fn plain(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let root = if path.starts_with('/') { "/" } else { "" };
+    format!("{root}{}", parts.join("/"))
 }
 
 #[cfg(test)]
@@ -72,9 +95,11 @@ mod tests {
         for name in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/2"] {
             assert!(inherited(name).unwrap().is_some(), "{name}");
         }
-        for name in ["/dev/fd/3", "/proc/self/fd/17", "/dev/fd/x"] {
+        for name in ["/dev/fd/3", "/proc/self/fd/17", "/dev/fd/x", "//dev/./fd/../fd/3"] {
             assert_eq!(open(name).unwrap_err().raw_os_error(), Some(9), "{name}");
         }
-        assert!(inherited("/tmp/1").unwrap().is_none());
+        for name in ["/tmp/1", "1", "dev/stdout"] {
+            assert!(inherited(name).unwrap().is_none(), "{name}");
+        }
     }
 }

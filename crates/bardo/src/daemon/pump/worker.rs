@@ -72,6 +72,8 @@ pub(super) struct Worker {
     pub(super) retry: Option<Second>,
     /// Ended streams that wait for their files, oldest first. Some may be gone.
     pub(super) waiting: VecDeque<StreamKey>,
+    /// Which stream was first when those that waited for room went on.
+    pub(super) turn: Slot,
 }
 
 /// What one round has carried.
@@ -269,6 +271,7 @@ impl Worker {
     fn reopen(&mut self) {
         self.write_main_log();
         for file in self.files.ids() {
+            self.unwatch(file);
             if let Err(error) = self.files.reopen(file) {
                 self.refused(file, &error);
             }
@@ -279,6 +282,9 @@ impl Worker {
     /// As for reopening.
     fn clear(&mut self, path: &str) {
         self.write_main_log();
+        if let Some(file) = self.files.find(path) {
+            self.unwatch(file);
+        }
         if let Some((file, Err(error))) = self.files.clear(path) {
             let text = format!("could not clear {}: {error}", self.files.path(file));
             self.main_log.say(Severity::Warning, &text);
@@ -317,6 +323,7 @@ impl Worker {
     /// Carries all that is there, writes the main log, and ends.
     fn finish(&mut self) {
         for file in self.files.ids() {
+            self.unwatch(file);
             self.files.make_due(file);
         }
         if self.stage == Stage::Flowing {
@@ -330,6 +337,12 @@ impl Worker {
             }
         }
         self.write_main_log();
+        let lost = self.syslog.abandon();
+        if lost > 0 {
+            let text = format!("{lost} lines for syslog are lost: it took nothing");
+            self.main_log.say(Severity::Warning, &text);
+            self.write_main_log();
+        }
         self.stage = Stage::Finished;
     }
 
@@ -340,6 +353,7 @@ impl Worker {
         }
         self.retry = None;
         self.syslog.flush();
+        self.main_log.copy_has_room();
         self.resume_parked();
         if let Some(next) = self.files.next_retry() {
             self.try_later(next);
@@ -376,8 +390,12 @@ impl Worker {
                     self.refused(file, &error);
                 }
                 Flushed::CopyFull => {
-                    if let Some(copy) = self.main_log.copy() {
-                        let _ = self.poller.add(copy, COPY_TOKEN, Interest::Writable);
+                    let copy = self.main_log.copy();
+                    let added =
+                        copy.map(|copy| self.poller.add(copy, COPY_TOKEN, Interest::Writable));
+                    if let Some(Err(_)) = added {
+                        let soon = self.files.soon();
+                        self.try_later(soon);
                     }
                 }
             }
