@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 pub mod api;
 pub mod client;
+pub mod commands;
 pub mod daemon;
 pub mod demo;
 #[cfg(fuzzing)]
@@ -67,7 +68,7 @@ fn face() -> ExitCode {
         Some("demo") => demo::act(behind),
         _ => None,
     };
-    own.unwrap_or_else(|| personality::bardo::main(words.get(1..).unwrap_or_default()))
+    own.unwrap_or_else(|| commands::main(words.get(1..).unwrap_or_default()))
 }
 
 /// The face of that name, if there is one.

@@ -6,52 +6,21 @@
 use askama::Template;
 
 use super::Document;
+use crate::personality::shells::Shell;
 use crate::personality::supervisorctl::{self, DescribedCommand};
 use crate::personality::{DescribedFlag, bardo};
 
-/// A shell that words are completed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shell {
-    /// GNU's.
-    Bash,
-    /// The Z shell.
-    Zsh,
-    /// The friendly one.
-    Fish,
-}
-
-impl Shell {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Bash, Self::Zsh, Self::Fish];
-
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bash => "bash",
-            Self::Zsh => "zsh",
-            Self::Fish => "fish",
-        }
-    }
-
-    /// The one of that name.
-    #[must_use]
-    pub fn find(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|shell| shell.name() == name)
-    }
-
-    /// Where it looks for the script of a tool, below a folder like `/usr/local/share`.
-    fn path(self, tool: &str) -> String {
-        match self {
-            Self::Bash => format!("bash-completion/completions/{tool}"),
-            Self::Zsh => format!("zsh/site-functions/_{tool}"),
-            Self::Fish => format!("fish/vendor_completions.d/{tool}.fish"),
-        }
-    }
-}
-
 /// The tools whose words are completed.
 const TOOLS: [&str; 3] = ["bardo", "supervisord", "supervisorctl"];
+
+/// Where a shell looks for the script of a tool, below a folder like `/usr/local/share`.
+fn path(shell: Shell, tool: &str) -> String {
+    match shell {
+        Shell::Bash => format!("bash-completion/completions/{tool}"),
+        Shell::Zsh => format!("zsh/site-functions/_{tool}"),
+        Shell::Fish => format!("fish/vendor_completions.d/{tool}.fish"),
+    }
+}
 
 /// The scripts of all tools for one shell, to be read by it.
 #[must_use]
@@ -64,7 +33,7 @@ pub fn for_all(shell: Shell) -> String {
 pub fn all() -> Vec<Document> {
     let both = Shell::ALL.into_iter().flat_map(|shell| TOOLS.map(|tool| (shell, tool)));
     let document = |(shell, tool): (Shell, &str)| Document {
-        path: shell.path(tool),
+        path: path(shell, tool),
         text: script(shell, tool),
     };
     both.map(document).collect()

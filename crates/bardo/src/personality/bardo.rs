@@ -1,25 +1,14 @@
-//! Bardo's own commands.
+//! Bardo's own command line.
 //!
 //! The faces of other tools stand in the list too, so that help and completion know them,
 //! but their command lines have grammars that others have fixed: they are recognized
-//! before anything is parsed here, and pay nothing for it.
-
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::time::Duration;
+//! before anything is parsed by this one, and pay nothing for it.
 
 use clap::builder::{PossibleValuesParser, ValueParser};
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use clap::{Arg, ArgAction, Command, ValueHint, value_parser};
 
+use super::shells::Shell;
 use super::{DescribedFlag, supervisorctl, supervisord};
-use crate::manual::completions::{self, Shell};
-use crate::selftest::hostile::{self, Hostile};
-use crate::selftest::survival::{self, Survival};
-use crate::{demo, manual};
-
-/// Exit code of a self-test that has found something.
-const FOUND: u8 = 1;
 
 const AFTER: &str = "Called by the name of supervisord, supervisorctl, pidproxy or \
     echo_supervisord_conf, as a link gives it, bardo is that tool.";
@@ -178,99 +167,6 @@ fn path(name: &'static str, hint: ValueHint) -> Arg {
     Arg::new(name).value_parser(ValueParser::path_buf()).value_hint(hint)
 }
 
-/// Runs the command that the words name.
-#[must_use]
-pub fn main(words: &[OsString]) -> ExitCode {
-    let parsed = command().try_get_matches_from([&["bardo".into()], words].concat());
-    let matches = match parsed {
-        Ok(matches) => matches,
-        Err(error) => {
-            // A terminal that has gone is told nothing.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(FOUND));
-        }
-    };
-    let Some((name, matches)) = matches.subcommand() else { return ExitCode::SUCCESS };
-    match name {
-        "demo" => demo::main(matches.get_one("for").copied().map(Duration::from_secs)),
-        "selftest" => run_selftest(matches),
-        "completions" => {
-            let shell = matches.get_one::<String>("shell");
-            let shell = shell.and_then(|name| Shell::find(name)).unwrap_or(Shell::Bash);
-            super::say(&completions::for_all(shell));
-            ExitCode::SUCCESS
-        }
-        "manual" => write_manual(matches),
-        "version" => {
-            super::say(concat!("bardo ", env!("CARGO_PKG_VERSION"), "\n"));
-            ExitCode::SUCCESS
-        }
-        _ => {
-            super::say(&command().render_help().to_string());
-            ExitCode::SUCCESS
-        }
-    }
-}
-
-fn run_selftest(matches: &ArgMatches) -> ExitCode {
-    let found = std::env::current_exe().and_then(|executable| match matches.subcommand() {
-        Some(("survival", matches)) => survival::run(&survival_of(executable, matches))
-            .map(|report| (report.to_string(), report.is_good())),
-        Some((_, matches)) => hostile::run(&hostile_of(executable, matches))
-            .map(|report| (report.to_string(), report.is_good())),
-        None => Ok((String::new(), true)),
-    });
-    match found {
-        Ok((report, is_good)) => {
-            super::say(&report);
-            if is_good { ExitCode::SUCCESS } else { ExitCode::from(FOUND) }
-        }
-        Err(error) => {
-            eprintln!("bardo: selftest: {error}");
-            ExitCode::from(FOUND)
-        }
-    }
-}
-
-/// A number that has a default.
-fn given(matches: &ArgMatches, name: &str) -> u64 {
-    matches.get_one(name).copied().unwrap_or_default()
-}
-
-fn survival_of(executable: PathBuf, matches: &ArgMatches) -> Survival {
-    Survival {
-        executable,
-        kills: usize::try_from(given(matches, "kills")).unwrap_or(usize::MAX),
-        span: Duration::from_secs(given(matches, "seconds")),
-        seed: given(matches, "seed"),
-        keep: matches.get_flag("keep"),
-        answer_within: Duration::from_millis(given(matches, "answer-within")),
-    }
-}
-
-fn hostile_of(executable: PathBuf, matches: &ArgMatches) -> Hostile {
-    Hostile {
-        executable,
-        connections: usize::try_from(given(matches, "connections")).unwrap_or(usize::MAX),
-        span: Duration::from_secs(given(matches, "seconds")),
-        memory_within: given(matches, "memory-within").saturating_mul(1 << 20),
-        restart_within: Duration::from_millis(given(matches, "restart-within")),
-        starts_percent: given(matches, "starts-percent"),
-        keep: matches.get_flag("keep"),
-    }
-}
-
-fn write_manual(matches: &ArgMatches) -> ExitCode {
-    let folder = matches.get_one::<PathBuf>("folder").cloned().unwrap_or_default();
-    match manual::write(&folder) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("bardo: manual: {}: {error}", folder.display());
-            ExitCode::FAILURE
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,18 +174,6 @@ mod tests {
     #[test]
     fn the_command_line_is_well_made() {
         command().debug_assert();
-    }
-
-    #[test]
-    fn self_tests_have_their_defaults_and_take_others() {
-        let words = "bardo selftest survival --kills 3 --keep";
-        let matches = command().try_get_matches_from(words.split(' ')).unwrap();
-        let (_, matches) = matches.subcommand().unwrap();
-        let (name, matches) = matches.subcommand().unwrap();
-        let survival = survival_of(PathBuf::new(), matches);
-
-        assert_eq!((name, survival.kills, survival.keep), ("survival", 3, true));
-        assert_eq!(survival.span, Duration::from_secs(60));
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod errno;
 pub mod getopt;
 pub mod pidproxy;
 mod place;
+pub mod shells;
 pub mod supervisorctl;
 pub mod supervisord;
 pub mod words;
@@ -13,7 +14,7 @@ pub mod words;
 use std::io::{self, Write as _};
 
 /// Says something on standard output. Nobody is left to be told where that cannot be.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let mut output = io::stdout().lock();
     let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
 }
