@@ -60,8 +60,8 @@ pub fn echo(
     };
     let to_syslog = spec(&service.spec, channel).syslog && !is_protocol();
     let to_main_log = settings.main_log.level <= Level::Debug;
-    let process = service.spec.name.to_string();
-    (to_syslog || to_main_log).then_some(Echo { process, to_syslog, to_main_log })
+    let echo = || Echo { process: service.spec.name.to_string(), to_syslog, to_main_log };
+    (to_syslog || to_main_log).then(echo)
 }
 
 /// The channel's number in the journal.
