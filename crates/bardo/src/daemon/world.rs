@@ -532,6 +532,9 @@ impl World for Machine {
         self.start_waiting(inputs);
     }
 
+    // Nobody is subscribed to events yet.
+    fn publish(&mut self, _: &Supervisor, _: Event) {}
+
     fn record(&mut self, supervisor: &mut Supervisor) {
         let mut full = self.must_compact;
         let journal = &mut self.journal;
@@ -565,8 +568,8 @@ impl World for Machine {
             Action::Answer { ticket, answer } => self.answer(supervisor, ticket, answer),
             Action::Notice(notice) => self.notice(supervisor, &notice),
             Action::Begin => self.take_up(&supervisor.loaded().attachment),
-            Action::Event(Event::SupervisorRunning) => self.welcome(),
-            // Nobody is subscribed to events yet.
+            Action::Begun => self.welcome(),
+            // An event is told, not performed.
             Action::Event(_) | Action::Finish => {}
         }
         None
