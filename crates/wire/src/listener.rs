@@ -208,7 +208,7 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Takes in bytes; [`Self::next`] says what they mean.
+    /// Takes in bytes; [`Self::next_said`] says what they mean.
     pub fn hear(&mut self, bytes: &[u8]) {
         if self.state != ListenerState::Unknown {
             self.heard.extend_from_slice(bytes);
@@ -222,7 +222,7 @@ impl Conversation {
 
     /// The next thing that it has said; `None` while that is not known. The state is the
     /// one that follows from it.
-    pub fn next(&mut self) -> Option<Said> {
+    pub fn next_said(&mut self) -> Option<Said> {
         if self.heard.is_empty() && self.result_bytes != Some(0) {
             return None;
         }
@@ -299,7 +299,7 @@ mod tests {
         let mut said = Vec::new();
         for bytes in bytes {
             conversation.hear(bytes);
-            while let Some(next) = conversation.next() {
+            while let Some(next) = conversation.next_said() {
                 if next == Said::Ready {
                     conversation.sent();
                 }
@@ -338,11 +338,11 @@ mod tests {
         let mut conversation = Conversation::default();
         conversation.hear(b"READY\nx");
 
-        assert_eq!(conversation.next(), Some(Said::Ready));
-        assert_eq!(conversation.next(), Some(Said::Nonsense));
+        assert_eq!(conversation.next_said(), Some(Said::Ready));
+        assert_eq!(conversation.next_said(), Some(Said::Nonsense));
         conversation.hear(b"READY\n");
 
-        assert_eq!((conversation.next(), conversation.state), (None, ListenerState::Unknown));
+        assert_eq!((conversation.next_said(), conversation.state), (None, ListenerState::Unknown));
         assert!(conversation.heard.is_empty());
     }
 

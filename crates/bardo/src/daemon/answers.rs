@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bardo_core::job::{Answer, Command};
 use bardo_core::service::Service;
 use bardo_core::{Input, Mood, Supervisor, Ticket};
+use bardo_wire::listener::EventType;
 use tokio::sync::oneshot;
 
 use super::children::Life;
@@ -14,6 +15,7 @@ use super::main_log::Level;
 use super::pump::{Channel, StreamKey};
 use super::world::Machine;
 use super::{logs, views};
+use crate::personality::payload;
 
 /// A client that waits.
 pub(super) struct Pending {
@@ -40,8 +42,8 @@ impl Machine {
     pub(super) fn questions(&mut self, inputs: &mut Vec<Input>) {
         while let Some(Request { question, reply }) = self.questions.take() {
             let (question, command) = match question {
-                // Listeners come in a later issue; nobody is subscribed.
-                Question::RemoteEvent { .. } => {
+                Question::RemoteEvent { kind, data } => {
+                    self.offer(EventType::RemoteCommunication, payload::remote(&kind, &data));
                     let _ = reply.send(Reply::Answer(Answer::Done));
                     continue;
                 }

@@ -13,6 +13,7 @@ mod greeting;
 pub mod journal;
 pub mod keeping;
 pub mod link;
+pub mod listeners;
 pub mod logs;
 pub mod main_log;
 mod notices;

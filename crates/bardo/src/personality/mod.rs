@@ -4,6 +4,7 @@ pub mod bardo;
 pub mod echo_conf;
 pub mod errno;
 pub mod getopt;
+pub mod payload;
 pub mod pidproxy;
 mod place;
 pub mod shells;

@@ -22,7 +22,7 @@ impl Machine {
                     self.told_states.insert(key, to);
                 }
                 Event::GroupRemoved(gone) => {
-                    self.told_states.retain(|(group, _), _| *group != gone)
+                    self.told_states.retain(|(group, _), _| *group != gone);
                 }
                 Event::SupervisorRunning | Event::SupervisorStopping | Event::GroupAdded(_) => {}
             }

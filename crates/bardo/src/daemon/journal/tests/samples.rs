@@ -276,11 +276,12 @@ pub(super) fn entry() -> impl Strategy<Value = Entry> {
             Process { generation: Generation(generation), pid: Pid(pid), identity }
         });
     prop_oneof![
-        6 => record().prop_map(Entry::Table),
+        6 => record().prop_map(Entry::Table).boxed(),
         1 => (id(), 0..2_u8, option::of(text()))
             .prop_map(|(service, channel, path)| Entry::AutoLog(service, channel, path)),
         1 => (id(), process).prop_map(|(service, process)| Entry::Process(service, process)),
         1 => any::<u64>().prop_map(Entry::Greeted),
         1 => any::<bool>().prop_map(Entry::Reloading),
+        9 => super::deeds::deed().prop_map(Entry::Audience),
     ]
 }
