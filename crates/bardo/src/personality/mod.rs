@@ -5,7 +5,7 @@ pub mod echo_conf;
 pub mod errno;
 pub mod getopt;
 pub mod pidproxy;
-mod place;
+pub mod place;
 pub mod shells;
 pub mod supervisorctl;
 pub mod supervisord;
