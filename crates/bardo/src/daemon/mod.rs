@@ -15,6 +15,7 @@ pub mod keeping;
 pub mod link;
 pub mod logs;
 pub mod main_log;
+pub mod metrics;
 mod notices;
 pub mod plans;
 pub mod pump;

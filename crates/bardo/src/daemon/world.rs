@@ -33,6 +33,7 @@ use super::journal::{Entry, Journal, Process, Surroundings};
 use super::link::{Link, News};
 use super::logs;
 use super::main_log::{self, Level};
+use super::metrics::Metrics;
 use super::notices::spawn_error;
 use super::plans::Planner;
 use super::pump::{Channel, Drained, PumpHandle, Sink, Stream, StreamKey};
@@ -78,6 +79,7 @@ pub struct Machine {
     /// Which file of the search path was in the way of a start, until that is told.
     pub(super) in_the_way: HashMap<ServiceId, String>,
     pub(super) backlog: Backlog,
+    pub(super) metrics: Metrics,
     settled: Vec<Settled>,
     news: News,
     must_compact: bool,
@@ -153,6 +155,7 @@ impl Machine {
             stillborn: HashMap::new(),
             in_the_way: HashMap::new(),
             backlog: Backlog::default(),
+            metrics: Metrics::new(clock::wall_seconds()),
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
@@ -255,6 +258,7 @@ impl Machine {
                 }
                 None => Input::Exited { service, generation, status, sequence },
             });
+            self.metrics.exited(service, clock::monotonic());
             self.over.push(child.life);
         }
     }
@@ -359,6 +363,7 @@ impl Machine {
         let Life { service, generation } = start.life;
         match self.children.spawn(&self.link, &start) {
             Ok(newborn) => {
+                self.metrics.started(service, start.cause, clock::monotonic());
                 let [stdout, stderr] = start.sinks;
                 self.attach(start.life, Channel::Stdout, newborn.stdout, stdout);
                 if let Some(pipe) = newborn.stderr {
@@ -383,6 +388,7 @@ impl Machine {
             plan,
             redirect_stderr: service.spec.program.redirect_stderr,
             sinks: Channel::BOTH.map(|channel| self.sink(supervisor, service, channel)),
+            cause: self.metrics.cause(service),
         })
     }
 
@@ -493,6 +499,7 @@ impl World for Machine {
     }
 
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
+        self.metrics.turn();
         self.acknowledge();
         self.identify();
         for life in std::mem::take(&mut self.over) {
@@ -533,7 +540,9 @@ impl World for Machine {
     }
 
     // Nobody is subscribed to events yet.
-    fn publish(&mut self, _: &Supervisor, _: Event) {}
+    fn publish(&mut self, _: &Supervisor, event: Event) {
+        self.metrics.told(&event);
+    }
 
     fn record(&mut self, supervisor: &mut Supervisor) {
         let mut full = self.must_compact;
@@ -563,7 +572,11 @@ impl World for Machine {
                     Err(errno) => Some(Input::SignalFailed { service, generation, signal, errno }),
                 };
             }
-            Action::Added(service) => self.added(supervisor, service),
+            Action::Added(service) => {
+                self.metrics.added(service, clock::wall_seconds());
+                self.pump.forget(service);
+                self.added(supervisor, service);
+            }
             Action::Removed(service) => self.removed(service),
             Action::Answer { ticket, answer } => self.answer(supervisor, ticket, answer),
             Action::Notice(notice) => self.notice(supervisor, &notice),
