@@ -29,6 +29,8 @@ enum Asked {
     Core,
     /// A look at processes.
     Processes(Selection),
+    /// A look at all processes and what was counted.
+    Measured,
     /// A look at the loaded groups.
     Groups,
     /// Bytes for a standard input.
@@ -49,6 +51,7 @@ impl Machine {
                 }
                 Question::Command(command) => (Asked::Core, command),
                 Question::Processes(which) => (Asked::Processes(which), Command::Look),
+                Question::Measure => (Asked::Measured, Command::Look),
                 Question::Groups => (Asked::Groups, Command::Look),
                 Question::Stdin { group, name, bytes } => {
                     (Asked::Stdin { group, name, bytes }, Command::Look)
@@ -90,6 +93,7 @@ impl Machine {
             (Asked::Processes(which), Answer::Table) => {
                 views::processes(supervisor, &self.surroundings, &which)
             }
+            (Asked::Measured, _) => views::measured(supervisor, &self.surroundings, &self.metrics),
             (Asked::Groups, Answer::Table) => views::groups(supervisor),
             (Asked::ClearLog(which), Answer::Table) => {
                 Reply::ClearLog(self.clear_logs(supervisor, &which))

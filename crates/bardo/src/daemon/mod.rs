@@ -16,6 +16,7 @@ pub mod link;
 pub mod listeners;
 pub mod logs;
 pub mod main_log;
+pub mod metrics;
 mod notices;
 pub mod plans;
 pub mod pump;

@@ -34,6 +34,7 @@ use super::link::{Link, News};
 use super::listeners::Listening;
 use super::logs;
 use super::main_log::{self, Level};
+use super::metrics::Metrics;
 use super::notices::spawn_error;
 use super::plans::Planner;
 use super::pump::{Channel, Drained, Echo, PumpHandle, Sink, Stream, StreamKey};
@@ -41,7 +42,7 @@ use super::restart::{Outcome, Restart};
 use super::settings::Settings;
 use super::stdin::Backlog;
 use crate::api::{Doors, Shown};
-use crate::personality::words;
+use crate::personality::{payload, words};
 
 /// This machine, as the core sees it.
 pub struct Machine {
@@ -80,6 +81,7 @@ pub struct Machine {
     pub(super) in_the_way: HashMap<ServiceId, String>,
     pub(super) backlog: Backlog,
     pub(super) listening: Listening,
+    pub(super) metrics: Metrics,
     settled: Vec<Settled>,
     news: News,
     pub(super) must_compact: bool,
@@ -158,6 +160,7 @@ impl Machine {
             in_the_way: HashMap::new(),
             backlog: Backlog::default(),
             listening: parts.listening,
+            metrics: Metrics::new(clock::wall_seconds()),
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
@@ -261,6 +264,7 @@ impl Machine {
                 }
                 None => Input::Exited { service, generation, status, sequence },
             });
+            self.metrics.exited(service, clock::monotonic());
             self.over.push(child.life);
         }
     }
@@ -367,6 +371,7 @@ impl Machine {
         let Life { service, generation } = start.life;
         match self.children.spawn(&self.link, &start) {
             Ok(newborn) => {
+                self.metrics.started(service, start.cause, clock::monotonic());
                 let [stdout, stderr] = start.sinks;
                 let (life, pid) = (start.life, newborn.pid);
                 self.attach(life, pid, (Channel::Stdout, newborn.stdout, stdout));
@@ -392,6 +397,7 @@ impl Machine {
             plan,
             redirect_stderr: service.spec.program.redirect_stderr,
             sinks: Channel::BOTH.map(|channel| self.sink(supervisor, service, channel)),
+            cause: self.metrics.cause(service),
         })
     }
 
@@ -522,6 +528,7 @@ impl World for Machine {
     }
 
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
+        self.metrics.turn();
         self.acknowledge();
         self.identify();
         for life in std::mem::take(&mut self.over) {
@@ -567,6 +574,7 @@ impl World for Machine {
     }
 
     fn publish(&mut self, supervisor: &Supervisor, event: Event) {
+        self.metrics.told(payload::event_type(&event));
         self.publish_event(supervisor, &event);
     }
 
@@ -608,7 +616,11 @@ impl World for Machine {
                     Err(errno) => Some(Input::SignalFailed { service, generation, signal, errno }),
                 };
             }
-            Action::Added(service) => self.added(supervisor, service),
+            Action::Added(service) => {
+                self.metrics.added(service, clock::wall_seconds());
+                self.pump.forget(service);
+                self.added(supervisor, service);
+            }
             Action::Removed(service) => self.removed(service),
             Action::Answer { ticket, answer } => self.answer(supervisor, ticket, answer),
             Action::Notice(notice) => self.notice(supervisor, &notice),

@@ -6,7 +6,7 @@ pub mod errno;
 pub mod getopt;
 pub mod payload;
 pub mod pidproxy;
-mod place;
+pub mod place;
 pub mod shells;
 pub mod supervisorctl;
 pub mod supervisord;

@@ -30,6 +30,14 @@ pub fn event_type(event: &Event) -> EventType {
     }
 }
 
+/// Whether events of a type come from the core.
+#[must_use]
+pub fn is_of_core(event: EventType) -> bool {
+    event.name().starts_with("PROCESS_STATE")
+        || event.name().starts_with("PROCESS_GROUP")
+        || event.name().starts_with("SUPERVISOR_STATE")
+}
+
 /// What an event of the core says.
 #[must_use]
 pub fn event(event: &Event) -> Arc<str> {

@@ -264,10 +264,12 @@ fn system_error(error: &std::io::Error) -> String {
     format!("[Errno {number}] {text}")
 }
 
-/// The line of the main log for what is to be told of listeners.
+/// The line of the main log for what is to be told of listeners; `None` for
+/// what is only counted.
 #[must_use]
-pub fn listening(note: &Note) -> (Level, String) {
-    match note {
+pub fn listening(note: &Note) -> Option<(Level, String)> {
+    Some(match note {
+        Note::Offered(_) => return None,
         Note::Overflowed { pool, serial } => (
             Level::Error,
             format!("pool {pool} event buffer overflowed, discarding event {serial}"),
@@ -314,7 +316,7 @@ pub fn listening(note: &Note) -> (Level, String) {
             );
             (Level::Warn, text)
         }
-    }
+    })
 }
 
 /// What a program has written, as Supervisor shows it to readers of text.

@@ -36,7 +36,7 @@ use bardo_wire::listener::{EventType, EventTypes, Header};
 
 use self::audience::{Deed, log};
 use self::outbox::{Moved, Outbox};
-use self::pools::PoolSpec;
+use self::pools::{Note, PoolSpec};
 use super::children::Life;
 use super::journal::Entry;
 use super::pump::intake::Intake;
@@ -421,8 +421,15 @@ impl Machine {
     /// Tells people what has happened to those who listen.
     pub(super) fn tell_notes(&mut self) {
         for note in std::mem::take(&mut self.surroundings.audience.notes) {
-            let (level, text) = words::listening(&note);
-            self.log(level, &text);
+            match note {
+                // Those of the core were counted when they were published.
+                Note::Offered(event) if payload::is_of_core(event) => {}
+                Note::Offered(event) => self.metrics.told(event),
+                _ => {}
+            }
+            if let Some((level, text)) = words::listening(&note) {
+                self.log(level, &text);
+            }
         }
     }
 }

@@ -45,6 +45,7 @@ impl Worker {
     pub(super) fn flow(&mut self, slot: Slot) {
         match self.carry(slot, CHUNK_BYTES_MAX) {
             Moved::Bytes(bytes) => {
+                self.count(slot, bytes);
                 self.carried.chunks += 1;
                 self.carried.bytes += bytes;
             }
@@ -78,7 +79,10 @@ impl Worker {
                 _ => self.carry(slot, left.min(CHUNK_BYTES_MAX)),
             };
             let left = match moved {
-                Moved::Bytes(moved) => left.saturating_sub(moved),
+                Moved::Bytes(moved) => {
+                    self.count(slot, moved);
+                    left.saturating_sub(moved)
+                }
                 Moved::End if left == 0 => {
                     self.detach_and_report(slot);
                     return;
@@ -138,6 +142,13 @@ impl Worker {
             Err(error) => Err(error),
         };
         self.carried(slot, file, target_end(place), carried)
+    }
+
+    /// Counts what a process has written, wherever it goes.
+    fn count(&self, slot: Slot, bytes: usize) {
+        if let Some(entry) = self.streams.get(slot) {
+            self.shared.volumes.add(entry.key.service, entry.key.channel, bytes);
+        }
     }
 
     /// From now on escape sequences are removed from a stream, or are not any more. What

@@ -62,6 +62,7 @@ mod streams;
 pub(crate) mod strip;
 mod syslog;
 mod target;
+mod volume;
 mod worker;
 
 use std::collections::VecDeque;
@@ -89,6 +90,7 @@ use self::record::{Known, Record};
 use self::staging::Staging;
 use self::streams::{Slot, Streams};
 use self::syslog::Syslog;
+use self::volume::Volumes;
 use self::worker::{Round, Stage, WAKER_TOKEN, Worker};
 
 /// Most bytes that are carried of one stream before the next one's turn, and
@@ -325,6 +327,8 @@ struct Shared {
     chunks_wanted: [AtomicBool; 2],
     /// Whether streams wait for room in the intake.
     wants_room: AtomicBool,
+    /// Bytes that each stream has written.
+    volumes: Volumes,
 }
 
 /// How others talk to the pump. No call waits.
@@ -379,6 +383,18 @@ impl PumpHandle {
     #[must_use]
     pub fn has_written(&self, mark: u64) -> bool {
         self.shared.written.load(Ordering::Relaxed) >= mark
+    }
+
+    /// How many bytes a process has written to a stream since this pump began, or since
+    /// the place is its own.
+    #[must_use]
+    pub fn carried(&self, service: ServiceId, channel: Channel) -> u64 {
+        self.shared.volumes.get(service, channel)
+    }
+
+    /// The place has a new process, which has written nothing yet.
+    pub fn forget(&self, service: ServiceId) {
+        self.shared.volumes.forget(service);
     }
 
     /// Closes all files and opens them by name, as after SIGUSR2.
@@ -459,6 +475,7 @@ pub fn start(settings: PumpSettings) -> io::Result<(PumpHandle, JoinHandle<()>)>
         written: AtomicU64::new(0),
         chunks_wanted: [AtomicBool::new(false), AtomicBool::new(false)],
         wants_room: AtomicBool::new(false),
+        volumes: Volumes::new(),
     });
     let worker = worker(settings, Arc::clone(&shared), receiver)?;
     let thread = thread::Builder::new().name("log-pump".into()).spawn(move || {
