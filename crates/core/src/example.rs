@@ -45,6 +45,7 @@ pub(crate) fn program() -> ProgramSpec {
         redirect_stderr: false,
         strip_ansi: None,
         server_url: None,
+        socket: None,
     }
 }
 

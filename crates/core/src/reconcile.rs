@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::spec::{Configuration, GroupKind, GroupSpec, LogSpec, LogTarget, ServiceSpec};
+use crate::spec::{
+    Configuration, GroupKind, GroupSpec, LogSpec, LogTarget, ProgramSpec, ServiceSpec,
+};
 
 /// How a loaded configuration differs from what is there, by group names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,13 +69,20 @@ fn same_group(one: &GroupSpec, other: &GroupSpec) -> bool {
 }
 
 fn same_service(one: &ServiceSpec, other: &ServiceSpec) -> bool {
-    one.program == other.program
+    same_program(&one.program, &other.program)
         && one.name == other.name
         && one.command == other.command
         && one.directory == other.directory
         && one.environment == other.environment
         && same_log(&one.stdout, &other.stdout)
         && same_log(&one.stderr, &other.stderr)
+}
+
+/// Of a socket only the address counts here, too.
+fn same_program(one: &ProgramSpec, other: &ProgramSpec) -> bool {
+    let address = |program: &ProgramSpec| Some(program.socket.as_ref()?.address.clone());
+    let rest = |program: &ProgramSpec| ProgramSpec { socket: None, ..program.clone() };
+    one == other || (address(one) == address(other) && rest(one) == rest(other))
 }
 
 /// Whether two logs are the same to `reread`: a file that is automatic on either

@@ -163,6 +163,8 @@ pub struct ProgramSpec {
     pub strip_ansi: Option<bool>,
     /// `SUPERVISOR_SERVER_URL` of the process, where the file names one.
     pub server_url: Option<Arc<str>>,
+    /// The listening socket that is the standard input of all its processes.
+    pub socket: Option<Arc<SocketSpec>>,
 }
 
 /// The user a process runs as, looked up when the file is read.

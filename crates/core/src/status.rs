@@ -60,6 +60,9 @@ pub enum SpawnError {
     Pipes(i32),
     /// The kernel made no process; the number is the errno.
     Clone(i32),
+    /// The listening socket that is its standard input cannot be had; the number is the
+    /// errno.
+    Socket(i32),
 }
 
 #[cfg(test)]

@@ -52,6 +52,8 @@ impl Roles {
     pub const OUTBOX_READ: Self = Self(64);
     /// The write end of that pipe.
     pub const OUTBOX_WRITE: Self = Self(128);
+    /// A listening socket that programs share; the life is its number.
+    pub const SOCKET: Self = Self(256);
     /// Everything.
     pub const ALL: Self = Self(u32::MAX);
 

@@ -106,6 +106,7 @@ fn program(random: &mut Random) -> ProgramSpec {
         strip_ansi: None,
         redirect_stderr: false,
         server_url: None,
+        socket: None,
     }
 }
 

@@ -114,7 +114,9 @@ pub(super) fn not_startable(error: SpawnError, text: &str) -> Fault {
         | SpawnError::IsDirectory
         | SpawnError::NotExecutable
         | SpawnError::NotPermitted => Fault::with(Code::NotExecutable, text),
-        SpawnError::Pipes(_) | SpawnError::Clone(_) => Fault::with(Code::SpawnError, text),
+        SpawnError::Pipes(_) | SpawnError::Clone(_) | SpawnError::Socket(_) => {
+            Fault::with(Code::SpawnError, text)
+        }
     }
 }
 

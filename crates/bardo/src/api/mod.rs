@@ -151,8 +151,13 @@ impl Context {
 
     /// Writes a line of level `trace` to the main log.
     fn trace(&self, message: &str) {
+        self.say(Level::Trace, message);
+    }
+
+    /// Writes a line to the main log.
+    fn say(&self, level: Level, message: &str) {
         if let Some(pump) = &self.settings.pump {
-            pump.line(main_log::line(LocalTime::now(), Level::Trace, message));
+            pump.line(main_log::line(LocalTime::now(), level, message));
         }
     }
 

@@ -20,6 +20,7 @@ use bardo_sys::memory::SharedMemory;
 use bardo_sys::{accounts, process, signals};
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::fastcgi;
 use super::greeting::Greeting;
 use super::journal::{self, Journal};
 use super::main_log::Level;
@@ -91,6 +92,15 @@ pub fn boot(start: Start<'_>) -> Result<()> {
         runtime::clear_automatic_logs(&configured.childlogdir, &configured.identifier)
             .into_iter()
             .for_each(|line| greeting.add(Level::Warn, line));
+    }
+    for socket in fastcgi::named(&loaded.configuration.groups) {
+        let mut lines = Vec::new();
+        let probed = fastcgi::probe(&socket, &mut lines);
+        lines.into_iter().for_each(|line| greeting.add(Level::Info, line));
+        if let Err(error) = probed {
+            greeting.say(configured);
+            return Err(refused(error.to_string()));
+        }
     }
     greeting.servers(&loaded);
     // The pid file invites to signal a process that is not the keeper yet.

@@ -62,6 +62,8 @@ pub struct Start {
     pub redirect_stderr: bool,
     /// Where standard output and standard error go.
     pub sinks: [Sink; 2],
+    /// What its standard input is, where that is no pipe of ours.
+    pub stdin: Option<OwnedFd>,
     /// Why it is started.
     pub cause: Cause,
 }
@@ -290,28 +292,39 @@ impl Children {
         let life = start.life;
         let pipe = || pipe_with(PipeFlags::CLOEXEC);
         let made = || -> rustix::io::Result<_> {
-            let stdin = pipe()?;
+            let stdin = if start.stdin.is_some() { None } else { Some(pipe()?) };
             let stdout = pipe()?;
             let stderr = if start.redirect_stderr { None } else { Some(pipe()?) };
             Ok((stdin, stdout, stderr))
         };
         let (stdin, stdout, stderr) =
             made().map_err(|errno| SpawnError::Pipes(errno.raw_os_error()))?;
-        let mut roles = Roles::STDIN.and(Roles::STDOUT);
-        let mut held: [BorrowedFd<'_>; 3] = [stdin.1.as_fd(), stdout.0.as_fd(), stdout.0.as_fd()];
-        let mut count = 2;
-        if let Some((read, _)) = &stderr {
-            roles = roles.and(Roles::STDERR);
-            held[2] = read.as_fd();
-            count = 3;
+        // In the order of the roles' numbers.
+        let mut roles = Roles::default();
+        let mut held: [BorrowedFd<'_>; 3] = [stdout.0.as_fd(); 3];
+        let mut count = 0;
+        let ours = [
+            (Roles::STDIN, stdin.as_ref().map(|(_, write)| write.as_fd())),
+            (Roles::STDOUT, Some(stdout.0.as_fd())),
+            (Roles::STDERR, stderr.as_ref().map(|(read, _)| read.as_fd())),
+        ];
+        for (role, end) in ours {
+            if let Some(end) = end {
+                roles = roles.and(role);
+                held[count] = end;
+                count += 1;
+            }
         }
         link.hold(life.key(), roles, &held[..count])
             .map_err(|error| SpawnError::Pipes(errno(&error)))?;
         let stderr_end = stderr.as_ref().map_or(stdout.1.as_fd(), |(_, write)| write.as_fd());
-        let files = [stdin.0.as_fd(), stdout.1.as_fd(), stderr_end];
+        let stdin_end = stdin.as_ref().map(|(read, _)| read.as_fd());
+        let given = start.stdin.as_ref().map(AsFd::as_fd);
+        let files = [given.or(stdin_end).unwrap_or(stdout.1.as_fd()), stdout.1.as_fd(), stderr_end];
         match self.spawner.spawn(life.to_number(), Arc::clone(&start.plan), files) {
             Ok(Born { pid, pidfd }) => {
-                self.add(pid, Child { life, pidfd: Some(pidfd), stdin: Some(stdin.1) });
+                let stdin = stdin.map(|(_, write)| write);
+                self.add(pid, Child { life, pidfd: Some(pidfd), stdin });
                 self.look = FIRST_LOOK;
                 self.order.push_back(Way { life, since: clock::monotonic(), executed: false });
                 Ok(Newborn { pid, stdout: stdout.0, stderr: stderr.map(|(read, _)| read) })

@@ -11,7 +11,7 @@ mod records;
 mod region;
 mod specs;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
@@ -45,6 +45,8 @@ pub struct Surroundings {
     pub reloading: bool,
     /// Those who listen to events.
     pub audience: Audience,
+    /// The listening sockets that programs share: the URL of each, by number.
+    pub sockets: BTreeMap<u32, Arc<str>>,
 }
 
 /// What a process is known by: a pid alone is no identity.
@@ -73,6 +75,8 @@ pub enum Entry {
     Reloading(bool),
     /// Something happens to those who listen to events.
     Audience(Deed),
+    /// The URL of a shared socket; `None` when there is none any more.
+    Socket(u32, Option<Arc<str>>),
 }
 
 /// The journal of one supervisor.
@@ -205,6 +209,12 @@ impl Surroundings {
             Entry::Greeted(beginning) => self.greeted = *beginning,
             Entry::Reloading(reloading) => self.reloading = *reloading,
             Entry::Audience(deed) => self.audience.apply(deed),
+            Entry::Socket(number, Some(url)) => {
+                self.sockets.insert(*number, Arc::clone(url));
+            }
+            Entry::Socket(number, None) => {
+                self.sockets.remove(number);
+            }
         }
     }
 }
@@ -264,6 +274,11 @@ fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
     to.list(&processes, |to, (service, process)| {
         write_process(to, **service, process);
     });
+    let sockets: Vec<_> = surroundings.sockets.iter().collect();
+    to.list(&sockets, |to, (number, url)| {
+        to.u32(**number);
+        to.text(url);
+    });
     to.part();
     audience::write(to, &surroundings.audience);
 }
@@ -272,6 +287,7 @@ fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> 
     let (greeted, reloading) = (from.u64()?, from.byte()? == 1);
     let logs = from.list(|from| Ok(((from.service()?, from.byte()?), from.text()?.into())))?;
     let processes = from.list(read_process)?;
+    let sockets = from.list(|from| Ok((from.u32()?, from.text()?.into())))?;
     from.part();
     let audience = audience::read(from)?;
     Ok(Surroundings {
@@ -280,6 +296,7 @@ fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> 
         auto_logs: logs.into_iter().collect(),
         processes: processes.into_iter().collect(),
         audience,
+        sockets: sockets.into_iter().collect(),
     })
 }
 
@@ -311,6 +328,11 @@ fn write_entry(to: &mut Encoder, entry: &Entry) {
             to.byte(7);
             audience::write_deed(to, deed);
         }
+        Entry::Socket(number, url) => {
+            to.byte(8);
+            to.u32(*number);
+            to.option(url.as_deref(), Encoder::text);
+        }
     }
 }
 
@@ -329,6 +351,7 @@ fn read_entry(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
         4 => Entry::Greeted(from.u64()?),
         5 => Entry::Reloading(from.byte()? == 1),
         7 => Entry::Audience(audience::read_deed(from)?),
+        8 => Entry::Socket(from.u32()?, from.option(|from| from.text().map(Arc::from))?),
         _ => return Err(Malformed),
     })
 }

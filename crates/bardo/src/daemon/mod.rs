@@ -9,6 +9,7 @@ mod answers;
 pub mod boot;
 pub mod children;
 pub mod clients;
+pub mod fastcgi;
 mod greeting;
 pub mod journal;
 pub mod keeping;

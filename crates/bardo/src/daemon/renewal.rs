@@ -14,6 +14,7 @@ use bardo_config::{HttpServer, Loaded, Request};
 use bardo_core::Configuration;
 
 use super::boot::{check_interfaces, check_main_log};
+use super::fastcgi;
 use super::greeting::Greeting;
 use super::main_log::Level;
 use super::runtime;
@@ -29,6 +30,8 @@ pub(super) struct Present {
     /// All listening sockets that the keeper holds, by place. Those that no server of
     /// the settings has are left from a restart that was cut short.
     pub(super) listeners: Vec<(u32, OwnedFd)>,
+    /// The sockets that programs share, by URL.
+    pub(super) sockets: Vec<Arc<str>>,
 }
 
 /// A restart that nothing stands in the way of.
@@ -66,6 +69,7 @@ pub(super) fn restart(present: &Present) -> Result<Renewal, String> {
     check_main_log(&loaded.settings.logfile).map_err(|error| error.to_string())?;
     let mut settings = present.settings.renewed(&loaded);
     let opened = Opening::new(present).open(&loaded.servers, &mut settings)?;
+    probe_new_sockets(present, &loaded)?;
     let mut greeting = Greeting::new(&loaded);
     greeting.user(&loaded);
     let leftovers = if loaded.settings.nocleanup {
@@ -85,6 +89,18 @@ pub(super) fn restart(present: &Present) -> Result<Renewal, String> {
     settings.greeting = greeting.into_lines();
     let leftovers = leftovers.iter().map(|path| path.display().to_string().into()).collect();
     Ok(Renewal { configuration: loaded.configuration, settings, opened, leftovers })
+}
+
+/// Tries the sockets of programs that are not open now: those will be free then.
+fn probe_new_sockets(present: &Present, loaded: &Loaded) -> Result<(), String> {
+    for socket in fastcgi::named(&loaded.configuration.groups) {
+        let url = socket.address.to_string();
+        if !present.sockets.iter().any(|open| **open == *url) {
+            // What Supervisor says of a probe is said at a start only.
+            fastcgi::probe(&socket, &mut Vec::new()).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// Loads the configuration as the daemon was told at its start to load it.

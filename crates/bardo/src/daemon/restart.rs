@@ -117,6 +117,7 @@ impl Machine {
         let present = Present {
             settings: self.settings.clone(),
             listeners: listeners.collect::<std::io::Result<_>>()?,
+            sockets: self.surroundings.sockets.values().cloned().collect(),
         };
         let tidying = self.restart.tidying.take();
         let sender = self.loaded_again.0.clone();

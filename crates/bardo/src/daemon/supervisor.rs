@@ -26,6 +26,7 @@ use bardo_sys::{process, signals};
 
 use super::children::{Child, Children, Life};
 use super::clients::{self, Clients};
+use super::fastcgi::SharedSockets;
 use super::journal::{self, Journal, Memory};
 use super::link::{Held, Link};
 use super::listeners::Listening;
@@ -80,6 +81,7 @@ struct Inheritance {
     staging: (Option<OwnedFd>, Option<OwnedFd>),
     outbox: (Option<OwnedFd>, Option<OwnedFd>),
     listeners: Vec<(u32, OwnedFd)>,
+    sockets: BTreeMap<u32, OwnedFd>,
     stdins: HashMap<Key, OwnedFd>,
     outputs: Vec<(Life, Channel, OwnedFd)>,
 }
@@ -143,6 +145,9 @@ fn sort(held: Vec<Held>) -> Inheritance {
             Roles::OUTBOX_READ => inheritance.outbox.0 = Some(descriptor),
             Roles::OUTBOX_WRITE => inheritance.outbox.1 = Some(descriptor),
             Roles::LISTENER => inheritance.listeners.push((key.life, descriptor)),
+            Roles::SOCKET => {
+                inheritance.sockets.insert(key.life, descriptor);
+            }
             Roles::STDIN => {
                 inheritance.stdins.insert(key, descriptor);
             }
@@ -201,6 +206,7 @@ fn assemble(
         waker,
         questions,
         listening,
+        sockets: SharedSockets::new(std::mem::take(&mut inheritance.sockets)),
         shown,
         doors: api.doors(),
         restart: Restart::new(listeners, next),
@@ -315,6 +321,7 @@ fn take_over(
         machine.exits_known[place] = service.exit_sequence;
     }
     machine.mend_auto_logs(&supervisor);
+    machine.mend_sockets(&supervisor);
     machine.mood = supervisor.mood();
     let mut inputs = adopt(machine, &supervisor, births, &mut inheritance);
     let streams = attach_all(machine, &supervisor, inheritance);
@@ -436,7 +443,8 @@ fn attach_all(
 
 /// Everything has stopped: what is left in memory goes to the disk, what was made
 /// is removed.
-fn end(machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
+fn end(mut machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
+    machine.close_unused_sockets();
     let code = i32::from(machine.keeper_lost);
     if machine.keeper_lost {
         machine.log(

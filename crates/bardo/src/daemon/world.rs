@@ -29,6 +29,7 @@ use bardo_sys::waker::Waker;
 use super::answers::Pending;
 use super::children::{Children, Life, Start};
 use super::clients::Questions;
+use super::fastcgi::SharedSockets;
 use super::journal::{Entry, Journal, Process, Surroundings};
 use super::link::{Link, News};
 use super::listeners::Listening;
@@ -81,6 +82,7 @@ pub struct Machine {
     pub(super) in_the_way: HashMap<ServiceId, String>,
     pub(super) backlog: Backlog,
     pub(super) listening: Listening,
+    pub(super) sockets: SharedSockets,
     pub(super) metrics: Metrics,
     settled: Vec<Settled>,
     news: News,
@@ -119,6 +121,8 @@ pub struct Parts {
     pub questions: Questions,
     /// Those who listen to events.
     pub listening: Listening,
+    /// The sockets that programs share.
+    pub sockets: SharedSockets,
     /// What the API shows.
     pub shown: Arc<RwLock<Shown>>,
     /// Where the API listens.
@@ -160,6 +164,7 @@ impl Machine {
             in_the_way: HashMap::new(),
             backlog: Backlog::default(),
             listening: parts.listening,
+            sockets: parts.sockets,
             metrics: Metrics::new(clock::wall_seconds()),
             settled: Vec::new(),
             news: News::default(),
@@ -392,11 +397,14 @@ impl Machine {
             Some(Some(plan)) => Arc::clone(plan),
             _ => self.plan(supervisor, life.service)?,
         };
+        let socket = service.spec.program.socket.as_ref();
+        let stdin = socket.map(|socket| self.shared_socket(socket)).transpose()?;
         Ok(Start {
             life,
             plan,
             redirect_stderr: service.spec.program.redirect_stderr,
             sinks: Channel::BOTH.map(|channel| self.sink(supervisor, service, channel)),
+            stdin,
             cause: self.metrics.cause(service),
         })
     }
@@ -535,6 +543,7 @@ impl World for Machine {
             self.release(life);
         }
         self.births(inputs);
+        self.close_unused_sockets();
         self.listen_and_send();
         let look = self.children.next_look();
         // There is time for a snapshot when there is nothing else.
@@ -575,6 +584,7 @@ impl World for Machine {
 
     fn publish(&mut self, supervisor: &Supervisor, event: Event) {
         self.metrics.told(payload::event_type(&event));
+        self.release_socket(supervisor, &event);
         self.publish_event(supervisor, &event);
     }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
@@ -119,7 +120,7 @@ pub fn signal_problem(name: &str, pid: Option<Pid>, errand: Errand, errno: i32) 
         Errand::Client => "sending sig",
     };
     let pid = pid.map_or(0, |pid| pid.0);
-    let why = system_error(&std::io::Error::from_raw_os_error(errno));
+    let why = system_error(&io::Error::from_raw_os_error(errno));
     format!("unknown problem {what} {name} ({pid}): {why}")
 }
 
@@ -194,6 +195,12 @@ pub fn spawn_error_at(spec: &ServiceSpec, error: SpawnError, file: &str) -> Stri
             let name = errno::name(errno);
             format!("unknown error making dispatchers for '{}': {name}", spec.name)
         }
+        SpawnError::Socket(errno) => {
+            let socket = spec.program.socket.as_ref();
+            let url = socket.map_or_else(String::new, |socket| socket.address.to_string());
+            let why = system_error(&io::Error::from_raw_os_error(errno));
+            format!("Could not create FastCGI socket {url}: {why}")
+        }
         SpawnError::Clone(libc_errno::EAGAIN) => {
             format!("Too many processes in process table to spawn '{}'", spec.name)
         }
@@ -249,7 +256,7 @@ pub fn quoted(text: &str) -> String {
 
 /// An error of the system that is about a file, as Python shows it.
 #[must_use]
-pub fn python_error(error: &std::io::Error, file: &str) -> String {
+pub fn python_error(error: &io::Error, file: &str) -> String {
     match error.raw_os_error() {
         Some(_) => format!("{}: {}", system_error(error), quoted(file)),
         None => error.to_string(),
@@ -257,7 +264,8 @@ pub fn python_error(error: &std::io::Error, file: &str) -> String {
 }
 
 /// An error of the system, as Python shows it.
-fn system_error(error: &std::io::Error) -> String {
+#[must_use]
+pub fn system_error(error: &io::Error) -> String {
     let Some(number) = error.raw_os_error() else { return error.to_string() };
     let text = error.to_string();
     let text = text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text);
@@ -381,7 +389,7 @@ mod tests {
 
     #[test]
     fn errors_of_the_system_are_shown_as_python_shows_them() {
-        let error = std::io::Error::from_raw_os_error(13);
+        let error = io::Error::from_raw_os_error(13);
 
         assert_eq!(python_error(&error, "/x"), "[Errno 13] Permission denied: '/x'");
     }

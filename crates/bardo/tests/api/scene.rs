@@ -239,6 +239,7 @@ fn service(name: &str, command: &str) -> ServiceSpec {
             strip_ansi: None,
             redirect_stderr: false,
             server_url: None,
+            socket: None,
         }),
         name: name.into(),
         command: command.into(),

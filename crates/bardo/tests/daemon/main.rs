@@ -5,6 +5,7 @@
 mod background;
 mod burst;
 mod children;
+mod fastcgi;
 mod hang;
 mod idle;
 mod lifecycle;

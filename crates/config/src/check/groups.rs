@@ -99,7 +99,7 @@ fn examine_membership(
             place_of(source, group, "programs"),
             Code::FastCgiInGroup,
             format!(
-                "{} is a FastCGI program; Supervisor gives it no socket when a group lists it",
+                "{} is a FastCGI program; Supervisor gives it no socket when a group lists it, we do",
                 program.name
             ),
             "leave it out of the group: it forms one of its own name",

@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bardo_core::spec::{GroupKind, ListenerSpec};
+use bardo_core::spec::{GroupKind, ListenerSpec, SocketSpec};
 use bardo_core::{Configuration, GroupSpec, ServiceSpec};
 
-use super::programs::{services, without_doubles};
+use super::programs::{Given, services, without_doubles};
 use super::{Messages, Source};
 use crate::error::ConfigError;
 use crate::ini::Section;
@@ -93,7 +93,8 @@ impl<'a> Groups<'a> {
         for program in &draft.programs {
             let member = self.member(blamed, program)?;
             self.taken.insert(member.name());
-            members.extend(self.services(member, name)?);
+            let socket = self.socket_in_group(member, name);
+            members.extend(self.services(member, name, socket)?);
             blamed = member;
         }
         self.add(name, draft.priority, GroupKind::Programs, members);
@@ -119,7 +120,7 @@ impl<'a> Groups<'a> {
         }
         let name = value::name(section.suffix().unwrap_or_default())?;
         let draft = self.source.section_with_here(section).read(PROGRAM_GROUP_OPTIONS)?;
-        let members = self.services(section, name)?;
+        let members = self.services(section, name, None)?;
         self.add(name, draft.priority, GroupKind::Programs, members);
         Ok(())
     }
@@ -127,7 +128,7 @@ impl<'a> Groups<'a> {
     fn listener(&mut self, section: &'a Section) -> Result<(), ConfigError> {
         let name = section.suffix().unwrap_or_default();
         let draft = self.source.section_with_here(section).read(LISTENER_OPTIONS)?;
-        let members = self.services(section, name)?;
+        let members = self.services(section, name, None)?;
         let listener = ListenerSpec {
             events: draft.events.into_iter().map(Into::into).collect(),
             buffer_size: draft.buffer_size,
@@ -145,17 +146,37 @@ impl<'a> Groups<'a> {
         let reader = self.source.section_with_here(section);
         let draft = reader.read(FASTCGI_OPTIONS)?;
         let socket = draft.socket(&reader.reading())?;
-        let members = self.services(section, name)?;
+        let members = self.services(section, name, Some(Arc::new(socket.clone())))?;
         self.add(name, draft.priority, GroupKind::FastCgi(socket), members);
         Ok(())
+    }
+
+    /// The socket of a FastCGI program that is in a group. Supervisor does not look at it
+    /// there, and its processes have none; so one that makes no sense is no error.
+    fn socket_in_group(&mut self, section: &Section, group: &str) -> Option<Arc<SocketSpec>> {
+        if !section.name().starts_with("fcgi-program:") {
+            return None;
+        }
+        let reader = self.source.section_with_here(section);
+        let draft = reader.read(FASTCGI_OPTIONS);
+        let socket = draft.and_then(|draft| draft.socket(&reader.reading()));
+        let refused = |error: ConfigError| {
+            let name = section.name();
+            self.messages.warnings.push(format!(
+                "[{name}] has no socket in [group:{group}], as in Supervisor: {error}"
+            ));
+        };
+        socket.map(Arc::new).map_err(refused).ok()
     }
 
     fn services(
         &mut self,
         section: &Section,
         group: &str,
+        socket: Option<Arc<SocketSpec>>,
     ) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
-        services(self.source, section, group, &self.environment, self.messages)
+        let given = Given { environment: &self.environment, socket };
+        services(self.source, section, group, &given, self.messages)
     }
 
     fn add(&mut self, name: &str, priority: i64, kind: GroupKind, members: Vec<Arc<ServiceSpec>>) {

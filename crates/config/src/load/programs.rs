@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bardo_core::ServiceSpec;
 use bardo_core::spec::{
-    Backoff, LogSpec, LogTarget, ProgramSpec, Reach, Readiness, RestartPolicy, Seconds, StopPolicy,
+    Backoff, LogSpec, LogTarget, ProgramSpec, Reach, Readiness, RestartPolicy, Seconds, SocketSpec,
+    StopPolicy,
 };
 
 use super::{Messages, SectionReader, Source, shared};
@@ -24,15 +25,23 @@ use crate::value::{self, LogFile};
 /// The wait after the first failed start, and what each further one adds.
 const BACKOFF_STEP: Duration = Duration::from_secs(1);
 
+/// What the processes of a section have from elsewhere.
+pub(super) struct Given<'a> {
+    /// The variables of `[supervisord]`.
+    pub(super) environment: &'a [(Arc<str>, Arc<str>)],
+    /// The listening socket that they share.
+    pub(super) socket: Option<Arc<SocketSpec>>,
+}
+
 /// The processes of a section, in start order. Every error says where it is.
 pub(super) fn services(
     source: &Source<'_>,
     section: &Section,
     group: &str,
-    environment: &[(Arc<str>, Arc<str>)],
+    given: &Given<'_>,
     messages: &mut Messages,
 ) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
-    read(source, section, group, environment, messages).map_err(|error| {
+    read(source, section, group, given, messages).map_err(|error| {
         // A section that an included file repeats still belongs to the first.
         ConfigError::Process {
             error: Box::new(error),
@@ -46,7 +55,7 @@ fn read(
     source: &Source<'_>,
     section: &Section,
     group: &str,
-    environment: &[(Arc<str>, Arc<str>)],
+    given: &Given<'_>,
     messages: &mut Messages,
 ) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
     let program_name = value::name(section.suffix().unwrap_or_default())?;
@@ -54,7 +63,7 @@ fn read(
     let draft = reader.read(PROGRAM_OPTIONS)?;
     draft.check()?;
     warn_of_program(section.name(), &draft, messages);
-    let program = Arc::new(program_spec(&draft));
+    let program = Arc::new(ProgramSpec { socket: given.socket.clone(), ..program_spec(&draft) });
     let mut services: Vec<Arc<ServiceSpec>> = Vec::new();
     for offset in 0..draft.numprocs {
         let number = draft.numprocs_start.saturating_add(offset);
@@ -65,7 +74,7 @@ fn read(
         let name = reader.expand("process_name", Expansion::Unlabelled, &draft.process_name)?;
         let sibling = services.last().map(Arc::as_ref);
         let streams = (&draft.stdout, &draft.stderr);
-        let service = service_spec(&program, &name, &process, streams, environment, sibling);
+        let service = service_spec(&program, &name, &process, streams, given.environment, sibling);
         services.push(Arc::new(service));
     }
     services.sort_by(|one, other| one.name.cmp(&other.name));
@@ -128,6 +137,7 @@ fn program_spec(draft: &ProgramDraft) -> ProgramSpec {
         redirect_stderr: draft.redirect_stderr,
         strip_ansi: draft.strip_ansi,
         server_url: draft.serverurl.as_deref().map(Into::into),
+        socket: None,
     }
 }
 

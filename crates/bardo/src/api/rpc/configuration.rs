@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bardo_config::info::{InfoValue, Presence, config_info};
 use bardo_core::job::Answer;
-use bardo_core::{Command, Scope};
+use bardo_core::{Command, GroupSpec, Scope};
 use bardo_wire::xmlrpc::Value;
 
 use super::parameters::Parameters;
@@ -14,6 +14,8 @@ use crate::api::Context;
 use crate::api::ask::misanswered;
 use crate::api::faults::{Code, Fault, refused};
 use crate::daemon::clients::{ProcessView, Question, Reply, Selection};
+use crate::daemon::fastcgi;
+use crate::daemon::main_log::Level;
 
 type Result = std::result::Result<Value, Fault>;
 
@@ -40,9 +42,32 @@ pub(super) async fn reload(context: Arc<Context>, _: Parameters) -> Result {
 
 pub(super) async fn add(context: Arc<Context>, parameters: Parameters) -> Result {
     let name = parameters.text(0)?;
+    probe_sockets(&context, name).await?;
     let command = Command::Reconcile(Scope::Add(name.into()));
     context.command(command, name).await?;
     Ok(Value::Boolean(true))
+}
+
+/// Tries the sockets that a new group shares among its processes, as Supervisor does. One
+/// that a group has that is there already can be had.
+async fn probe_sockets(context: &Context, name: &str) -> std::result::Result<(), Fault> {
+    let Reply::Groups(groups) = context.ask(Question::Groups).await? else { return Ok(()) };
+    let is_new = |(group, in_use): &&(Arc<GroupSpec>, bool)| *group.name == *name && !in_use;
+    let Some((group, _)) = groups.iter().find(is_new) else { return Ok(()) };
+    let present = groups.iter().filter(|(_, in_use)| *in_use).map(|(group, _)| group);
+    let present = fastcgi::named(present);
+    for socket in fastcgi::named([group]) {
+        if present.iter().any(|there| there.address == socket.address) {
+            continue;
+        }
+        let mut lines = Vec::new();
+        let probed = fastcgi::probe(&socket, &mut lines);
+        for line in lines {
+            context.say(Level::Info, &line);
+        }
+        probed.map_err(|error| Fault::with(Code::Failed, error))?;
+    }
+    Ok(())
 }
 
 pub(super) async fn remove(context: Arc<Context>, parameters: Parameters) -> Result {

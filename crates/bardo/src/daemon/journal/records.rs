@@ -260,6 +260,7 @@ fn write_failure(to: &mut Encoder, failure: Failure) {
                 SpawnError::NotPermitted => (6, 0),
                 SpawnError::Pipes(errno) => (7, errno),
                 SpawnError::Clone(errno) => (8, errno),
+                SpawnError::Socket(errno) => (9, errno),
             };
             to.byte(0);
             to.byte(kind);
@@ -288,6 +289,7 @@ fn read_failure(from: &mut Decoder<'_>) -> Read<Failure> {
                 6 => SpawnError::NotPermitted,
                 7 => SpawnError::Pipes(errno),
                 8 => SpawnError::Clone(errno),
+                9 => SpawnError::Socket(errno),
                 _ => return Err(Malformed),
             })
         }

@@ -198,6 +198,7 @@ fn write_program(to: &mut Encoder, program: &ProgramSpec) {
     to.option(program.umask, Encoder::u32);
     to.option(program.strip_ansi, |to, strip| to.byte(u8::from(strip)));
     to.option(program.server_url.as_ref(), write_text);
+    to.option(program.socket.as_ref(), |to, socket| to.shared(socket, write_socket));
 }
 
 fn read_program(from: &mut Decoder<'_>) -> Read<Arc<ProgramSpec>> {
@@ -234,6 +235,7 @@ fn read_program(from: &mut Decoder<'_>) -> Read<Arc<ProgramSpec>> {
         redirect_stderr: flags & 2 != 0,
         strip_ansi: from.option(|from| Ok(from.byte()? == 1))?,
         server_url: from.option(read_text)?,
+        socket: from.option(|from| from.shared(|from| read_socket(from).map(Arc::new)))?,
     }))
 }
 

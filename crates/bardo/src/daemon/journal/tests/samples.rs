@@ -61,7 +61,7 @@ fn restart() -> impl Strategy<Value = RestartPolicy> {
     })
 }
 
-fn program() -> impl Strategy<Value = Arc<ProgramSpec>> {
+fn program() -> BoxedStrategy<Arc<ProgramSpec>> {
     let readiness = prop_oneof![
         any::<i64>().prop_map(|span| Readiness::StaysUp(Seconds(span))),
         span().prop_map(Readiness::Notifies),
@@ -85,46 +85,53 @@ fn program() -> impl Strategy<Value = Arc<ProgramSpec>> {
         any::<bool>(),
         option::of(any::<bool>()),
         option::of(text()),
+        option::of(socket().prop_map(Arc::new)),
     );
-    (start, rest).prop_map(|(start, rest)| {
-        let (priority, autostart, restart, exit_codes, readiness) = start;
-        let (heartbeat, stop, user, umask, redirect_stderr, strip_ansi, server_url) = rest;
-        Arc::new(ProgramSpec {
-            priority,
-            autostart,
-            restart,
-            exit_codes,
-            readiness,
-            heartbeat,
-            stop,
-            user,
-            umask,
-            redirect_stderr,
-            strip_ansi,
-            server_url,
+    (start, rest)
+        .prop_map(|(start, rest)| {
+            let (priority, autostart, restart, exit_codes, readiness) = start;
+            let (heartbeat, stop, user, umask, redirect_stderr, strip_ansi, server_url, socket) =
+                rest;
+            Arc::new(ProgramSpec {
+                priority,
+                autostart,
+                restart,
+                exit_codes,
+                readiness,
+                heartbeat,
+                stop,
+                user,
+                umask,
+                redirect_stderr,
+                strip_ansi,
+                server_url,
+                socket,
+            })
         })
-    })
+        .boxed()
 }
 
 /// Members of one program share its spec and its environment, as in life.
-fn services() -> impl Strategy<Value = Vec<Arc<ServiceSpec>>> {
+fn services() -> BoxedStrategy<Vec<Arc<ServiceSpec>>> {
     let environment = vec((text(), text()), 0..3).prop_map(Arc::from);
     let member = (text(), text(), option::of(text()), log(), log());
-    (program(), environment, vec(member, 0..4)).prop_map(|(program, environment, members)| {
-        let environment: Arc<[(Arc<str>, Arc<str>)]> = environment;
-        let service = |(name, command, directory, stdout, stderr)| {
-            Arc::new(ServiceSpec {
-                program: Arc::clone(&program),
-                name,
-                command,
-                directory,
-                environment: Arc::clone(&environment),
-                stdout,
-                stderr,
-            })
-        };
-        members.into_iter().map(service).collect()
-    })
+    (program(), environment, vec(member, 0..4))
+        .prop_map(|(program, environment, members)| {
+            let environment: Arc<[(Arc<str>, Arc<str>)]> = environment;
+            let service = |(name, command, directory, stdout, stderr)| {
+                Arc::new(ServiceSpec {
+                    program: Arc::clone(&program),
+                    name,
+                    command,
+                    directory,
+                    environment: Arc::clone(&environment),
+                    stdout,
+                    stderr,
+                })
+            };
+            members.into_iter().map(service).collect()
+        })
+        .boxed()
 }
 
 fn socket() -> impl Strategy<Value = SocketSpec> {
@@ -137,7 +144,7 @@ fn socket() -> impl Strategy<Value = SocketSpec> {
         .prop_map(|(address, backlog, owner, mode)| SocketSpec { address, backlog, owner, mode })
 }
 
-fn group_spec() -> impl Strategy<Value = Arc<GroupSpec>> {
+fn group_spec() -> BoxedStrategy<Arc<GroupSpec>> {
     let listeners = (vec(text(), 0..3), any::<u32>(), text()).prop_map(
         |(events, buffer_size, result_handler)| ListenerSpec {
             events,
@@ -150,14 +157,17 @@ fn group_spec() -> impl Strategy<Value = Arc<GroupSpec>> {
         listeners.prop_map(GroupKind::Listeners),
         socket().prop_map(GroupKind::FastCgi),
     ];
-    (text(), any::<i64>(), kind, services()).prop_map(|(name, priority, kind, services)| {
-        Arc::new(GroupSpec { name, priority, kind, services })
-    })
+    (text(), any::<i64>(), kind, services())
+        .prop_map(|(name, priority, kind, services)| {
+            Arc::new(GroupSpec { name, priority, kind, services })
+        })
+        .boxed()
 }
 
-fn configuration() -> impl Strategy<Value = Configuration> {
+fn configuration() -> BoxedStrategy<Configuration> {
     (vec(group_spec(), 0..3), text())
         .prop_map(|(groups, attachment)| Configuration { groups, attachment })
+        .boxed()
 }
 
 fn state() -> impl Strategy<Value = State> {
@@ -204,6 +214,7 @@ fn failure() -> impl Strategy<Value = Failure> {
         Just(SpawnError::NotPermitted),
         any::<i32>().prop_map(SpawnError::Pipes),
         any::<i32>().prop_map(SpawnError::Clone),
+        any::<i32>().prop_map(SpawnError::Socket),
     ];
     prop_oneof![
         spawn.prop_map(Failure::Spawn),
@@ -282,6 +293,7 @@ pub(super) fn entry() -> impl Strategy<Value = Entry> {
         1 => (id(), process).prop_map(|(service, process)| Entry::Process(service, process)),
         1 => any::<u64>().prop_map(Entry::Greeted),
         1 => any::<bool>().prop_map(Entry::Reloading),
+        1 => (0..3_u32, option::of(text())).prop_map(|(number, url)| Entry::Socket(number, url)),
         9 => super::deeds::deed().prop_map(Entry::Audience),
     ]
 }
