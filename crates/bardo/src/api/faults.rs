@@ -86,6 +86,12 @@ impl From<Fault> for FaultText {
 pub(super) fn refused(refusal: &Refusal, name: &str) -> Fault {
     match refusal {
         Refusal::NoSuchName => Fault::with(Code::BadName, name),
+        Refusal::NoSuchGroup => Fault::with(Code::BadName, format_args!("group: {name}")),
+        Refusal::NameTaken(taken) => Fault::with(Code::BadName, taken),
+        Refusal::TakesNoPrograms => Fault::with(
+            Code::IncorrectParameters,
+            format_args!("the group {name} takes no ordinary programs"),
+        ),
         Refusal::AlreadyStarted => Fault::with(Code::AlreadyStarted, name),
         Refusal::NotRunning => Fault::with(Code::NotRunning, name),
         Refusal::UnknownState => {

@@ -339,6 +339,10 @@ impl World {
                 Some(Answer::Difference(difference))
             }
             Command::Reconcile(scope) => Some(self.reconcile(scope)),
+            Command::Join { .. } | Command::Leave { .. } => {
+                self.heard.push(format!("{command:?}"));
+                Some(Answer::Done)
+            }
             Command::Act { verb, target, .. } => {
                 self.heard.push(format!("{verb:?} {}", said(target)));
                 match self.slow.contains(&said(target)) {

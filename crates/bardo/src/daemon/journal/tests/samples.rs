@@ -263,6 +263,12 @@ pub(super) fn record() -> impl Strategy<Value = Record> {
         configuration().prop_map(Record::Loaded),
         group().prop_map(Record::GroupAdded),
         text().prop_map(Record::GroupRemoved),
+        group().prop_map(|Group { spec, members }| Record::MembersJoined {
+            group: Arc::clone(&spec.name),
+            services: spec.services.clone(),
+            members,
+        }),
+        (text(), id()).prop_map(|(group, service)| Record::MemberLeft { group, service }),
         service().prop_map(Record::Service),
         mood().prop_map(Record::Mood),
         option::of(configuration()).prop_map(Record::Replacement),
