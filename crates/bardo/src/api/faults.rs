@@ -30,6 +30,7 @@ pub(super) enum Code {
     AlreadyAdded = 90,
     StillRunning = 91,
     CantReread = 92,
+    NotAllowed = 230,
 }
 
 impl Code {
@@ -53,6 +54,8 @@ impl Code {
             Self::AlreadyAdded => "ALREADY_ADDED",
             Self::StillRunning => "STILL_RUNNING",
             Self::CantReread => "CANT_REREAD",
+            // Supervisor does not know the name of this number of the twiddler's.
+            Self::NotAllowed => "UNKNOWN",
         }
     }
 }

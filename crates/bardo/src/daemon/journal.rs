@@ -18,6 +18,8 @@ use bardo_core::record::{Record, Snapshot};
 use bardo_core::{Configuration, Generation, Pid, ServiceId};
 use bardo_sys::memory::SharedMemory;
 
+use super::cache::{Cache, Change};
+
 use self::codec::{Decoder, Encoder, Malformed};
 use self::region::Regions;
 pub use self::region::{BIRTHS_AT, PUMP_AT, PUMP_WORDS, WORDS};
@@ -36,6 +38,8 @@ pub struct Surroundings {
     pub greeted: u64,
     /// Whether the configuration is being loaded, to begin anew with it.
     pub reloading: bool,
+    /// What clients have stored.
+    pub cache: Cache,
 }
 
 /// What a process is known by: a pid alone is no identity.
@@ -62,6 +66,8 @@ pub enum Entry {
     Greeted(u64),
     /// The configuration is being loaded, to begin anew with it; or that is over.
     Reloading(bool),
+    /// What clients have stored is different.
+    Cache(Change),
 }
 
 /// The journal of one supervisor.
@@ -163,6 +169,7 @@ impl Surroundings {
             }
             Entry::Greeted(beginning) => self.greeted = *beginning,
             Entry::Reloading(reloading) => self.reloading = *reloading,
+            Entry::Cache(change) => self.cache.apply(change),
         }
     }
 }
@@ -201,13 +208,20 @@ fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
     to.list(&processes, |to, (service, process)| {
         write_process(to, **service, process);
     });
+    let stored: Vec<Change> = surroundings.cache.changes().collect();
+    to.list(&stored, write_change);
 }
 
 fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> {
     let (greeted, reloading) = (from.u64()?, from.byte()? == 1);
     let logs = from.list(|from| Ok(((from.service()?, from.byte()?), from.text()?.into())))?;
     let processes = from.list(read_process)?;
+    let mut cache = Cache::default();
+    for change in from.list(read_change)? {
+        cache.apply(&change);
+    }
     Ok(Surroundings {
+        cache,
         greeted,
         reloading,
         auto_logs: logs.into_iter().collect(),
@@ -239,6 +253,10 @@ fn write_entry(to: &mut Encoder, entry: &Entry) {
             to.byte(5);
             to.byte(u8::from(*reloading));
         }
+        Entry::Cache(change) => {
+            to.byte(6);
+            write_change(to, change);
+        }
     }
 }
 
@@ -255,6 +273,40 @@ fn read_other(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
         }
         4 => Entry::Greeted(from.u64()?),
         5 => Entry::Reloading(from.byte()? == 1),
+        6 => Entry::Cache(read_change(from)?),
+        _ => return Err(Malformed),
+    })
+}
+
+fn write_change(to: &mut Encoder, change: &Change) {
+    match change {
+        Change::Store(namespace, key, value) => {
+            to.byte(0);
+            to.text(namespace);
+            to.text(key);
+            to.text(value);
+        }
+        Change::Delete(namespace, key) => {
+            to.byte(1);
+            to.text(namespace);
+            to.text(key);
+        }
+        Change::Clear(namespace) => {
+            to.byte(2);
+            to.text(namespace);
+        }
+        Change::ClearAll => to.byte(3),
+    }
+}
+
+fn read_change(from: &mut Decoder<'_>) -> Result<Change, Malformed> {
+    let kind = from.byte()?;
+    let mut text = || from.text().map(Arc::from);
+    Ok(match kind {
+        0 => Change::Store(text()?, text()?, text()?),
+        1 => Change::Delete(text()?, text()?),
+        2 => Change::Clear(text()?),
+        3 => Change::ClearAll,
         _ => return Err(Malformed),
     })
 }

@@ -4,8 +4,35 @@ use super::{Expansion, Fallback, OptionEntry, Reading, set};
 use crate::error::ConfigError;
 use crate::value;
 
-/// The result handler that is built in.
+/// The result handler that is taken where none is named.
 const DEFAULT_HANDLER: &str = "supervisor.dispatchers:default_handler";
+
+/// What judges a listener's result: Python objects, of which these are built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResultHandler {
+    /// Supervisor's own.
+    Default,
+    /// That of `supervisor_stdout`.
+    Stdout,
+    /// That of `supervisor_console`.
+    Console,
+    /// That of `supervisor_twiddler`, which writes to standard input.
+    Stdin,
+}
+
+impl ResultHandler {
+    /// What an import path leads to; `None` for what only Python could load.
+    #[must_use]
+    pub fn parse(path: &str) -> Option<Self> {
+        match path {
+            DEFAULT_HANDLER => Some(Self::Default),
+            "supervisor_stdout:event_handler" => Some(Self::Stdout),
+            "supervisor_console.events:event_handler" => Some(Self::Console),
+            "supervisor_twiddler.resulthandler:stdin_write_handler" => Some(Self::Stdin),
+            _ => None,
+        }
+    }
+}
 
 /// Every event type that can be subscribed to.
 pub const EVENT_TYPES: &[&str] = &[
@@ -76,13 +103,14 @@ pub const LISTENER_OPTIONS: &[OptionEntry<ListenerDraft>] = &[
         fallback: Fallback::Text(DEFAULT_HANDLER),
         expansion: Expansion::Once,
         apply: |draft, reading, text| {
-            if text != DEFAULT_HANDLER {
+            if ResultHandler::parse(text).is_none() {
                 let (object, section) = (text.to_owned(), reading.section.to_owned());
                 return Err(ConfigError::Unresolved { object, section });
             }
             set(&mut draft.result_handler, text.to_owned())
         },
-        help: "What judges a listener's result. Only Supervisor's own is built in.",
+        help: "What judges a listener's result: Supervisor's own, or that of supervisor_stdout, \
+               supervisor_console or supervisor_twiddler, which are built in too.",
     },
     OptionEntry {
         name: "events",
