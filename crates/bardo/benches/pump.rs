@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use bardo::daemon::pump::intake::{INTAKE_WORDS, Intake};
 use bardo::daemon::pump::{
     self, Channel, Drained, MainLogSettings, PumpHandle, PumpSettings, Sink, Stream, StreamKey,
     words_for,
@@ -28,11 +29,14 @@ fn main() {
     let (sender, drained) = mpsc::channel();
     let cells = SharedMemory::anonymous("cells").expect("memory can be had");
     let cells = SharedMemory::map(cells, words_for(PLACES)).expect("memory can be mapped");
+    let intake = SharedMemory::anonymous("intake").expect("memory can be had");
+    let intake = SharedMemory::map(intake, INTAKE_WORDS).expect("it can be mapped");
     let (pump, thread) = pump::start(PumpSettings {
         cells: Arc::new(cells),
         base: 0,
         length: words_for(PLACES),
         staging: pipe::pipe().expect("a pipe can be made"),
+        intake: Intake::open(Arc::new(intake), 0),
         drained: sender,
         waker: Arc::new(Waker::new().expect("a waker can be made")),
         syslog: "/nonexistent/log".into(),
@@ -126,6 +130,7 @@ fn attach(directory: &Path, pump: &PumpHandle, place: u32, strip_ansi: bool) -> 
             bytes_max: 50 << 20,
             backups: 3,
             strip_ansi,
+            captures: false,
             echo: None,
         },
     });

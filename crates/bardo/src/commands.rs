@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
+use crate::check::{self, Form};
 use crate::personality::shells::Shell;
 use crate::personality::{bardo, say};
 use crate::selftest::hostile::{self, Hostile};
@@ -30,6 +31,10 @@ pub fn main(words: &[OsString]) -> ExitCode {
     };
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::SUCCESS };
     match name {
+        "check" => {
+            let form = if matches.get_flag("json") { Form::Json } else { Form::Text };
+            check::main(matches.get_one::<String>("file").map(String::as_str), form)
+        }
         "demo" => demo::main(matches.get_one("for").copied().map(Duration::from_secs)),
         "selftest" => run_selftest(matches),
         "completions" => {

@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use bardo_config::check::Inspector;
 use bardo_config::{Account, Host, ReadError};
 use bardo_sys::accounts;
+use bardo_sys::limits::{self, Limited};
 
 use crate::daemon::settings::text_to_bytes;
 
@@ -89,6 +92,20 @@ impl Host for Machine {
 
     fn user_id(&self) -> u32 {
         rustix::process::geteuid().as_raw()
+    }
+}
+
+impl Inspector for Machine {
+    fn mode(&self, path: &str) -> Option<u32> {
+        fs::metadata(path).ok().map(|file| file.mode())
+    }
+
+    fn descriptors_max(&self) -> u64 {
+        limits::get(Limited::Descriptors).hard
+    }
+
+    fn processes_max(&self) -> u64 {
+        limits::get(Limited::Processes).hard
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub mod api;
+pub mod check;
 pub mod client;
 pub mod commands;
 pub mod daemon;

@@ -22,6 +22,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bardo::daemon::pump::intake::{INTAKE_WORDS, Intake};
 use bardo::daemon::pump::{
     self, Channel, MainLogSettings, PumpSettings, Severity, Sink, Stream, StreamKey, words_for,
 };
@@ -142,6 +143,7 @@ fn helper_that_runs_nothing_but_the_pump() {
         base: BASE,
         length: words_for(PLACES),
         staging: (read_end(fields[2]), pipe_end(&inherited(fields[3]))),
+        intake: Intake::open(intake_memory(), 0),
         drained,
         waker: Arc::new(Waker::new().unwrap()),
         syslog: "/nonexistent/log".into(),
@@ -158,6 +160,7 @@ fn helper_that_runs_nothing_but_the_pump() {
                 bytes_max: BYTES_MAX,
                 backups: BACKUPS,
                 strip_ansi: part.strip,
+                captures: false,
                 echo: None,
             },
         });
@@ -371,4 +374,10 @@ impl Random {
     fn below(&mut self, limit: u64) -> u64 {
         (self.next() >> 11) % limit
     }
+}
+
+/// Nothing is told here, so it need not outlive the pump.
+fn intake_memory() -> Arc<SharedMemory> {
+    let file = SharedMemory::anonymous("intake").unwrap();
+    Arc::new(SharedMemory::map(file, INTAKE_WORDS).unwrap())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::check::Inspector;
 use crate::host::{Account, Host, ReadError};
 
 /// A machine with a few users, directories and files.
@@ -13,6 +14,7 @@ pub(crate) struct FakeHost {
     users: Vec<(String, Account)>,
     groups: Vec<(String, u32)>,
     environment: Vec<(String, String)>,
+    modes: BTreeMap<String, u32>,
 }
 
 impl FakeHost {
@@ -26,6 +28,7 @@ impl FakeHost {
             users: Vec::new(),
             groups: Vec::new(),
             environment: vec![("HOME".to_owned(), "/home/me".to_owned())],
+            modes: BTreeMap::new(),
         };
         host.user("root", 0, "/root")
             .user("me", 1000, "/home/me")
@@ -45,6 +48,12 @@ impl FakeHost {
     /// With something that cannot be read.
     pub(crate) fn unreadable(mut self, path: &str) -> Self {
         self.unreadable.insert(path.to_owned());
+        self
+    }
+
+    /// With a file of that mode.
+    pub(crate) fn mode(mut self, path: &str, mode: u32) -> Self {
+        self.modes.insert(path.to_owned(), mode);
         self
     }
 
@@ -73,6 +82,7 @@ impl Host for FakeHost {
 
     fn exists(&self, path: &str) -> bool {
         self.files.contains_key(path)
+            || self.modes.contains_key(path)
             || self.unreadable.contains(path)
             || self.directories.contains(path)
     }
@@ -121,6 +131,20 @@ impl Host for FakeHost {
     }
 
     fn user_id(&self) -> u32 {
+        1000
+    }
+}
+
+impl Inspector for FakeHost {
+    fn mode(&self, path: &str) -> Option<u32> {
+        self.modes.get(path).copied()
+    }
+
+    fn descriptors_max(&self) -> u64 {
+        4096
+    }
+
+    fn processes_max(&self) -> u64 {
         1000
     }
 }

@@ -22,6 +22,55 @@ const HERE: &str = "%(here)s";
 pub struct Ini {
     sections: Vec<Section>,
     defaults: Vec<Entry>,
+    /// What the dialect takes without a word, where somebody wants to know.
+    notes: Option<Vec<Note>>,
+}
+
+/// Something that the dialect takes without a word, and that its writer may have
+/// meant otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The file.
+    pub file: Arc<str>,
+    /// The line in that file, counted from 1.
+    pub line: usize,
+    /// The section; none where the keys are those of `[DEFAULT]`.
+    pub section: Option<String>,
+    /// What it is.
+    pub oddity: Oddity,
+}
+
+/// What the dialect takes without a word.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Oddity {
+    /// A value ends where a comment starts.
+    Comment {
+        /// The key.
+        key: String,
+        /// What is left of this line of the value.
+        kept: String,
+        /// The comment.
+        comment: String,
+    },
+    /// A line belongs to the value above it, because it is indented deeper.
+    Continuation {
+        /// The key.
+        key: String,
+        /// The line.
+        text: String,
+    },
+    /// A key that the section has already.
+    RepeatedKey {
+        /// What it was so far.
+        before: Entry,
+    },
+    /// A section that is there already; the keys of both are merged.
+    RepeatedSection,
+    /// What follows the last bracket of a section's name is not looked at.
+    TextBehindSection {
+        /// What follows.
+        text: String,
+    },
 }
 
 /// One section: what all `[name]` blocks of that name say together.
@@ -29,6 +78,7 @@ pub struct Ini {
 pub struct Section {
     name: String,
     file: Arc<str>,
+    line: usize,
     entries: Vec<Entry>,
 }
 
@@ -46,6 +96,23 @@ pub struct Entry {
 }
 
 impl Ini {
+    /// One that takes notes of what the dialect takes without a word.
+    #[must_use]
+    pub fn observed() -> Self {
+        Self { notes: Some(Vec::new()), ..Self::default() }
+    }
+
+    /// The notes, in the order of reading.
+    pub fn notes(&self) -> impl Iterator<Item = &Note> {
+        self.notes.iter().flatten()
+    }
+
+    /// The keys of `[DEFAULT]`.
+    #[must_use]
+    pub fn defaults(&self) -> &[Entry] {
+        &self.defaults
+    }
+
     /// Reads one more file over what was read before.
     ///
     /// # Errors
@@ -79,7 +146,12 @@ impl Ini {
             entries.retain(|other| other.key != entry.key);
             entries.push(entry);
         }
-        self.sections.push(Section { name: name.to_owned(), file: Arc::clone(&file), entries });
+        self.sections.push(Section {
+            name: name.to_owned(),
+            file: Arc::clone(&file),
+            line: 0,
+            entries,
+        });
     }
 
     /// The sections in order of their first appearance.
@@ -136,6 +208,18 @@ impl Section {
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
+    }
+
+    /// The line of its name in that file, counted from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The keys that it has itself.
+    #[must_use]
+    pub fn own_entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     /// What follows the first colon of the name.
@@ -197,17 +281,25 @@ impl<'a> Reader<'a> {
         let indent = line.chars().take_while(|character| is_blank(*character)).count();
         if self.open.is_some() && indent > self.indent {
             self.continue_value(value);
+            self.note_continuation(number, value);
+            self.note_comment(number, value, comment.map(|start| &line[start..]));
             return Ok(());
         }
         self.indent = indent;
         if let Some(name) = section_name(value) {
-            self.enter(name);
+            self.enter(name, number);
+            let text = &value[name.len() + 2..];
+            if !text.is_empty() {
+                self.note(number, Oddity::TextBehindSection { text: text.to_owned() });
+            }
             Ok(())
         } else if matches!(self.place, Place::Nowhere) {
             let file = self.file.to_string();
             Err(ConfigError::NoSectionHeaders { file, line: number, text: line.to_owned() })
         } else {
             self.key(number, line, value);
+            let kept = value.find(['=', ':']).map_or("", |delimiter| trim(&value[delimiter + 1..]));
+            self.note_comment(number, kept, comment.map(|start| &line[start..]));
             Ok(())
         }
     }
@@ -245,21 +337,59 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn enter(&mut self, name: &str) {
+    /// The key whose value is being read; an empty text where there is none.
+    fn open_key(&self) -> String {
+        let entries = match self.place {
+            Place::Nowhere => return String::new(),
+            Place::Defaults => &self.ini.defaults,
+            Place::Section(index) => &self.ini.sections[index].entries,
+        };
+        self.open.map(|open| entries[open].key.clone()).unwrap_or_default()
+    }
+
+    fn note_continuation(&mut self, line: usize, text: &str) {
+        if self.ini.notes.is_some() {
+            let (key, text) = (self.open_key(), text.to_owned());
+            self.note(line, Oddity::Continuation { key, text });
+        }
+    }
+
+    fn note_comment(&mut self, line: usize, kept: &str, comment: Option<&str>) {
+        let Some(comment) = comment.filter(|_| self.ini.notes.is_some()) else { return };
+        let key = self.open_key();
+        let (kept, comment) = (kept.to_owned(), trim(comment).to_owned());
+        self.note(line, Oddity::Comment { key, kept, comment });
+    }
+
+    fn note(&mut self, line: usize, oddity: Oddity) {
+        if self.ini.notes.is_none() {
+            return;
+        }
+        let section = match self.place {
+            Place::Nowhere | Place::Defaults => None,
+            Place::Section(index) => Some(self.ini.sections[index].name.clone()),
+        };
+        let file = Arc::clone(&self.file);
+        self.ini.notes.get_or_insert_default().push(Note { file, line, section, oddity });
+    }
+
+    fn enter(&mut self, name: &str, number: usize) {
         self.open = None;
         let known = self.ini.sections.iter().position(|section| section.name == name);
-        self.place = match known {
-            Some(index) => Place::Section(index),
-            None if name == DEFAULT_SECTION => Place::Defaults,
-            None => {
-                self.ini.sections.push(Section {
-                    name: name.to_owned(),
-                    file: Arc::clone(&self.file),
-                    entries: Vec::new(),
-                });
-                Place::Section(self.ini.sections.len() - 1)
-            }
-        };
+        if let Some(index) = known {
+            self.place = Place::Section(index);
+            self.note(number, Oddity::RepeatedSection);
+        } else if name == DEFAULT_SECTION {
+            self.place = Place::Defaults;
+        } else {
+            self.ini.sections.push(Section {
+                name: name.to_owned(),
+                file: Arc::clone(&self.file),
+                line: number,
+                entries: Vec::new(),
+            });
+            self.place = Place::Section(self.ini.sections.len() - 1);
+        }
     }
 
     fn key(&mut self, number: usize, line: &str, text: &str) {
@@ -279,11 +409,17 @@ impl<'a> Reader<'a> {
             return;
         };
         let open = entries.iter().position(|known| known.key == entry.key);
-        match open {
-            Some(index) => entries[index] = entry,
-            None => entries.push(entry),
-        }
+        let before = match open {
+            Some(index) => Some(std::mem::replace(&mut entries[index], entry)),
+            None => {
+                entries.push(entry);
+                None
+            }
+        };
         self.open = open.or_else(|| self.entries().map(|entries| entries.len() - 1));
+        if let Some(before) = before {
+            self.note(number, Oddity::RepeatedKey { before });
+        }
     }
 }
 
@@ -485,6 +621,24 @@ mod tests {
             refused("; comment\nfoo=bar\n[s]\n"),
             "File contains no section headers.\nfile: 'FILE', line: 2\n'foo=bar\\n'"
         );
+    }
+
+    #[test]
+    fn an_observed_file_has_notes_of_what_is_taken_silently() {
+        let mut ini = Ini::observed();
+        ini.read("FILE", b"[a]junk\nk=1 ; c\n  j=2\nk=3\n[b]\n[a]\n").unwrap();
+
+        let notes: Vec<(usize, &Oddity)> =
+            ini.notes().map(|note| (note.line, &note.oddity)).collect();
+
+        let text = |text: &str| text.to_owned();
+        assert_eq!(notes[0], (1, &Oddity::TextBehindSection { text: text("junk") }));
+        let (key, kept, comment) = (text("k"), text("1"), text("; c"));
+        assert_eq!(notes[1], (2, &Oddity::Comment { key, kept, comment }));
+        assert_eq!(notes[2], (3, &Oddity::Continuation { key: text("k"), text: text("j=2") }));
+        assert!(matches!(notes[3], (4, Oddity::RepeatedKey { before }) if before.line == 2));
+        assert_eq!(notes[4..], [(6, &Oddity::RepeatedSection)]);
+        assert_eq!(read("[a]junk\n").notes().count(), 0, "nobody has asked");
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod command;
 pub mod control;
 mod error;

@@ -6,8 +6,8 @@
 
 mod alone;
 mod groups;
-mod include;
-mod programs;
+pub(crate) mod include;
+pub(crate) mod programs;
 mod section;
 
 use std::collections::BTreeMap;
@@ -161,20 +161,30 @@ pub(crate) struct Source<'a> {
 impl<'a> Source<'a> {
     /// Reads the file itself.
     pub(crate) fn open(host: &'a dyn Host, file: &str) -> Result<Self, ConfigError> {
-        let bytes = host.read(file).map_err(|error| match error {
-            ReadError::Missing => ConfigError::Missing(file.to_owned()),
-            ReadError::Unreadable => ConfigError::Unreadable(file.to_owned()),
-        })?;
-        let mut ini = Ini::default();
-        ini.read(file, &bytes)?;
+        let mut source = Self::new(host, file, Ini::default());
+        source.read(file)?;
+        Ok(source)
+    }
+
+    /// With what has been read so far, for a root file of that path.
+    pub(crate) fn new(host: &'a dyn Host, file: &str, ini: Ini) -> Self {
         let variables = host.environment().into_iter();
-        Ok(Self {
+        Self {
             host,
             here: absolute(host, parent(file)),
             node: host.name(),
             ini,
             variables: variables.map(|(name, text)| variable(&name, text)).collect(),
-        })
+        }
+    }
+
+    /// Reads the root file.
+    pub(crate) fn read(&mut self, file: &str) -> Result<(), ConfigError> {
+        let bytes = self.host.read(file).map_err(|error| match error {
+            ReadError::Missing => ConfigError::Missing(file.to_owned()),
+            ReadError::Unreadable => ConfigError::Unreadable(file.to_owned()),
+        })?;
+        self.ini.read(file, &bytes)
     }
 
     /// A section in which the environment may be named.
@@ -191,7 +201,7 @@ impl<'a> Source<'a> {
     }
 
     /// Lets `ENV_X` name what `[supervisord]` sets.
-    fn add_environment(&mut self, environment: &[(String, String)]) {
+    pub(crate) fn add_environment(&mut self, environment: &[(String, String)]) {
         let variables = environment.iter().map(|(name, text)| variable(name, text.clone()));
         self.variables.extend(variables);
     }

@@ -42,6 +42,8 @@ pub enum Action {
     /// The loaded configuration begins: what belongs to it beside the table takes
     /// effect, before anything of it is added or started.
     Begin,
+    /// All of it is in the table, and what starts by itself is being started.
+    Begun,
     /// A service is in the table: make ready what it needs before it can start.
     Added(ServiceId),
     /// A service leaves the table after this.
@@ -55,7 +57,8 @@ pub enum Action {
     },
     /// Tell the people who read the main log.
     Notice(Notice),
-    /// Tell the event listeners.
+    /// Tell the event listeners. It is written down in one breath with the change that
+    /// it tells of: see [`crate::World::publish`].
     Event(Event),
     /// Everything has stopped: end.
     Finish,
@@ -165,11 +168,12 @@ pub enum Errand {
 }
 
 /// What is to be done, in two queues: the restart path does not wait for log
-/// lines, events and answers.
+/// lines and answers. Events stand by themselves.
 #[derive(Debug, Default)]
 pub struct Actions {
     urgent: VecDeque<Action>,
     later: VecDeque<Action>,
+    events: VecDeque<Event>,
 }
 
 impl Actions {
@@ -186,21 +190,28 @@ impl Actions {
             Action::Begin | Action::Added(_) | Action::Removed(_) => {
                 self.urgent.push_back(action);
             }
-            Action::Answer { .. } | Action::Notice(_) | Action::Event(_) | Action::Finish => {
+            Action::Begun | Action::Answer { .. } | Action::Notice(_) | Action::Finish => {
                 self.later.push_back(action);
             }
+            Action::Event(event) => self.events.push_back(event),
         }
     }
 
-    /// Takes the next action: an urgent one if there is any.
+    /// Takes the next action: an urgent one if there is any. Events are taken by
+    /// [`Self::pop_event`].
     pub fn pop(&mut self) -> Option<Action> {
         self.urgent.pop_front().or_else(|| self.later.pop_front())
+    }
+
+    /// Takes the next event that is to be told.
+    pub fn pop_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
     }
 
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.urgent.is_empty() && self.later.is_empty()
+        self.urgent.is_empty() && self.later.is_empty() && self.events.is_empty()
     }
 
     /// Takes a birth out of the queue; whether it was there. The last ones are

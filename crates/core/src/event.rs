@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::id::{Pid, ServiceId};
+use crate::id::{Generation, Pid, ServiceId};
 use crate::service::StateName;
 
 /// Something that event listeners may have subscribed to.
@@ -12,6 +12,12 @@ pub enum Event {
     ProcessState {
         /// Which.
         service: ServiceId,
+        /// In which life.
+        generation: Generation,
+        /// The name of its group, which may be gone when this is told.
+        group: Arc<str>,
+        /// Its own name.
+        name: Arc<str>,
         /// The state it left.
         from: StateName,
         /// The state it is in.

@@ -84,9 +84,11 @@ pub(crate) fn configuration(groups: &[&Arc<GroupSpec>]) -> Configuration {
     Configuration { groups, ..Configuration::default() }
 }
 
-/// Takes everything that is to be done.
+/// Takes everything that is to be done, and last what listeners are told.
 pub(crate) fn drain(actions: &mut Actions) -> Vec<Action> {
-    std::iter::from_fn(|| actions.pop()).collect()
+    let mut all: Vec<Action> = std::iter::from_fn(|| actions.pop()).collect();
+    all.extend(std::iter::from_fn(|| actions.pop_event()).map(Action::Event));
+    all
 }
 
 /// The states that were entered, in order, as listeners are told.

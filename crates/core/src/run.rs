@@ -1,6 +1,7 @@
 //! The one loop: gather, decide, act.
 
 use crate::action::{Action, Actions};
+use crate::event::Event;
 use crate::input::Input;
 use crate::supervisor::Supervisor;
 use crate::time::{Instant, Now};
@@ -13,6 +14,10 @@ pub trait World {
     /// Waits until something has happened or `deadline` has come, and adds what
     /// has happened to `inputs`. The only place that may block.
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>);
+
+    /// Takes an event for the listeners. The next [`Self::record`] writes it down together
+    /// with the change that it tells of, both or neither: no kill comes between.
+    fn publish(&mut self, supervisor: &Supervisor, event: Event);
 
     /// Writes down every change since the last call. No action that follows from
     /// a change is performed before this returns.
@@ -48,11 +53,18 @@ pub fn turn(
     if supervisor.deadline().is_some_and(|deadline| deadline <= now.instant) {
         supervisor.step(now, Input::Timeout, actions);
     }
-    world.record(supervisor);
+    record(supervisor, world, actions);
     while let Some(action) = actions.pop() {
         if let Some(outcome) = world.perform(supervisor, action) {
             supervisor.step(world.now(), outcome, actions);
-            world.record(supervisor);
+            record(supervisor, world, actions);
         }
     }
+}
+
+fn record(supervisor: &mut Supervisor, world: &mut impl World, actions: &mut Actions) {
+    while let Some(event) = actions.pop_event() {
+        world.publish(supervisor, event);
+    }
+    world.record(supervisor);
 }

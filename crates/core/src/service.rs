@@ -615,6 +615,9 @@ impl Service {
         if from != to {
             actions.push(Action::Event(Event::ProcessState {
                 service: self.id,
+                generation: self.generation,
+                group: Arc::clone(&self.group),
+                name: Arc::clone(&self.spec.name),
                 from,
                 to,
                 pid: self.pid,

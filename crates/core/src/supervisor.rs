@@ -241,6 +241,7 @@ impl Supervisor {
         // Its record says that there is a whole table.
         self.changes.table.push(Record::Mood(self.mood));
         actions.push(Action::Event(Event::SupervisorRunning));
+        actions.push(Action::Begun);
         for index in start_order(&self.groups) {
             self.autostart(now, index, actions);
         }

@@ -48,6 +48,10 @@ impl Roles {
     pub const STAGING_READ: Self = Self(16);
     /// The write end of the log pump's staging pipe.
     pub const STAGING_WRITE: Self = Self(32);
+    /// The read end of the pipe through which events go to listeners.
+    pub const OUTBOX_READ: Self = Self(64);
+    /// The write end of that pipe.
+    pub const OUTBOX_WRITE: Self = Self(128);
     /// Everything.
     pub const ALL: Self = Self(u32::MAX);
 

@@ -32,6 +32,7 @@ pub fn turn(supervisor: &Supervisor, machine: &Machine, began: Instant) -> Resul
             return Err(format!("nobody knows {:?} of {:?}", process.generation, process.service));
         }
     }
+    machine.check_told(supervisor)?;
     machine.clients.check(supervisor)
 }
 

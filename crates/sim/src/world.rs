@@ -5,20 +5,23 @@
 //! and what it writes is not kept, until its successor takes its place. So the
 //! loop of the core needs no exit for it.
 
+mod audience;
 mod births;
 mod recovery;
 mod witness;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bardo_core::id::ExitSequence;
 use bardo_core::record::{Record, Snapshot};
+use bardo_core::service::StateName;
 use bardo_core::spec::Reach;
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Action, Configuration, Generation, Input, Instant, Launch, Now, Pid, ServiceId, Signal, State,
-    Supervisor, World,
+    Action, Configuration, Event, Generation, Input, Instant, Launch, Now, Pid, ServiceId, Signal,
+    State, Supervisor, World,
 };
 
 use crate::clients::Clients;
@@ -73,6 +76,8 @@ struct Mortal {
     read: ExitSequence,
     /// What the core was told since the last record.
     told: Vec<(Now, Input)>,
+    /// What listeners are to be told with the next record.
+    events: Vec<Event>,
     /// The stop signal that was sent since the last record.
     stop_sent: Option<(ServiceId, Generation)>,
     /// How many more places are passed before the supervisor is cut off.
@@ -91,6 +96,10 @@ pub struct Machine {
     /// Processes and exit records.
     pub kernel: Kernel,
     journal: Snapshot,
+    /// Whether somebody listens: then a turn is written down all at once.
+    has_listeners: bool,
+    /// The state of each service, as listeners know it.
+    told_states: BTreeMap<(Arc<str>, Arc<str>), StateName>,
     lives: Vec<Life>,
     mortal: Mortal,
     /// What the next inputs begin with.
@@ -132,6 +141,8 @@ impl Machine {
             unkindness,
             kernel: Kernel::new(Random::named(seed, "kernel"), pids),
             journal: Snapshot::default(),
+            has_listeners: Random::named(seed, "listeners").happens(500),
+            told_states: BTreeMap::new(),
             lives: Vec::new(),
             mortal: Mortal::default(),
             first: vec![Input::Begin(initial.clone())],
@@ -311,6 +322,12 @@ impl World for Machine {
         self.mortal.told.push((now, Input::Timeout));
     }
 
+    fn publish(&mut self, _: &Supervisor, event: Event) {
+        if self.has_listeners {
+            self.mortal.events.push(event);
+        }
+    }
+
     fn record(&mut self, supervisor: &mut Supervisor) {
         if self.mortal.cut {
             return;
@@ -318,12 +335,16 @@ impl World for Machine {
         self.consult(supervisor);
         let mut records: Vec<Record> = Vec::new();
         supervisor.take_records(|record| records.push(record));
+        if self.has_listeners && self.cut() {
+            return;
+        }
         for record in records {
-            if self.cut() {
+            if !self.has_listeners && self.cut() {
                 return;
             }
             self.journal.apply(record);
         }
+        self.make_known();
         if self.cut() {
             return;
         }
@@ -366,9 +387,11 @@ impl World for Machine {
                 None
             }
             Action::Begin
+            | Action::Begun
             | Action::Added(_)
             | Action::Removed(_)
             | Action::Notice(_)
+            // It is told, not performed.
             | Action::Event(_) => None,
         };
         self.cut();

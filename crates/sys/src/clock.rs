@@ -18,6 +18,13 @@ pub fn wall_seconds() -> i64 {
     clock_gettime(ClockId::Realtime).tv_sec
 }
 
+/// Nanoseconds since 1970 on the wall clock.
+#[must_use]
+pub fn wall_nanoseconds() -> i64 {
+    let time = clock_gettime(ClockId::Realtime);
+    time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+}
+
 /// A moment as a calendar and a clock on the wall show it here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {

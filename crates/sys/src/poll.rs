@@ -1,8 +1,11 @@
-//! Waiting for one of two or three descriptors, without allocating.
+//! Waiting for one of a few descriptors, without allocating.
 
 use std::os::fd::BorrowedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+/// Most descriptors that are waited for at a time.
+const MANY_MAX: usize = 4;
 
 /// Whether room to write is waited for too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,22 +44,27 @@ pub fn two(
 }
 
 /// Waits until one of them has something to read, or `timeout` nanoseconds have passed.
-/// An interruption looks like a time-out.
+/// An interruption looks like a time-out. `first` is always there, others may not be.
 #[must_use]
-pub fn three(
+pub fn many<const N: usize>(
     first: BorrowedFd<'_>,
-    second: BorrowedFd<'_>,
-    third: Option<BorrowedFd<'_>>,
+    others: [Option<BorrowedFd<'_>>; N],
     timeout: Option<u64>,
-) -> [bool; 3] {
-    let mut all = [first, second, third.unwrap_or(first)]
-        .map(|file| PollFd::from_borrowed_fd(file, PollFlags::IN));
-    let count = if third.is_some() { 3 } else { 2 };
-    if poll(&mut all[..count], timeout.map(span).as_ref()).is_err() {
-        return [false; 3];
+) -> (bool, [bool; N]) {
+    // In the place of one that is not there the first stands once more, and its news are
+    // passed over.
+    let there = others.map(|other| other.is_some());
+    let one = |file| PollFd::from_borrowed_fd(file, PollFlags::IN);
+    let mut all: [PollFd<'_>; MANY_MAX] = std::array::from_fn(|_| one(first));
+    for (place, other) in all[1..].iter_mut().zip(others) {
+        *place = one(other.unwrap_or(first));
     }
-    // One that was not waited for has no news.
-    all.map(|one| !one.revents().is_empty())
+    if poll(&mut all[..=N], timeout.map(span).as_ref()).is_err() {
+        return (false, [false; N]);
+    }
+    let mut news = all[1..].iter().map(|one| !one.revents().is_empty());
+    let first = !all[0].revents().is_empty();
+    (first, there.map(|there| news.next().unwrap_or(false) && there))
 }
 
 fn span(nanoseconds: u64) -> Timespec {

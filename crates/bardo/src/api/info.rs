@@ -9,20 +9,7 @@ use bardo_wire::xmlrpc::Value;
 
 use super::lookup;
 use crate::daemon::clients::ProcessView;
-
-/// A state as clients know it.
-pub(super) fn state(state: StateName) -> (i32, &'static str) {
-    match state {
-        StateName::Stopped => (0, "STOPPED"),
-        StateName::Starting => (10, "STARTING"),
-        StateName::Running => (20, "RUNNING"),
-        StateName::Backoff => (30, "BACKOFF"),
-        StateName::Stopping => (40, "STOPPING"),
-        StateName::Exited => (100, "EXITED"),
-        StateName::Fatal => (200, "FATAL"),
-        StateName::Unknown => (1000, "UNKNOWN"),
-    }
-}
+use crate::personality::words;
 
 /// The seconds since 1970, now.
 pub(super) fn now() -> i64 {
@@ -34,7 +21,7 @@ pub(super) fn now() -> i64 {
 ///
 /// It may ask the file system for a program that could not be started.
 pub(super) fn process(view: &ProcessView, now: i64, own_path: Option<&OsStr>) -> Value {
-    let (code, name) = state(view.state);
+    let (code, name) = words::state(view.state);
     let (start, stop) =
         (view.started.map_or(0, |time| time.0), view.stopped.map_or(0, |time| time.0));
     let spawnerr = spawn_error(view, own_path);

@@ -19,6 +19,7 @@ mod info;
 mod logs;
 mod logtail;
 mod lookup;
+mod metrics;
 pub mod names;
 mod page;
 mod places;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bardo_core::job::{Answer, Command, Refusal};
 use bardo_core::service::Service;
 use bardo_core::{Input, Mood, Supervisor, Ticket};
+use bardo_wire::listener::EventType;
 use tokio::sync::oneshot;
 
 use super::cache::Change;
@@ -18,6 +19,7 @@ use super::main_log::Level;
 use super::pump::{Channel, StreamKey};
 use super::world::Machine;
 use super::{logs, views};
+use crate::personality::payload;
 
 /// A client that waits.
 pub(super) struct Pending {
@@ -31,6 +33,8 @@ enum Asked {
     Core,
     /// A look at processes.
     Processes(Selection),
+    /// A look at all processes and what was counted.
+    Measured,
     /// A look at the loaded groups.
     Groups,
     /// The names of the groups that are there.
@@ -46,8 +50,8 @@ impl Machine {
     pub(super) fn questions(&mut self, inputs: &mut Vec<Input>) {
         while let Some(Request { question, reply }) = self.questions.take() {
             let (question, command) = match question {
-                // Listeners come in a later issue; nobody is subscribed.
-                Question::RemoteEvent { .. } => {
+                Question::RemoteEvent { kind, data } => {
+                    self.offer(EventType::RemoteCommunication, payload::remote(&kind, &data));
                     let _ = reply.send(Reply::Answer(Answer::Done));
                     continue;
                 }
@@ -66,6 +70,7 @@ impl Machine {
                 }
                 Question::Command(command) => (Asked::Core, command),
                 Question::Processes(which) => (Asked::Processes(which), Command::Look),
+                Question::Measure => (Asked::Measured, Command::Look),
                 Question::Groups => (Asked::Groups, Command::Look),
                 Question::GroupNames => (Asked::GroupNames, Command::Look),
                 Question::Stdin { group, name, bytes } => {
@@ -108,6 +113,7 @@ impl Machine {
             (Asked::Processes(which), Answer::Table) => {
                 views::processes(supervisor, &self.surroundings, &which)
             }
+            (Asked::Measured, _) => views::measured(supervisor, &self.surroundings, &self.metrics),
             (Asked::Groups, Answer::Table) => views::groups(supervisor),
             (Asked::GroupNames, Answer::Table) => {
                 let groups = supervisor.groups().iter();

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::link::Link;
+use super::metrics::Cause;
 use super::pump::Sink;
 
 /// Which life of which service.
@@ -61,6 +62,8 @@ pub struct Start {
     pub redirect_stderr: bool,
     /// Where standard output and standard error go.
     pub sinks: [Sink; 2],
+    /// Why it is started.
+    pub cause: Cause,
 }
 
 /// A process that has just been made.

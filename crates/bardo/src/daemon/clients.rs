@@ -11,11 +11,12 @@ use bardo_core::job::Answer;
 use bardo_core::service::{Failure, StateName};
 use bardo_core::spec::{GroupSpec, ServiceSpec};
 use bardo_core::time::WallTime;
-use bardo_core::{Command, ExitStatus, Pid};
+use bardo_core::{Command, ExitStatus, Pid, ServiceId};
 use bardo_sys::waker::Waker;
 use tokio::sync::oneshot;
 
 use super::main_log::Level;
+use super::metrics::{Counted, Counts};
 
 /// Most questions that wait for the control thread. One client asks one thing at a
 /// time, so this is the number of busy clients; more of them are told to wait.
@@ -29,6 +30,9 @@ pub enum Question {
     /// How processes are; answered with [`Reply::Processes`] or
     /// [`Reply::Answer`] with the refusal.
     Processes(Selection),
+    /// All processes, and what was counted; answered with [`Reply::Measured`], also
+    /// while everything is being stopped.
+    Measure,
     /// The loaded configuration; answered with [`Reply::Groups`].
     Groups,
     /// Write to a process's standard input; answered with [`Reply::Stdin`].
@@ -119,6 +123,8 @@ pub enum Reply {
     Answer(Answer),
     /// How processes are, sorted by group name, then process name.
     Processes(Vec<ProcessView>),
+    /// All processes and what was counted of them, and of the whole.
+    Measured(Box<Measured>),
     /// The loaded configuration's groups in start order, and for each whether it is
     /// up.
     Groups(Vec<(Arc<GroupSpec>, bool)>),
@@ -130,6 +136,16 @@ pub enum Reply {
     Stdin(Result<(), StdinRefusal>),
     /// What became of a log that was to be emptied.
     ClearLog(Result<(), ClearRefusal>),
+}
+
+/// What was counted, at one moment.
+#[derive(Debug, Default)]
+pub struct Measured {
+    /// The processes as clients see them, each with its place in the table and what was
+    /// counted of it; sorted by group name, then process name.
+    pub processes: Vec<(ServiceId, ProcessView, Counts)>,
+    /// What was counted of the whole.
+    pub counted: Counted,
 }
 
 /// Why nothing was written to a standard input.

@@ -5,6 +5,7 @@
 //! new supervisor reads it from the beginning and knows what the old one knew; it
 //! reads no configuration file.
 
+mod audience;
 mod codec;
 mod records;
 mod region;
@@ -22,10 +23,16 @@ use super::cache::{Cache, Change};
 
 use self::codec::{Decoder, Encoder, Malformed};
 use self::region::Regions;
-pub use self::region::{BIRTHS_AT, PUMP_AT, PUMP_WORDS, WORDS};
+pub use self::region::{BIRTHS_AT, INTAKE_AT, PUMP_AT, PUMP_WORDS, WORDS};
+use super::listeners::audience::{Audience, Deed};
 
 /// Entries behind the snapshot are worth a new snapshot from this many bytes on.
 const COMPACT_FROM: usize = 128 << 10;
+
+/// The first byte of a snapshot, and of an entry of several parts. Others have the
+/// number of their kind.
+const SNAPSHOT: u8 = 0;
+const SEVERAL: u8 = 6;
 
 /// What a supervisor knows of the world beside its table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +45,8 @@ pub struct Surroundings {
     pub greeted: u64,
     /// Whether the configuration is being loaded, to begin anew with it.
     pub reloading: bool,
+    /// Those who listen to events.
+    pub audience: Audience,
     /// What clients have stored.
     pub cache: Cache,
 }
@@ -66,6 +75,8 @@ pub enum Entry {
     Greeted(u64),
     /// The configuration is being loaded, to begin anew with it; or that is over.
     Reloading(bool),
+    /// Something happens to those who listen to events.
+    Audience(Deed),
     /// What clients have stored is different.
     Cache(Change),
 }
@@ -119,9 +130,19 @@ impl Journal {
     #[must_use]
     pub fn append(&mut self, entry: &Entry) -> bool {
         write_entry(&mut self.encoder, entry);
+        self.append_encoded()
+    }
+
+    fn append_encoded(&mut self) -> bool {
         let written = self.regions.append(self.encoder.bytes()).is_ok();
         self.encoder.clear();
         written
+    }
+
+    /// Begins an entry of several parts.
+    pub fn begin(&mut self) -> Several<'_> {
+        self.encoder.byte(SEVERAL);
+        Several { journal: self }
     }
 
     /// Whether a snapshot would shorten it much.
@@ -153,6 +174,26 @@ impl Journal {
     }
 }
 
+/// Several things that are written down in one entry: all survive or none.
+#[derive(Debug)]
+pub struct Several<'a> {
+    journal: &'a mut Journal,
+}
+
+impl Several<'_> {
+    /// Adds one of them.
+    pub fn add(&mut self, entry: &Entry) {
+        self.journal.encoder.part();
+        write_entry(&mut self.journal.encoder, entry);
+    }
+
+    /// Writes them down; as [`Journal::append`].
+    #[must_use]
+    pub fn append(self) -> bool {
+        self.journal.append_encoded()
+    }
+}
+
 impl Surroundings {
     /// Takes in an entry that is not about the table.
     pub fn apply(&mut self, entry: &Entry) {
@@ -169,6 +210,7 @@ impl Surroundings {
             }
             Entry::Greeted(beginning) => self.greeted = *beginning,
             Entry::Reloading(reloading) => self.reloading = *reloading,
+            Entry::Audience(deed) => self.audience.apply(deed),
             Entry::Cache(change) => self.cache.apply(change),
         }
     }
@@ -179,22 +221,43 @@ impl Memory {
     pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
         let mut from = Decoder::new(bytes);
         match from.byte()? {
-            0 => {
+            SNAPSHOT => {
                 self.table = records::read_snapshot(&mut from)?;
                 self.surroundings = read_surroundings(&mut from)?;
             }
-            1 => self.table.apply(records::read_record(&mut from)?),
+            SEVERAL => {
+                // All of them or none.
+                let mut entries = Vec::new();
+                while !from.is_at_end() {
+                    from.part();
+                    let kind = from.byte()?;
+                    entries.push(read_entry(&mut from, kind)?);
+                }
+                entries.into_iter().for_each(|entry| self.apply(entry));
+            }
             kind => {
-                let entry = read_other(&mut from, kind)?;
-                self.surroundings.apply(&entry);
+                let entry = read_entry(&mut from, kind)?;
+                if !from.is_at_end() {
+                    return Err(Malformed);
+                }
+                self.apply(entry);
             }
         }
         if from.is_at_end() { Ok(()) } else { Err(Malformed) }
     }
+
+    fn apply(&mut self, entry: Entry) {
+        match entry {
+            Entry::Table(record) => self.table.apply(record),
+            other => self.surroundings.apply(&other),
+        }
+        // They were for people who have heard of it, or never will.
+        self.surroundings.audience.notes.clear();
+    }
 }
 
 fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
-    to.byte(0);
+    to.byte(SNAPSHOT);
     records::write_snapshot(to, table);
     to.u64(surroundings.greeted);
     to.byte(u8::from(surroundings.reloading));
@@ -208,6 +271,8 @@ fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
     to.list(&processes, |to, (service, process)| {
         write_process(to, **service, process);
     });
+    to.part();
+    audience::write(to, &surroundings.audience);
     let stored: Vec<Change> = surroundings.cache.changes().collect();
     to.list(&stored, write_change);
 }
@@ -216,6 +281,8 @@ fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> 
     let (greeted, reloading) = (from.u64()?, from.byte()? == 1);
     let logs = from.list(|from| Ok(((from.service()?, from.byte()?), from.text()?.into())))?;
     let processes = from.list(read_process)?;
+    from.part();
+    let audience = audience::read(from)?;
     let mut cache = Cache::default();
     for change in from.list(read_change)? {
         cache.apply(&change);
@@ -226,6 +293,7 @@ fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> 
         reloading,
         auto_logs: logs.into_iter().collect(),
         processes: processes.into_iter().collect(),
+        audience,
     })
 }
 
@@ -253,15 +321,20 @@ fn write_entry(to: &mut Encoder, entry: &Entry) {
             to.byte(5);
             to.byte(u8::from(*reloading));
         }
+        Entry::Audience(deed) => {
+            to.byte(7);
+            audience::write_deed(to, deed);
+        }
         Entry::Cache(change) => {
-            to.byte(6);
+            to.byte(8);
             write_change(to, change);
         }
     }
 }
 
-fn read_other(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
+fn read_entry(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
     Ok(match kind {
+        1 => Entry::Table(records::read_record(from)?),
         2 => {
             let (service, channel) = (from.service()?, from.byte()?);
             let path = from.option(|from| from.text().map(Arc::from))?;
@@ -273,7 +346,8 @@ fn read_other(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
         }
         4 => Entry::Greeted(from.u64()?),
         5 => Entry::Reloading(from.byte()? == 1),
-        6 => Entry::Cache(read_change(from)?),
+        7 => Entry::Audience(audience::read_deed(from)?),
+        8 => Entry::Cache(read_change(from)?),
         _ => return Err(Malformed),
     })
 }

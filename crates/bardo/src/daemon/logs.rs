@@ -11,7 +11,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::journal::Surroundings;
 use super::main_log::Level;
-use super::pump::{Channel, Echo};
+use super::pump::{Channel, Echo, Tells};
 use super::settings::Settings;
 
 /// Random letters of an automatic log's name, and what they are chosen from.
@@ -53,15 +53,31 @@ pub fn echo(
         return None;
     }
     // What a listener says on its standard output is for the supervisor, not for readers.
-    let is_protocol = || {
-        let group = supervisor.groups().iter().find(|group| group.spec.name == service.group);
-        let is_pool = group.is_some_and(|group| matches!(group.spec.kind, GroupKind::Listeners(_)));
-        is_pool && channel == Channel::Stdout
-    };
-    let to_syslog = spec(&service.spec, channel).syslog && !is_protocol();
+    let group = supervisor.groups().iter().find(|group| group.spec.name == service.group);
+    let is_pool = group.is_some_and(|group| matches!(group.spec.kind, GroupKind::Listeners(_)));
+    let log = spec(&service.spec, channel);
+    let is_protocol = is_pool && channel == Channel::Stdout;
+    let to_syslog = log.syslog && !is_protocol;
     let to_main_log = settings.main_log.level <= Level::Debug;
-    let echo = || Echo { process: service.spec.name.to_string(), to_syslog, to_main_log };
-    (to_syslog || to_main_log).then(echo)
+    let tells = match (is_protocol, capture_bytes_max(log)) {
+        (true, _) => Tells::Everything,
+        (false, 0) if !log.events => Tells::Nothing,
+        (false, capture_bytes_max) => Tells::Events { chunks: log.events, capture_bytes_max },
+    };
+    let echo = || Echo {
+        process: service.spec.name.to_string(),
+        group: service.group.to_string(),
+        pid: service.pid.map_or(0, |pid| pid.0),
+        to_syslog,
+        to_main_log,
+        tells,
+    };
+    (to_syslog || to_main_log || tells != Tells::Nothing).then(echo)
+}
+
+/// Most bytes of a captured message; 0 where none is captured.
+fn capture_bytes_max(log: &LogSpec) -> u64 {
+    u64::try_from(log.capture_bytes_max).unwrap_or(0)
 }
 
 /// The channel's number in the journal.

@@ -28,8 +28,12 @@ use super::children::{Child, Children, Life};
 use super::clients::{self, Clients};
 use super::journal::{self, Journal, Memory};
 use super::link::{Held, Link};
+use super::listeners::Listening;
 use super::main_log::{self, Level};
-use super::pump::{self, Channel, MainLogSettings, PumpHandle, PumpSettings, Severity, Sink};
+use super::pump::intake::Intake;
+use super::pump::{
+    self, Channel, MainLogSettings, PumpHandle, PumpSettings, Severity, Sink, StreamKey,
+};
 use super::renewal;
 use super::restart::Restart;
 use super::settings::{Address, MainLog, Server, Settings};
@@ -74,6 +78,7 @@ pub enum TakeOverError {
 #[derive(Default)]
 struct Inheritance {
     staging: (Option<OwnedFd>, Option<OwnedFd>),
+    outbox: (Option<OwnedFd>, Option<OwnedFd>),
     listeners: Vec<(u32, OwnedFd)>,
     stdins: HashMap<Key, OwnedFd>,
     outputs: Vec<(Life, Channel, OwnedFd)>,
@@ -135,6 +140,8 @@ fn sort(held: Vec<Held>) -> Inheritance {
         match role {
             Roles::STAGING_READ => inheritance.staging.0 = Some(descriptor),
             Roles::STAGING_WRITE => inheritance.staging.1 = Some(descriptor),
+            Roles::OUTBOX_READ => inheritance.outbox.0 = Some(descriptor),
+            Roles::OUTBOX_WRITE => inheritance.outbox.1 = Some(descriptor),
             Roles::LISTENER => inheritance.listeners.push((key.life, descriptor)),
             Roles::STDIN => {
                 inheritance.stdins.insert(key, descriptor);
@@ -160,12 +167,16 @@ fn assemble(
     let (Some(read), Some(write)) = std::mem::take(&mut inheritance.staging) else {
         return Err(TakeOverError::NoStaging);
     };
+    let outbox = std::mem::take(&mut inheritance.outbox);
+    let intake = Intake::open(Arc::clone(journal.memory()), journal::INTAKE_AT);
+    let listening = Listening::new(intake.clone(), outbox.0.zip(outbox.1));
     let (drained_sender, drained) = std::sync::mpsc::channel();
     let pump_settings = PumpSettings {
         cells: Arc::clone(journal.memory()),
         base: journal::PUMP_AT,
         length: journal::PUMP_WORDS,
         staging: (read, write),
+        intake,
         drained: drained_sender,
         waker: Arc::clone(&waker),
         syslog: pump::SYSLOG.into(),
@@ -189,6 +200,7 @@ fn assemble(
         drained,
         waker,
         questions,
+        listening,
         shown,
         doors: api.doors(),
         restart: Restart::new(listeners, next),
@@ -308,7 +320,8 @@ fn take_over(
     machine.mend_auto_logs(&supervisor);
     machine.mood = supervisor.mood();
     let mut inputs = adopt(machine, &supervisor, births, &mut inheritance);
-    attach_all(machine, &supervisor, inheritance);
+    let streams = attach_all(machine, &supervisor, inheritance);
+    machine.resume_listening(&streams);
     machine.pump.go();
     // What has ended meanwhile has ended before any deadline is looked at.
     machine.listen(&mut inputs);
@@ -396,16 +409,24 @@ fn open_known(machine: &Machine, life: Life, pid: u32) -> Option<OwnedFd> {
 
 /// Gives the pump every stream that is there; those of lives that are over are read
 /// to their end and closed.
-fn attach_all(machine: &mut Machine, supervisor: &Supervisor, inheritance: Inheritance) {
+fn attach_all(
+    machine: &mut Machine,
+    supervisor: &Supervisor,
+    inheritance: Inheritance,
+) -> Vec<StreamKey> {
     for key in inheritance.stdins.keys() {
         machine.tell(ToKeeper::Drop(*key, Roles::STDIN));
     }
     let mut over = Vec::new();
+    let mut streams = Vec::new();
     for (life, channel, pipe) in inheritance.outputs {
+        let Life { service, generation } = life;
+        streams.push(StreamKey { service, generation, channel });
         let service = supervisor.service(life.service);
         let sink = |service| machine.sink(supervisor, service, channel);
         let sink = service.map_or_else(Sink::nowhere, sink);
-        machine.attach(life, channel, pipe, sink);
+        let pid = machine.pid_of(life);
+        machine.attach(life, pid, (channel, pipe, sink));
         if machine.children.get(life).is_none() && !over.contains(&life) {
             over.push(life);
         }
@@ -413,6 +434,7 @@ fn attach_all(machine: &mut Machine, supervisor: &Supervisor, inheritance: Inher
     for life in over {
         machine.release(life);
     }
+    streams
 }
 
 /// Everything has stopped: what is left in memory goes to the disk, what was made

@@ -7,9 +7,10 @@ use bardo_core::service::Service;
 use bardo_core::spec::GroupSpec;
 use bardo_core::{Group, Supervisor};
 
-use super::clients::{ProcessView, Reply, Selection};
+use super::clients::{Measured, ProcessView, Reply, Selection};
 use super::journal::Surroundings;
 use super::logs;
+use super::metrics::Metrics;
 use super::pump::Channel;
 
 /// The processes that a client asked for, sorted by group name, then process name.
@@ -38,6 +39,22 @@ pub fn processes(supervisor: &Supervisor, around: &Surroundings, which: &Selecti
         (&one.group.name, &one.spec.name).cmp(&(&other.group.name, &other.spec.name))
     });
     Reply::Processes(views)
+}
+
+/// All processes, and what was counted.
+#[must_use]
+pub(super) fn measured(supervisor: &Supervisor, around: &Surroundings, metrics: &Metrics) -> Reply {
+    let mut processes = Vec::new();
+    for group in supervisor.groups() {
+        processes.extend(members(supervisor, group).map(|service| {
+            let counts = metrics.counts(service.id);
+            (service.id, view(&group.spec, service, around), counts)
+        }));
+    }
+    processes.sort_by(|(_, one, _), (_, other, _)| {
+        (&one.group.name, &one.spec.name).cmp(&(&other.group.name, &other.spec.name))
+    });
+    Reply::Measured(Box::new(Measured { processes, counted: metrics.counted().clone() }))
 }
 
 /// The loaded groups in start order, and whether each is up.

@@ -31,16 +31,18 @@ use super::children::{Children, Life, Start};
 use super::clients::Questions;
 use super::journal::{Entry, Journal, Process, Surroundings};
 use super::link::{Link, News};
+use super::listeners::Listening;
 use super::logs;
 use super::main_log::{self, Level};
+use super::metrics::Metrics;
 use super::notices::spawn_error;
 use super::plans::Planner;
-use super::pump::{Channel, Drained, PumpHandle, Sink, Stream, StreamKey};
+use super::pump::{Channel, Drained, Echo, PumpHandle, Sink, Stream, StreamKey};
 use super::restart::{Outcome, Restart};
 use super::settings::Settings;
 use super::stdin::Backlog;
 use crate::api::{Doors, Shown};
-use crate::personality::words;
+use crate::personality::{payload, words};
 
 /// This machine, as the core sees it.
 pub struct Machine {
@@ -78,9 +80,11 @@ pub struct Machine {
     /// Which file of the search path was in the way of a start, until that is told.
     pub(super) in_the_way: HashMap<ServiceId, String>,
     pub(super) backlog: Backlog,
+    pub(super) listening: Listening,
+    pub(super) metrics: Metrics,
     settled: Vec<Settled>,
     news: News,
-    must_compact: bool,
+    pub(super) must_compact: bool,
     /// Whether the keeper is gone: nothing can be known of any child any more.
     pub(super) keeper_lost: bool,
 }
@@ -113,6 +117,8 @@ pub struct Parts {
     pub waker: Arc<Waker>,
     /// The clients' questions.
     pub questions: Questions,
+    /// Those who listen to events.
+    pub listening: Listening,
     /// What the API shows.
     pub shown: Arc<RwLock<Shown>>,
     /// Where the API listens.
@@ -153,6 +159,8 @@ impl Machine {
             stillborn: HashMap::new(),
             in_the_way: HashMap::new(),
             backlog: Backlog::default(),
+            listening: parts.listening,
+            metrics: Metrics::new(clock::wall_seconds()),
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
@@ -247,6 +255,7 @@ impl Machine {
                 continue;
             };
             self.backlog.forget(pid, child.stdin.as_ref());
+            self.listening.unwatch(child.life, child.stdin.as_ref());
             let Life { service, generation } = child.life;
             inputs.push(match self.stillborn.remove(&pid).and_then(spawn_error) {
                 Some((error, entry)) => {
@@ -255,6 +264,7 @@ impl Machine {
                 }
                 None => Input::Exited { service, generation, status, sequence },
             });
+            self.metrics.exited(service, clock::monotonic());
             self.over.push(child.life);
         }
     }
@@ -295,7 +305,9 @@ impl Machine {
     }
 
     fn reports(&mut self, inputs: &mut Vec<Input>) {
-        while let Ok(StreamKey { service, generation, channel }) = self.drained.try_recv() {
+        while let Ok(key) = self.drained.try_recv() {
+            self.stream_has_ended(key);
+            let StreamKey { service, generation, channel } = key;
             let life = Life { service, generation };
             let role = match channel {
                 Channel::Stdout => Roles::STDOUT,
@@ -359,12 +371,14 @@ impl Machine {
         let Life { service, generation } = start.life;
         match self.children.spawn(&self.link, &start) {
             Ok(newborn) => {
+                self.metrics.started(service, start.cause, clock::monotonic());
                 let [stdout, stderr] = start.sinks;
-                self.attach(start.life, Channel::Stdout, newborn.stdout, stdout);
+                let (life, pid) = (start.life, newborn.pid);
+                self.attach(life, pid, (Channel::Stdout, newborn.stdout, stdout));
                 if let Some(pipe) = newborn.stderr {
-                    self.attach(start.life, Channel::Stderr, pipe, stderr);
+                    self.attach(life, pid, (Channel::Stderr, pipe, stderr));
                 }
-                self.newborn.push((start.life, newborn.pid));
+                self.newborn.push((life, pid));
                 Input::Spawned { service, generation, pid: Pid(newborn.pid) }
             }
             Err(error) => Input::SpawnFailed { service, generation, error },
@@ -383,6 +397,7 @@ impl Machine {
             plan,
             redirect_stderr: service.spec.program.redirect_stderr,
             sinks: Channel::BOTH.map(|channel| self.sink(supervisor, service, channel)),
+            cause: self.metrics.cause(service),
         })
     }
 
@@ -406,19 +421,39 @@ impl Machine {
         channel: Channel,
     ) -> Sink {
         let log = logs::spec(&service.spec, channel);
+        let echo = logs::echo(&self.settings, supervisor, service, channel);
         Sink {
             path: logs::path(&self.surroundings, service, channel),
             bytes_max: log.bytes_max,
             backups: log.backups,
             strip_ansi: service.spec.program.strip_ansi.unwrap_or(self.settings.strip_ansi),
-            echo: logs::echo(&self.settings, supervisor, service, channel).map(Box::new),
+            captures: echo.as_ref().is_some_and(Echo::captures),
+            echo: echo.map(Box::new),
         }
     }
 
-    /// Gives a stream to the pump.
-    pub(super) fn attach(&self, life: Life, channel: Channel, pipe: OwnedFd, sink: Sink) {
+    /// Gives a stream of a process to the pump.
+    pub(super) fn attach(
+        &self,
+        life: Life,
+        pid: u32,
+        (channel, pipe, mut sink): (Channel, OwnedFd, Sink),
+    ) {
         let Life { service, generation } = life;
+        if let Some(echo) = &mut sink.echo {
+            echo.pid = pid;
+        }
         self.pump.attach(Stream { key: StreamKey { service, generation, channel }, pipe, sink });
+    }
+
+    /// The number that the process of a life has or had; 0 where it is not known any more.
+    pub(super) fn pid_of(&self, life: Life) -> u32 {
+        if let Some((pid, _)) = self.children.get(life) {
+            return pid;
+        }
+        let known = self.surroundings.processes.get(&life.service);
+        let known = known.filter(|known| known.generation == life.generation);
+        known.map_or(0, |known| known.pid.0)
     }
 
     /// Makes ready what a service needs before it can start: its plan, and the files
@@ -493,26 +528,29 @@ impl World for Machine {
     }
 
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
+        self.metrics.turn();
         self.acknowledge();
         self.identify();
         for life in std::mem::take(&mut self.over) {
             self.release(life);
         }
         self.births(inputs);
+        self.listen_and_send();
         let look = self.children.next_look();
         // There is time for a snapshot when there is nothing else.
         self.must_compact |= inputs.is_empty() && self.journal.is_long();
-        let timeout = if inputs.is_empty() && !self.must_compact {
+        let idle = inputs.is_empty() && !self.must_compact && !self.has_more_to_hear();
+        let timeout = if idle {
             let now = clock::monotonic();
             let until = deadline.map(|deadline| deadline.0.saturating_sub(now));
             let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-            [until, look.map(nanoseconds)].into_iter().flatten().min()
+            [until, look.map(nanoseconds), self.attend_in()].into_iter().flatten().min()
         } else {
             Some(0)
         };
-        let room = self.backlog.room();
-        let [spoken_to, woken, has_room] =
-            poll::three(self.link.as_fd(), self.waker.as_fd(), room, timeout);
+        let rooms = [Some(self.waker.as_fd()), self.backlog.room(), self.listening.room()];
+        let (spoken_to, [woken, has_room, listener_has_room]) =
+            poll::many(self.link.as_fd(), rooms, timeout);
         if woken {
             self.waker.clear();
         }
@@ -529,11 +567,29 @@ impl World for Machine {
             let children = &self.children;
             self.backlog.go_on(|pid| children.child(pid)?.stdin.as_ref());
         }
+        if listener_has_room {
+            self.send_on();
+        }
         self.start_waiting(inputs);
+    }
+
+    fn publish(&mut self, supervisor: &Supervisor, event: Event) {
+        self.metrics.told(payload::event_type(&event));
+        self.publish_event(supervisor, &event);
     }
 
     fn record(&mut self, supervisor: &mut Supervisor) {
         let mut full = self.must_compact;
+        let journal = &mut self.journal;
+        let published = self.listening.take_published();
+        if !published.is_empty() {
+            // What is published and what it tells of are written down in one entry.
+            let mut both = journal.begin();
+            published.into_iter().for_each(|deed| both.add(&Entry::Audience(deed)));
+            supervisor.take_records(|record| both.add(&Entry::Table(record)));
+            full = full || !both.append();
+            self.want_chunks();
+        }
         let journal = &mut self.journal;
         // After one that found no room no other is written: what is there stays a
         // beginning of all there was, until the snapshot takes its place.
@@ -560,13 +616,17 @@ impl World for Machine {
                     Err(errno) => Some(Input::SignalFailed { service, generation, signal, errno }),
                 };
             }
-            Action::Added(service) => self.added(supervisor, service),
+            Action::Added(service) => {
+                self.metrics.added(service, clock::wall_seconds());
+                self.pump.forget(service);
+                self.added(supervisor, service);
+            }
             Action::Removed(service) => self.removed(service),
             Action::Answer { ticket, answer } => self.answer(supervisor, ticket, answer),
             Action::Notice(notice) => self.notice(supervisor, &notice),
             Action::Begin => self.take_up(&supervisor.loaded().attachment),
-            Action::Event(Event::SupervisorRunning) => self.welcome(),
-            // Nobody is subscribed to events yet.
+            Action::Begun => self.welcome(),
+            // An event is told, not performed.
             Action::Event(_) | Action::Finish => {}
         }
         None

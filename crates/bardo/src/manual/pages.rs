@@ -64,14 +64,20 @@ fn bardo_page() -> Page {
     }
     page.heading("EXIT STATUS")
         .item("`0`", "All went well.")
-        .item("`1`", "A self-test has found something, or a file could not be written.")
-        .item("`2`", "The command line makes no sense.")
+        .item(
+            "`1`",
+            "A self-test has found something, a configuration deserves attention, or a file could \
+             not be written.",
+        )
+        .item("`2`", "The command line makes no sense, or a configuration would be refused.")
         .item("`70`", "A keeper or supervisor could not do its work; standard error says why.")
         .heading("EXAMPLES")
         .text("See it work, without a file and without being root:")
         .example("bardo demo")
         .text("Run what a Supervisor of Python has run so far:")
         .example("bardo supervisord -n -c /etc/supervisor/supervisord.conf")
+        .text("Know beforehand what will be different, and what was never right:")
+        .example("bardo check /etc/supervisor/supervisord.conf")
         .text("Be Supervisor for everybody on this machine:")
         .example(
             "ln -s bardo /usr/local/bin/supervisord\nln -s bardo /usr/local/bin/supervisorctl\n\
@@ -104,7 +110,8 @@ fn describe(page: &mut Page, name: &str, command: &clap::Command) {
             None if argument.get_num_args().is_some_and(|count| count.min_values() == 0) => {
                 term += &format!(" [{}...]", value.trim_end_matches('S'));
             }
-            None => term += &format!(" {value}"),
+            None if argument.is_required_set() => term += &format!(" {value}"),
+            None => term += &format!(" [{value}]"),
         }
     }
     page.item(&term, &text);

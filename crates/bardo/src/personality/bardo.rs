@@ -34,6 +34,7 @@ pub fn command() -> Command {
                 )
                 .arg(number("for", "SECONDS").help("End after so many seconds")),
         )
+        .subcommand(check())
         .subcommand(daemon("supervisord"))
         .subcommand(control("supervisorctl"))
         .subcommand(
@@ -97,6 +98,25 @@ fn face(
             None => arg.action(ArgAction::SetTrue),
         }
     }))
+}
+
+fn check() -> Command {
+    Command::new("check")
+        .about("Say what in a configuration deserves attention, with file and line")
+        .long_about(
+            "Reads a Supervisor configuration and says what would be refused, what is ignored \
+             and what hardly means what it says, with file and line and what to do. Without a \
+             file it reads the one that supervisord would find. It ends with 0 when there is \
+             nothing to say, or remarks only; with 1 when something deserves attention; with 2 \
+             when the file would be refused.",
+        )
+        .arg(Arg::new("file").value_hint(ValueHint::FilePath))
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("One JSON document instead of text"),
+        )
 }
 
 fn selftest() -> Command {

@@ -11,7 +11,7 @@ use rustix::fs::{Access, access};
 
 /// The path of this tool, of which `program` is what it is called in texts.
 #[must_use]
-pub(super) fn of_this_tool(program: &str) -> String {
+pub fn of_this_tool(program: &str) -> String {
     let called = std::env::args_os().next().unwrap_or_default();
     let path = std::env::var_os("PATH").unwrap_or_default();
     of(Path::new(&called), program, &path, |file| {

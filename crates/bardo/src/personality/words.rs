@@ -1,17 +1,38 @@
 //! Supervisor's words for what the core says without any.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use bardo_core::service::Service;
+use bardo_core::service::{Service, StateName};
 use bardo_core::spec::{Reach, ServiceSpec};
 use bardo_core::{Errand, ExitStatus, Notice, Pid, ServiceId, SpawnError, Supervisor};
 use bardo_sys::plan::{Plan, Strings};
 use bardo_sys::spawn::Step;
 
 use super::errno;
+use crate::daemon::listeners::pools::Note;
 use crate::daemon::main_log::Level;
+
+/// Most bytes of a message that nobody gets which are shown in the main log.
+const SHOWN_BYTES: usize = 1024;
+
+/// A state as clients know it: its number and its name.
+#[must_use]
+pub fn state(state: StateName) -> (i32, &'static str) {
+    match state {
+        StateName::Stopped => (0, "STOPPED"),
+        StateName::Starting => (10, "STARTING"),
+        StateName::Running => (20, "RUNNING"),
+        StateName::Backoff => (30, "BACKOFF"),
+        StateName::Stopping => (40, "STOPPING"),
+        StateName::Exited => (100, "EXITED"),
+        StateName::Fatal => (200, "FATAL"),
+        StateName::Unknown => (1000, "UNKNOWN"),
+    }
+}
 
 /// The line of the main log for a notice; `None` when its service is not there any
 /// more.
@@ -243,6 +264,91 @@ fn system_error(error: &std::io::Error) -> String {
     format!("[Errno {number}] {text}")
 }
 
+/// The line of the main log for what is to be told of listeners; `None` for
+/// what is only counted.
+#[must_use]
+pub fn listening(note: &Note) -> Option<(Level, String)> {
+    Some(match note {
+        Note::Offered(_) => return None,
+        Note::Overflowed { pool, serial } => (
+            Level::Error,
+            format!("pool {pool} event buffer overflowed, discarding event {serial}"),
+        ),
+        Note::PutBack { pool, serial, waiting, buffer_size } => (
+            Level::Debug,
+            format!(
+                "rebuffering event {serial} for pool {pool} (buf size={waiting}, max={buffer_size})"
+            ),
+        ),
+        Note::Sent { serial, listener } => {
+            (Level::Debug, format!("event {serial} sent to listener {listener}"))
+        }
+        Note::Deaf { serial, listener } => (
+            Level::Debug,
+            format!(
+                "epipe occurred while sending event {serial} to listener {listener}, \
+                 listener state unchanged"
+            ),
+        ),
+        Note::Changed { listener, from, to } => {
+            (Level::Debug, format!("{listener}: {from} -> {to}"))
+        }
+        Note::Broken(listener) => (
+            Level::Warn,
+            format!(
+                "{listener}: has entered the UNKNOWN state and will no longer receive events, \
+                 this usually indicates the process violated the eventlistener protocol"
+            ),
+        ),
+        Note::Processed(listener) => (Level::Debug, format!("{listener}: event was processed")),
+        Note::Rejected(listener) => (Level::Warn, format!("{listener}: event was rejected")),
+        Note::BadResult { listener, line } => {
+            (Level::Warn, format!("{listener}: bad result line: '{}'", readable(line)))
+        }
+        Note::Unfinished { process, channel, message } => {
+            let shown = &message[..message.len().min(SHOWN_BYTES)];
+            let text = format!(
+                "{} {} ended within a comm event, which is not sent: {} bytes: {}",
+                quoted(process),
+                channel.name(),
+                message.len(),
+                python_bytes(shown)
+            );
+            (Level::Warn, text)
+        }
+    })
+}
+
+/// What a program has written, as Supervisor shows it to readers of text.
+#[must_use]
+pub fn readable(bytes: &[u8]) -> Cow<'_, str> {
+    match str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => format!("Undecodable: {}", python_bytes(bytes)).into(),
+    }
+}
+
+/// Bytes as Python's `repr` writes them.
+#[must_use]
+pub fn python_bytes(bytes: &[u8]) -> String {
+    let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
+    let mut text = format!("b{quote}");
+    for &byte in bytes {
+        match char::from(byte) {
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '\\' => text.push_str("\\\\"),
+            letter if letter == quote => text.extend(['\\', letter]),
+            letter @ ' '..='~' => text.push(letter),
+            // Writing into memory cannot fail.
+            _ => write!(text, "\\x{byte:02x}").unwrap_or_default(),
+        }
+    }
+    text.push(quote);
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,5 +408,19 @@ mod tests {
         assert_eq!(ending(ExitStatus::from_wait_status(15)), "terminated by SIGTERM");
         let dumped = ExitStatus::from_wait_status(11 | 0x80);
         assert_eq!(ending(dumped), "terminated by SIGSEGV (core dumped)");
+    }
+
+    #[test]
+    fn bytes_are_quoted_as_python_does() {
+        let cases: [(&[u8], &str); 4] = [
+            (b"plain", "b'plain'"),
+            (b"it's", "b\"it's\""),
+            (b"'\"", "b'\\'\"'"),
+            (b"\t\r\n\\\x7f\x80", "b'\\t\\r\\n\\\\\\x7f\\x80'"),
+        ];
+
+        for (bytes, expected) in cases {
+            assert_eq!(python_bytes(bytes), expected);
+        }
     }
 }

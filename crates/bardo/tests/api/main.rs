@@ -5,6 +5,8 @@ mod control;
 #[cfg(test)]
 mod extensions;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod page;
 #[cfg(test)]
 mod protocol;

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bardo::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
 use bardo::daemon::clients::{
-    self, ClearRefusal, ProcessView, Question, Questions, Reply, Selection, StdinRefusal,
+    self, ClearRefusal, Measured, ProcessView, Question, Questions, Reply, Selection, StdinRefusal,
 };
+use bardo::daemon::metrics::Counts;
 use bardo::daemon::settings::Namespace;
 use bardo_core::job::{Answer, Outcome};
 use bardo_core::service::StateName;
@@ -21,8 +22,8 @@ use bardo_core::spec::{
 };
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Command, Configuration, Difference, GroupSpec, Pid, Refusal, Scope, ServiceSpec, Signal,
-    Target, Verb,
+    Command, Configuration, Difference, GroupSpec, Pid, Refusal, Scope, ServiceId, ServiceSpec,
+    Signal, Target, Verb,
 };
 use bardo_sys::waker::Waker;
 use bardo_wire::xmlrpc::{Request, Response, Value};
@@ -299,6 +300,13 @@ impl World {
             Question::ClearLog(selection) => {
                 self.heard.push(format!("clear {selection:?}"));
                 Some(Reply::ClearLog(self.clear(selection)))
+            }
+            Question::Measure => {
+                let number = |place: usize| ServiceId(u32::try_from(place).unwrap());
+                let views = self.processes.iter().cloned().enumerate();
+                let processes =
+                    views.map(|(place, view)| (number(place), view, Counts::default())).collect();
+                Some(Reply::Measured(Box::new(Measured { processes, ..Measured::default() })))
             }
             _ if self.shutting_down => refusal(Refusal::ShuttingDown),
             Question::Processes(selection) => {

@@ -9,6 +9,8 @@ mod hang;
 mod idle;
 mod lifecycle;
 mod logs;
+mod metrics;
+mod openmetrics;
 mod reload;
 mod scene;
 mod signals;

@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use bardo::daemon::pump::intake::{INTAKE_WORDS, Intake};
 use bardo::daemon::pump::{
     self, Channel, Drained, MainLogSettings, PumpHandle, PumpSettings, Severity, Sink, Stream,
     StreamKey, words_for,
@@ -58,11 +59,14 @@ impl House {
         let memory = SharedMemory::map(cells.try_clone().unwrap(), words).unwrap();
         let ends = (staging.0.try_clone().unwrap(), staging.1.try_clone().unwrap());
         let main = directory.path().join("main");
+        let intake_memory = SharedMemory::anonymous("intake").unwrap();
+        let intake_memory = Arc::new(SharedMemory::map(intake_memory, INTAKE_WORDS).unwrap());
         let (pump, thread) = pump::start(PumpSettings {
             cells: Arc::new(memory),
             base: 0,
             length: words,
             staging: ends,
+            intake: Intake::open(intake_memory, 0),
             drained: sender,
             waker: Arc::new(Waker::new().unwrap()),
             syslog: directory.path().join("syslog"),
@@ -103,6 +107,7 @@ impl House {
             bytes_max: 0,
             backups: 0,
             strip_ansi: false,
+            captures: false,
             echo: None,
         }
     }

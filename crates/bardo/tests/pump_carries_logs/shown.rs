@@ -2,11 +2,18 @@
 
 use std::os::unix::net::UnixDatagram;
 
-use bardo::daemon::pump::{Echo, Sink};
+use bardo::daemon::pump::{Echo, Sink, Tells};
 
 use crate::house::{House, LIMIT, say};
 
-const TO_SYSLOG: Echo = Echo { process: String::new(), to_syslog: true, to_main_log: false };
+const TO_SYSLOG: Echo = Echo {
+    process: String::new(),
+    group: String::new(),
+    pid: 7,
+    to_syslog: true,
+    to_main_log: false,
+    tells: Tells::Nothing,
+};
 
 fn collector(house: &House) -> UnixDatagram {
     let collector = UnixDatagram::bind(house.path("syslog")).unwrap();
@@ -85,7 +92,7 @@ fn without_a_collector_the_log_is_written_and_the_main_log_says_what_is_missing(
 #[test]
 fn chunks_are_copied_into_a_talkative_main_log() {
     let house = House::new();
-    let echo = Echo { process: "child".into(), to_syslog: false, to_main_log: true };
+    let echo = Echo { process: "child".into(), to_syslog: false, to_main_log: true, ..TO_SYSLOG };
     let mut child = house.attach(1, Sink { echo: Some(Box::new(echo)), ..house.sink("log") });
 
     say(&mut child, "one\ntwo\n");

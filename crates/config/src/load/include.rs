@@ -33,7 +33,8 @@ pub(super) fn include(source: &mut Source<'_>, messages: &mut Messages) -> Resul
     Ok(())
 }
 
-fn patterns(source: &Source<'_>) -> Result<Vec<String>, ConfigError> {
+/// The patterns of `files`, as they are written.
+pub(crate) fn patterns(source: &Source<'_>) -> Result<Vec<String>, ConfigError> {
     let Some(section) = source.ini.section("include") else {
         return Ok(Vec::new());
     };

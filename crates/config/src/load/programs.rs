@@ -50,12 +50,7 @@ fn read(
     messages: &mut Messages,
 ) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
     let program_name = value::name(section.suffix().unwrap_or_default())?;
-    let mut reader = source.section_with_here(section);
-    for (name, text) in
-        [("program_name", program_name), ("host_node_name", &source.node), ("group_name", group)]
-    {
-        reader.names.set(name, Value::Text(text.to_owned()));
-    }
+    let mut reader = reader(source, section, program_name, group);
     let draft = reader.read(PROGRAM_OPTIONS)?;
     draft.check()?;
     warn_of_program(section.name(), &draft, messages);
@@ -75,6 +70,22 @@ fn read(
     }
     services.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(services)
+}
+
+/// A section of processes, with the names that all of them know.
+pub(crate) fn reader<'s>(
+    source: &'s Source<'_>,
+    section: &'s Section,
+    program: &str,
+    group: &str,
+) -> SectionReader<'s> {
+    let mut reader = source.section_with_here(section);
+    for (name, text) in
+        [("program_name", program), ("host_node_name", source.node.as_str()), ("group_name", group)]
+    {
+        reader.names.set(name, Value::Text(text.to_owned()));
+    }
+    reader
 }
 
 /// Reads what differs between processes. The variables that `environment` sets can

@@ -57,7 +57,7 @@ impl Bench {
         self.supervisor.step(at(self.now), input, &mut actions);
         self.record();
         let mut done = Vec::new();
-        while let Some(action) = actions.pop() {
+        while let Some(action) = actions.pop_event().map(Action::Event).or_else(|| actions.pop()) {
             if let Action::Spawn { service, generation } = action
                 && self.is_fertile
             {

@@ -69,7 +69,8 @@ fn notice(status: StatusCode, title: &str, text: &str) -> Response<Content> {
     response
 }
 
-fn uncached(mut response: Response<Content>) -> Response<Content> {
+/// An answer that nobody is to keep.
+pub(super) fn uncached(mut response: Response<Content>) -> Response<Content> {
     let headers = response.headers_mut();
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -77,6 +77,17 @@ impl Encoder {
         self.bytes.extend_from_slice(value.as_bytes());
     }
 
+    /// Bytes that may be anything.
+    pub(super) fn blob(&mut self, value: &[u8]) {
+        self.length(value.len());
+        self.bytes.extend_from_slice(value);
+    }
+
+    /// Begins another part of the same entry, which shares nothing with those before.
+    pub(super) fn part(&mut self) {
+        self.shared.clear();
+    }
+
     /// A value or nothing.
     pub(super) fn option<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Self, T)) {
         self.byte(u8::from(value.is_some()));
@@ -188,6 +199,20 @@ impl<'a> Decoder<'a> {
     pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
         let length = self.length()?;
         std::str::from_utf8(self.take(length)?).map_err(|_| Malformed)
+    }
+
+    /// Bytes that may be anything.
+    ///
+    /// # Errors
+    /// When they are cut short.
+    pub(super) fn blob(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = self.length()?;
+        self.take(length)
+    }
+
+    /// Begins another part of the same entry, which shares nothing with those before.
+    pub(super) fn part(&mut self) {
+        self.shared.clear();
     }
 
     /// A value or nothing.

@@ -11,11 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bardo_sys::memory::SharedMemory;
 
+use crate::daemon::pump::intake::INTAKE_WORDS;
+
 /// Words of the header.
 const HEADER_WORDS: usize = 64;
 
 /// What the first word says: the name of the format, and its version last.
-const MAGIC: u64 = 0x4241_5244_4f4a_0003;
+const MAGIC: u64 = 0x4241_5244_4f4a_0004;
 
 /// Where the number of the live region stands.
 const LIVE: usize = 1;
@@ -33,7 +35,10 @@ pub const BIRTHS_AT: usize = HEADER_WORDS;
 /// Where the log pump's cells stand.
 pub const PUMP_AT: usize = BIRTHS_AT + bardo_sys::spawn::BIRTH_WORDS;
 
-const REGIONS_AT: usize = PUMP_AT + PUMP_WORDS;
+/// Where the ring stands in which the pump tells what it carries.
+pub const INTAKE_AT: usize = PUMP_AT + PUMP_WORDS;
+
+const REGIONS_AT: usize = INTAKE_AT + INTAKE_WORDS;
 
 /// Words of it all.
 pub const WORDS: usize = REGIONS_AT + 2 * REGION_WORDS;

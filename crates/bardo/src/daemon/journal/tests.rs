@@ -1,5 +1,6 @@
 //! What was written is read again, whatever it was and wherever it was cut off.
 
+mod deeds;
 mod samples;
 
 use std::sync::atomic::Ordering;
@@ -29,6 +30,7 @@ fn known_after(entries: &[Entry]) -> (Snapshot, Surroundings) {
         }
         surroundings.apply(entry);
     }
+    surroundings.audience.notes.clear();
     (table, surroundings)
 }
 
@@ -95,6 +97,30 @@ proptest! {
 
         let all: Vec<Entry> = before.into_iter().chain(after).collect();
         prop_assert_eq!(read(&journal), known_after(&all));
+    }
+
+    #[test]
+    fn several_things_in_one_entry_are_all_known_or_none(
+        first in samples::entry(),
+        entries in vec(samples::entry(), 1..8),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let mut journal = journal();
+        prop_assert!(journal.append(&first));
+        let (_, behind) = journal.regions.sizes();
+        let mut several = journal.begin();
+        entries.iter().for_each(|entry| several.add(entry));
+        prop_assert!(several.append());
+        let all: Vec<Entry> = std::iter::once(first.clone()).chain(entries).collect();
+        prop_assert_eq!(read(&journal), known_after(&all));
+
+        // One word of it was never written.
+        let (snapshot, now_behind) = journal.regions.sizes();
+        let (start, end) = ((snapshot + behind) / 8, (snapshot + now_behind) / 8);
+        let cut = start + at.index(end - start);
+        region::live(journal.memory())[cut].fetch_xor(1, Ordering::Relaxed);
+
+        prop_assert_eq!(read(&journal), known_after(&[first]));
     }
 
     #[test]

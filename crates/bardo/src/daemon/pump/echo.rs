@@ -1,79 +1,116 @@
-//! What programs write, shown beside their logs: in syslog, line by line, and in the main
-//! log where that is as talkative as `debug`.
+//! What programs write, shown beside their logs: to the control thread, which puts event
+//! listeners in the picture, in syslog, line by line, and in the main log where that is as
+//! talkative as `debug`.
 //!
 //! A chunk is shown when it is in its log and has not left its pipe yet, so that a kill
 //! leaves no line of it out of syslog; a line may be there twice then. While syslog has no
 //! room, the lines of one chunk wait in memory, and the streams that go there are parked.
 
-use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 
 use bardo_sys::poller::Interest;
+use bardo_sys::waker::Waker;
 
+use super::intake::{Intake, PartKind, Tidings};
 use super::main_log::MainLog;
+use super::staging::Shown;
 use super::streams::{Entry, Slot};
 use super::syslog::{News, Syslog};
 use super::worker::{SYSLOG_TOKEN, Worker};
-use super::{Channel, Echo, Severity};
+use super::{Channel, Echo, Severity, Shared, StreamKey, Tells};
+use crate::personality::words::{python_bytes, quoted, readable};
+
+/// Who is shown what programs write.
+pub(super) struct Readers<'a> {
+    pub(super) syslog: &'a mut Syslog,
+    pub(super) main_log: &'a mut MainLog,
+    pub(super) intake: &'a Intake,
+    pub(super) shared: &'a Shared,
+    pub(super) control: &'a Waker,
+}
 
 /// Shows a chunk of a stream wherever that wants to be shown.
-pub(super) fn show(
-    entry: Option<&Entry>,
-    text: &[u8],
-    syslog: &mut Syslog,
-    main_log: &mut MainLog,
-) {
+pub(super) fn show(entry: Option<&Entry>, shown: Shown<'_>, readers: &mut Readers<'_>) {
     let Some((entry, echo)) = entry.and_then(|entry| Some((entry, entry.echo.as_ref()?))) else {
         return;
     };
-    if text.is_empty() {
+    tell(entry.key, echo, shown, readers);
+    if echo.to_syslog && !shown.output.log.is_empty() {
+        readers.syslog.say(&format!("{} ", echo.process), &shown.output.log);
+    }
+    if !echo.to_main_log {
         return;
     }
-    if echo.to_syslog {
-        syslog.say(&format!("{} ", echo.process), text);
+    let channel = entry.key.channel;
+    if echo.tells == Tells::Everything {
+        let text = python_bytes(shown.input);
+        readers.main_log.say(Severity::Debug, &titled(echo, channel, &text));
+        return;
     }
-    if echo.to_main_log {
-        main_log.say(Severity::Debug, &copy(echo, entry.key.channel, text));
+    for (kind, bytes) in shown.output.pieces() {
+        let text = match kind {
+            PartKind::CaptureEnd => emitted(echo, channel),
+            PartKind::Logged | PartKind::Captured | PartKind::Said => copy(echo, channel, bytes),
+        };
+        readers.main_log.say(Severity::Debug, &text);
     }
+}
+
+/// Tells the control thread what it wants to know of a chunk.
+fn tell(key: StreamKey, echo: &Echo, shown: Shown<'_>, readers: &Readers<'_>) {
+    let (parts, chunks, capture_bytes_max) = match echo.tells {
+        Tells::Nothing => return,
+        Tells::Everything => (vec![(PartKind::Said, shown.input.to_vec())], false, 0),
+        Tells::Events { chunks, capture_bytes_max } => {
+            let wanted = &readers.shared.chunks_wanted[key.channel.index()];
+            let chunks = chunks && wanted.load(Ordering::Relaxed);
+            let told =
+                shown.output.pieces().filter(|(kind, _)| chunks || *kind != PartKind::Logged);
+            let parts = told.map(|(kind, bytes)| (kind, bytes.to_vec())).collect();
+            (parts, chunks, capture_bytes_max)
+        }
+    };
+    if parts.is_empty() {
+        return;
+    }
+    let (pid, group, process) = (echo.pid, echo.group.clone(), echo.process.clone());
+    let told = Tidings { key, pid, chunks, capture_bytes_max, group, process, parts };
+    readers.intake.put(shown.number, &told);
+    readers.control.wake();
 }
 
 /// What the main log says of a chunk, as Supervisor does.
 fn copy(echo: &Echo, channel: Channel, text: &[u8]) -> String {
-    let text = match str::from_utf8(text) {
-        Ok(text) => text.into(),
-        Err(_) => format!("Undecodable: {}", python_bytes(text)),
-    };
-    format!(
-        "{} {} output:\n{text}",
-        crate::personality::words::quoted(&echo.process),
-        channel.name()
-    )
+    titled(echo, channel, &readable(text))
 }
 
-/// Bytes as Python's `repr` writes them.
-fn python_bytes(bytes: &[u8]) -> String {
-    let quote = if bytes.contains(&b'\'') && !bytes.contains(&b'"') { '"' } else { '\'' };
-    let mut text = format!("b{quote}");
-    for &byte in bytes {
-        match char::from(byte) {
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
-            '\t' => text.push_str("\\t"),
-            '\\' => text.push_str("\\\\"),
-            letter if letter == quote => text.extend(['\\', letter]),
-            letter @ ' '..='~' => text.push(letter),
-            // Writing into memory cannot fail.
-            _ => write!(text, "\\x{byte:02x}").unwrap_or_default(),
-        }
-    }
-    text.push(quote);
-    text
+fn titled(echo: &Echo, channel: Channel, text: &str) -> String {
+    format!("{} {} output:\n{text}", quoted(&echo.process), channel.name())
+}
+
+/// What the main log says of a captured message.
+fn emitted(echo: &Echo, channel: Channel) -> String {
+    format!("{} {} emitted a comm event", quoted(&echo.process), channel.name())
 }
 
 impl Worker {
-    /// Whether syslog has no room for what a stream has to say.
+    /// Whether syslog or the control thread has no room for what a stream has to say.
     pub(super) fn is_silenced(&self, slot: Slot) -> bool {
-        let echo = self.streams.get(slot).and_then(|entry| entry.echo.as_ref());
-        self.syslog.is_full() && echo.is_some_and(|echo| echo.to_syslog)
+        let Some(echo) = self.streams.get(slot).and_then(|entry| entry.echo.as_ref()) else {
+            return false;
+        };
+        (echo.to_syslog && self.syslog.is_full())
+            || (echo.tells != Tells::Nothing && self.is_intake_full())
+    }
+
+    /// Whether there is no room in the intake; the control thread says when there is.
+    fn is_intake_full(&self) -> bool {
+        if self.intake.has_room() {
+            return false;
+        }
+        self.shared.wants_room.store(true, Ordering::SeqCst);
+        // It may have made room before it could see that.
+        !self.intake.has_room()
     }
 
     /// Lets the poll say when syslog has room, if it has none.
@@ -120,26 +157,19 @@ mod tests {
 
     #[test]
     fn a_chunk_is_copied_in_supervisors_words() {
-        let echo = Echo { process: "cat".into(), to_syslog: false, to_main_log: true };
+        let echo = Echo {
+            process: "cat".into(),
+            group: "cat".into(),
+            pid: 7,
+            to_syslog: false,
+            to_main_log: true,
+            tells: Tells::Nothing,
+        };
 
         let text = copy(&echo, Channel::Stdout, b"one\ntwo\n");
         let bytes = copy(&echo, Channel::Stderr, b"\xff\x00it's\n");
 
         assert_eq!(text, "'cat' stdout output:\none\ntwo\n");
         assert_eq!(bytes, "'cat' stderr output:\nUndecodable: b\"\\xff\\x00it's\\n\"");
-    }
-
-    #[test]
-    fn bytes_are_quoted_as_python_does() {
-        let cases: [(&[u8], &str); 4] = [
-            (b"plain", "b'plain'"),
-            (b"it's", "b\"it's\""),
-            (b"'\"", "b'\\'\"'"),
-            (b"\t\r\n\\\x7f\x80", "b'\\t\\r\\n\\\\\\x7f\\x80'"),
-        ];
-
-        for (bytes, expected) in cases {
-            assert_eq!(python_bytes(bytes), expected);
-        }
     }
 }

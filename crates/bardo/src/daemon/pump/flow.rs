@@ -10,10 +10,10 @@ use std::os::fd::AsFd as _;
 use bardo_sys::pipe;
 use bardo_sys::poller::Interest;
 
-use super::echo;
+use super::echo::{self, Readers};
 use super::file::{FileId, News};
 use super::record::Place;
-use super::staging::{Carried, Source, Target};
+use super::staging::{Carried, Shown, Source, Target};
 use super::streams::{Entry, Flow, Growth, Slot};
 use super::worker::{FILE_TOKENS, Stage, Worker};
 use super::{CHUNK_BYTES_MAX, Severity, StreamKey};
@@ -45,6 +45,7 @@ impl Worker {
     pub(super) fn flow(&mut self, slot: Slot) {
         match self.carry(slot, CHUNK_BYTES_MAX) {
             Moved::Bytes(bytes) => {
+                self.count(slot, bytes);
                 self.carried.chunks += 1;
                 self.carried.bytes += bytes;
             }
@@ -78,7 +79,10 @@ impl Worker {
                 _ => self.carry(slot, left.min(CHUNK_BYTES_MAX)),
             };
             let left = match moved {
-                Moved::Bytes(moved) => left.saturating_sub(moved),
+                Moved::Bytes(moved) => {
+                    self.count(slot, moved);
+                    left.saturating_sub(moved)
+                }
                 Moved::End if left == 0 => {
                     self.detach_and_report(slot);
                     return;
@@ -111,7 +115,7 @@ impl Worker {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
-        if entry.filter.is_some() || entry.echo.is_some() || !self.files.splices(file) {
+        if entry.filter.is_needed() || entry.echo.is_some() || !self.files.splices(file) {
             return self.stage(slot, file, place, Some(limit));
         }
         let target = self.files.opened(file);
@@ -119,7 +123,7 @@ impl Worker {
             Some(place) => pipe::splice_at(&entry.pipe, target, place.offset, limit),
             None => pipe::splice(&entry.pipe, target, limit),
         };
-        let filter = None;
+        let filter = entry.filter;
         let carried = match spliced {
             Ok(0) => Ok(Carried::End),
             Ok(bytes) => Ok(Carried::Chunk { input: bytes, output: bytes, filter }),
@@ -140,6 +144,13 @@ impl Worker {
         self.carried(slot, file, target_end(place), carried)
     }
 
+    /// Counts what a process has written, wherever it goes.
+    fn count(&self, slot: Slot, bytes: usize) {
+        if let Some(entry) = self.streams.get(slot) {
+            self.shared.volumes.add(entry.key.service, entry.key.channel, bytes);
+        }
+    }
+
     /// From now on escape sequences are removed from a stream, or are not any more. What
     /// was held back of a sequence that had begun is written as it is.
     pub(super) fn strip(&mut self, key: StreamKey, strip_ansi: bool) {
@@ -149,21 +160,19 @@ impl Worker {
             return;
         }
         if let Some(entry) = self.streams.get_mut(slot) {
-            entry.filter = strip_ansi.then(|| entry.filter.unwrap_or_default());
+            let strip = strip_ansi.then(|| entry.filter.strip.unwrap_or_default());
+            entry.filter.strip = strip;
         }
     }
 
-    /// Writes what the transformer of a stream that ends holds back.
+    /// Writes what the filter of a stream that ends holds back.
     fn flush(&mut self, slot: Slot) -> Moved {
         let Some(entry) = self.streams.get(slot) else {
             return Moved::End;
         };
-        let (Some(file), Some(filter)) = (entry.file, entry.filter) else {
+        let Some(file) = entry.file.filter(|_| entry.filter.holds_back()) else {
             return Moved::End;
         };
-        if filter.held_back().is_empty() {
-            return Moved::End;
-        }
         if !self.files.may_try(file) || self.is_silenced(slot) {
             return Moved::Blocked;
         }
@@ -174,7 +183,7 @@ impl Worker {
         self.stage(slot, file, place, None)
     }
 
-    /// Carries up to `limit` bytes through memory, or what the transformer holds back where
+    /// Carries up to `limit` bytes through memory, or what the filter holds back where
     /// there is no limit.
     fn stage(
         &mut self,
@@ -183,13 +192,14 @@ impl Worker {
         place: Option<Place>,
         limit: Option<usize>,
     ) -> Moved {
-        let Self { streams, files, staging, syslog, main_log, .. } = self;
+        let Self { streams, files, staging, syslog, main_log, intake, shared, control, .. } = self;
         let Some(entry) = streams.get(slot) else {
             return Moved::Empty;
         };
         let target = Target { file: files.opened(file), place };
         let source = Source { key: entry.key, pipe: entry.pipe.as_fd(), filter: entry.filter };
-        let show = &mut |text: &[u8]| echo::show(Some(entry), text, syslog, main_log);
+        let mut readers = Readers { syslog, main_log, intake, shared, control };
+        let show = &mut |shown: Shown<'_>| echo::show(Some(entry), shown, &mut readers);
         let carried = match limit {
             Some(limit) => staging.carry(source, target, limit, show),
             None => staging.flush(source, target, show),
@@ -391,12 +401,11 @@ impl Worker {
         if let Some(file) = entry.file
             && lost > 0
         {
-            let text = match self.is_silenced(slot) {
-                true => format!("{lost} bytes for syslog are lost: it has no room"),
-                false => {
-                    let path = self.files.path(file);
-                    format!("{lost} bytes for {path} are lost: it cannot be written to")
-                }
+            let path = self.files.path(file);
+            let text = if self.is_silenced(slot) {
+                format!("{lost} bytes for {path} are lost: syslog or the supervisor takes nothing")
+            } else {
+                format!("{lost} bytes for {path} are lost: it cannot be written to")
             };
             self.main_log.say(Severity::Warning, &text);
         }

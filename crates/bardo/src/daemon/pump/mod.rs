@@ -10,8 +10,8 @@
 //! `splice`, at the offset where the file ends. A byte is in the pipe or in the
 //! file; the file's size says which. There is nothing to recover.
 //!
-//! **Bytes that are looked at on their way** (`strip_ansi`, syslog, level `debug`) pass
-//! through memory that dies with us. What has become of them is seen in the *staging pipe*, of
+//! **Bytes that are looked at on their way** (`strip_ansi`, captured messages, event
+//! listeners, syslog, level `debug`) pass through memory that dies with us. What has become of them is seen in the *staging pipe*, of
 //! which the pump is the only reader and writer, and in the [record], a few words
 //! of shared memory. One chunk is in flight at a time:
 //!
@@ -21,9 +21,9 @@
 //!    1  record stream, file, offset,           the file ends before the output's
 //!       sizes, next state; phase = moving      end: cut it back to the offset;
 //!    2  write the output at the offset         else: the output is whole, go on at 3
-//!    3  show it in syslog and the main log     the same: it is shown once more
+//!    3  show it: intake, syslog, main log      the same: it is shown once more
 //!    4  splice the input, pipe -> staging      staging holds m > 0 bytes: move the rest
-//!    5  keep the transformer's next state      go on at 4 with nothing left: the same
+//!    5  keep the filter's next state           go on at 4 with nothing left: the same
 //!    6  phase = discarding                     go on at 7
 //!    7  splice staging -> /dev/null            go on at 7 with what is left
 //!    8  phase = none                           nothing is in flight
@@ -35,6 +35,10 @@
 //! of the pipe, for only the pump reads it. Until then a refusal (a full disk)
 //! costs nothing: the bytes have never left the pipe, and no other stream waits.
 //!
+//! What is shown once more is in syslog twice, which nobody minds. Event listeners and
+//! captured messages would: the [intake] knows the number of the last chunk and takes none
+//! twice.
+//!
 //! One thing surprises a newcomer: there is no queue of bytes anywhere. A pipe is
 //! the queue of its stream; when a file takes nothing, the pipe fills and its
 //! writer waits, as it does under Supervisor.
@@ -42,10 +46,14 @@
 //! `docs/design/log-pump.md` has the reasons and the limits.
 //!
 //! [record]: self::record
+//! [intake]: self::intake
 
+mod capture;
 mod echo;
 mod file;
+mod filter;
 mod flow;
+pub mod intake;
 mod main_log;
 mod record;
 mod rotation;
@@ -54,6 +62,7 @@ mod streams;
 pub(crate) mod strip;
 mod syslog;
 mod target;
+mod volume;
 mod worker;
 
 use std::collections::VecDeque;
@@ -75,11 +84,13 @@ use bardo_sys::waker::Waker;
 pub use self::record::words_for;
 
 use self::file::Files;
+use self::intake::Intake;
 use self::main_log::MainLog;
 use self::record::{Known, Record};
 use self::staging::Staging;
 use self::streams::{Slot, Streams};
 use self::syslog::Syslog;
+use self::volume::Volumes;
 use self::worker::{Round, Stage, WAKER_TOKEN, Worker};
 
 /// Most bytes that are carried of one stream before the next one's turn, and
@@ -142,6 +153,9 @@ pub struct Sink {
     pub backups: i64,
     /// Whether terminal escape sequences are removed.
     pub strip_ansi: bool,
+    /// Whether messages between marks are told from the rest. They are for the event
+    /// listeners and do not come into the log.
+    pub captures: bool,
     /// Where else they are shown.
     pub echo: Option<Box<Echo>>,
 }
@@ -151,17 +165,54 @@ pub struct Sink {
 pub struct Echo {
     /// The process, as these lines name it.
     pub process: String,
+    /// Its group.
+    pub group: String,
+    /// Its number.
+    pub pid: u32,
     /// Whether each line goes to syslog.
     pub to_syslog: bool,
     /// Whether each chunk goes to the main log.
     pub to_main_log: bool,
+    /// What the control thread is told of it.
+    pub tells: Tells,
+}
+
+impl Echo {
+    /// Whether messages are captured.
+    #[must_use]
+    pub fn captures(&self) -> bool {
+        matches!(self.tells, Tells::Events { capture_bytes_max: 1.., .. })
+    }
+}
+
+/// What the control thread is told of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tells {
+    /// Nothing.
+    Nothing,
+    /// Everything: it is what an event listener says.
+    Everything,
+    /// What event listeners want to know.
+    Events {
+        /// Whether that is each chunk, if one has subscribed to it.
+        chunks: bool,
+        /// Most bytes of a captured message.
+        capture_bytes_max: u64,
+    },
 }
 
 impl Sink {
     /// No file at all.
     #[must_use]
     pub fn nowhere() -> Self {
-        Self { path: None, bytes_max: 0, backups: 0, strip_ansi: false, echo: None }
+        Self {
+            path: None,
+            bytes_max: 0,
+            backups: 0,
+            strip_ansi: false,
+            captures: false,
+            echo: None,
+        }
     }
 }
 
@@ -226,6 +277,8 @@ pub struct PumpSettings {
     /// The read end and the write end of the staging pipe. The keeper holds
     /// duplicates; nobody else reads or writes it.
     pub staging: (OwnedFd, OwnedFd),
+    /// Where the control thread is told what it wants to know of the bytes.
+    pub intake: Intake,
     /// Is told of each stream that has ended.
     pub drained: Sender<Drained>,
     /// Is woken then.
@@ -252,6 +305,7 @@ enum Command {
     MainLog(MainLogSettings),
     Create(Arc<str>),
     Remove(Arc<str>),
+    Room,
     Finish,
 }
 
@@ -269,6 +323,12 @@ struct Shared {
     said: AtomicU64,
     /// Lines that have been written, or could not be.
     written: AtomicU64,
+    /// Whether anybody wants to be told of each chunk, by channel.
+    chunks_wanted: [AtomicBool; 2],
+    /// Whether streams wait for room in the intake.
+    wants_room: AtomicBool,
+    /// Bytes that each stream has written.
+    volumes: Volumes,
 }
 
 /// How others talk to the pump. No call waits.
@@ -325,6 +385,18 @@ impl PumpHandle {
         self.shared.written.load(Ordering::Relaxed) >= mark
     }
 
+    /// How many bytes a process has written to a stream since this pump began, or since
+    /// the place is its own.
+    #[must_use]
+    pub fn carried(&self, service: ServiceId, channel: Channel) -> u64 {
+        self.shared.volumes.get(service, channel)
+    }
+
+    /// The place has a new process, which has written nothing yet.
+    pub fn forget(&self, service: ServiceId) {
+        self.shared.volumes.forget(service);
+    }
+
     /// Closes all files and opens them by name, as after SIGUSR2.
     pub fn reopen(&self) {
         self.send(Command::Reopen);
@@ -355,6 +427,18 @@ impl PumpHandle {
     /// Removes the file of an automatic log that no stream uses any more.
     pub fn remove(&self, path: Arc<str>) {
         self.send(Command::Remove(path));
+    }
+
+    /// Whether anybody wants to be told of each chunk of a channel.
+    pub fn want_chunks(&self, channel: Channel, wanted: bool) {
+        self.shared.chunks_wanted[channel.index()].store(wanted, Ordering::Relaxed);
+    }
+
+    /// Something was taken out of the intake: streams that have waited for room go on.
+    pub fn intake_has_room(&self) {
+        if self.shared.wants_room.swap(false, Ordering::SeqCst) {
+            self.send(Command::Room);
+        }
     }
 
     /// Carries all that is there, writes the main log, and ends the thread. What
@@ -389,6 +473,9 @@ pub fn start(settings: PumpSettings) -> io::Result<(PumpHandle, JoinHandle<()>)>
         lost: AtomicU64::new(0),
         said: AtomicU64::new(0),
         written: AtomicU64::new(0),
+        chunks_wanted: [AtomicBool::new(false), AtomicBool::new(false)],
+        wants_room: AtomicBool::new(false),
+        volumes: Volumes::new(),
     });
     let worker = worker(settings, Arc::clone(&shared), receiver)?;
     let thread = thread::Builder::new().name("log-pump".into()).spawn(move || {
@@ -433,6 +520,7 @@ fn worker(
         streams: Streams::default(),
         files,
         staging,
+        intake: settings.intake,
         null: pipe::open_target(Path::new("/dev/null"))?,
         main_log,
         syslog: Syslog::new(settings.syslog),

@@ -1,7 +1,7 @@
 //! What the pump must still know after it was killed, in shared memory.
 //!
 //! Two things: the one chunk that is in flight on the read/write path, and for
-//! each stream where its transformer stands. It knows the layout of the words
+//! each stream where its filter stands. It knows the layout of the words
 //! and nothing of pipes or files.
 //!
 //! ```text
@@ -13,10 +13,12 @@
 //!        5        bytes of its output
 //!        6        bytes of its input, still in the stream's pipe or in staging
 //!        7, 8     device and inode of the file
-//!        9        where the transformer stands after it
-//!       10 .. 16  unused
+//!        9        where the filter stands after it
+//!       10        its number
+//!       11        the number of the last chunk that was begun
+//!       12 .. 16  unused
 //!       16 ..     one word for each (place of a service * 2 + channel):
-//!                 generation << 32 | IN_USE | where its transformer stands
+//!                 generation << 32 | IN_USE | where its filter stands
 //! ```
 //!
 //! One thing surprises a newcomer: there is no lock and no checksum. A killed
@@ -33,7 +35,7 @@ use super::{Channel, StreamKey};
 
 /// The layout described above. A pump that finds another one forgets what was in
 /// flight.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Words before the first cell.
 const HEADER_WORDS: usize = 16;
@@ -54,6 +56,8 @@ const AT_INPUT: usize = 6;
 const AT_DEVICE: usize = 7;
 const AT_INODE: usize = 8;
 const AT_STATE: usize = 9;
+const AT_NUMBER: usize = 10;
+const AT_COUNT: usize = 11;
 
 /// How many words the pump needs for services with places below `places`.
 #[must_use]
@@ -88,8 +92,10 @@ pub(super) struct InFlight {
     pub(super) place: Option<Place>,
     pub(super) input_bytes: u64,
     pub(super) output_bytes: u64,
-    /// Where the transformer stands after the chunk.
-    pub(super) next: u8,
+    /// Where the filter stands after the chunk.
+    pub(super) next: u16,
+    /// The number of the chunk.
+    pub(super) number: u64,
 }
 
 /// The words.
@@ -133,6 +139,7 @@ impl Record {
         store(AT_OUTPUT, chunk.output_bytes);
         store(AT_INPUT, chunk.input_bytes);
         store(AT_STATE, chunk.next.into());
+        store(AT_NUMBER, chunk.number);
         self.word(AT_PHASE).store(1, Ordering::SeqCst);
     }
 
@@ -161,26 +168,33 @@ impl Record {
             place: (place.offset != NO_OFFSET).then_some(place),
             input_bytes: load(AT_INPUT),
             output_bytes: load(AT_OUTPUT),
-            next: u8::try_from(load(AT_STATE)).unwrap_or(0),
+            next: u16::try_from(load(AT_STATE)).unwrap_or(0),
+            number: load(AT_NUMBER),
         };
         Some((phase, chunk))
     }
 
-    /// Keeps where a stream's transformer stands. A service whose place is beyond
+    /// The number of the next chunk: no other one ever has it, not even one that was begun
+    /// when the pump was killed.
+    pub(super) fn next_number(&self) -> u64 {
+        self.word(AT_COUNT).fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Keeps where a stream's filter stands. A service whose place is beyond
     /// the table is not kept: after a crash its stream starts afresh.
-    pub(super) fn keep_state(&self, key: StreamKey, state: u8) {
+    pub(super) fn keep_state(&self, key: StreamKey, state: u16) {
         if let Some(cell) = self.cell(key) {
             let tag = u64::from(key.generation.0) << 32 | IN_USE;
             cell.store(tag | u64::from(state), Ordering::SeqCst);
         }
     }
 
-    /// Where a stream's transformer stood, if that was kept for its generation.
-    pub(super) fn state(&self, key: StreamKey) -> Option<u8> {
+    /// Where a stream's filter stood, if that was kept for its generation.
+    pub(super) fn state(&self, key: StreamKey) -> Option<u16> {
         let word = self.cell(key)?.load(Ordering::SeqCst);
         let generation = Generation((word >> 32) as u32);
         let known = word & IN_USE != 0 && generation == key.generation;
-        known.then_some(word as u8)
+        known.then_some(word as u16)
     }
 
     fn cell(&self, key: StreamKey) -> Option<&AtomicU64> {
@@ -241,6 +255,7 @@ mod tests {
             input_bytes: 7,
             output_bytes: 4,
             next: 2,
+            number: 8,
         };
 
         open(&memory).begin(&chunk);

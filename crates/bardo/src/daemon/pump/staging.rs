@@ -9,7 +9,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -17,8 +17,8 @@ use bardo_sys::pipe;
 
 use super::CHUNK_BYTES_MAX;
 use super::StreamKey;
+use super::filter::{Filter, Output};
 use super::record::{InFlight, Phase, Place, Record};
-use super::strip::Strip;
 
 /// What staging and the scratch pipe are asked to hold: a whole chunk even where
 /// its pages are not full. Less makes for smaller chunks and nothing else.
@@ -29,8 +29,8 @@ const STAGING_BYTES: usize = 2 * CHUNK_BYTES_MAX;
 pub(super) struct Source<'a> {
     pub(super) key: StreamKey,
     pub(super) pipe: BorrowedFd<'a>,
-    /// Where its transformer stands; `None` changes nothing.
-    pub(super) filter: Option<Strip>,
+    /// What is done to it, and where that stands.
+    pub(super) filter: Filter,
 }
 
 /// Where a chunk goes.
@@ -41,14 +41,25 @@ pub(super) struct Target<'a> {
     pub(super) place: Option<Place>,
 }
 
-/// Is shown a chunk's output, when that is where it belongs.
-pub(super) type Show<'a> = &'a mut dyn FnMut(&[u8]);
+/// A chunk whose output is where it belongs.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shown<'a> {
+    /// Its number. A chunk that is shown again has the same one.
+    pub(super) number: u64,
+    /// What was read.
+    pub(super) input: &'a [u8],
+    /// What has become of it.
+    pub(super) output: &'a Output,
+}
+
+/// Is shown each chunk.
+pub(super) type Show<'a> = &'a mut dyn FnMut(Shown<'_>);
 
 /// What became of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Carried {
     /// It is where it belongs.
-    Chunk { input: usize, output: usize, filter: Option<Strip> },
+    Chunk { input: usize, output: usize, filter: Filter },
     /// There was none.
     Empty,
     /// There was none, and there will be none.
@@ -64,7 +75,7 @@ enum Step {
     Show,
     /// Move the input into staging.
     Move,
-    /// Keep where the transformer stands now.
+    /// Keep where the filter stands now.
     Keep,
     /// Record that only staging is left to empty.
     Mark,
@@ -95,7 +106,7 @@ pub(super) struct Staging {
     null: File,
     pub(super) record: Record,
     input: Vec<u8>,
-    output: Vec<u8>,
+    output: Output,
 }
 
 impl Staging {
@@ -121,7 +132,7 @@ impl Staging {
             null: pipe::open_target(Path::new("/dev/null"))?,
             record,
             input: Vec::new(),
-            output: Vec::new(),
+            output: Output::default(),
         })
     }
 
@@ -136,8 +147,6 @@ impl Staging {
         limit: usize,
         show: Show<'_>,
     ) -> io::Result<Carried> {
-        self.input.clear();
-        self.output.clear();
         let copied = match pipe::tee(source.pipe, &self.scratch_write, limit) {
             Ok(0) => return Ok(Carried::End),
             Ok(copied) => copied,
@@ -145,17 +154,12 @@ impl Staging {
             Err(error) => return Err(error),
         };
         self.read_scratch(copied)?;
-        let next = match source.filter {
-            Some(state) => Some(state.transform(&self.input, &mut self.output)),
-            None => {
-                self.output.extend_from_slice(&self.input);
-                None
-            }
-        };
+        self.output.clear();
+        let next = source.filter.transform(&self.input, &mut self.output);
         self.deliver(source, target, next, show)
     }
 
-    /// Writes what the transformer holds back, because nothing follows.
+    /// Writes what the filter holds back, because nothing follows.
     pub(super) fn flush(
         &mut self,
         source: Source<'_>,
@@ -164,14 +168,11 @@ impl Staging {
     ) -> io::Result<Carried> {
         self.input.clear();
         self.output.clear();
-        let Some(state) = source.filter else {
-            return Ok(Carried::End);
-        };
-        self.output.extend_from_slice(state.held_back());
-        if self.output.is_empty() {
+        let next = source.filter.finish(&mut self.output);
+        if self.output.parts.is_empty() {
             return Ok(Carried::End);
         }
-        self.deliver(source, target, Some(Strip::Text), show)
+        self.deliver(source, target, next, show)
     }
 
     /// Whose chunk was in flight when the last pump died.
@@ -181,16 +182,17 @@ impl Staging {
 
     /// Finishes what the last pump had in flight, or undoes it where nothing had
     /// left the stream's pipe. To be called before anything is carried, with the
-    /// pipe and the file of the stream that [`Staging::unsettled`] names; without
+    /// stream that [`Staging::unsettled`] names and its file; without
     /// its pipe there is nothing but staging to empty.
     ///
-    /// Returns where the stream's transformer stands, where that has changed.
+    /// Returns where the stream's filter stands, where that has changed.
     pub(super) fn settle(
         &mut self,
-        pipe: Option<BorrowedFd<'_>>,
+        source: Option<Source<'_>>,
         target: Option<Target<'_>>,
         show: Show<'_>,
-    ) -> io::Result<Option<Strip>> {
+    ) -> io::Result<Option<u16>> {
+        let pipe = source.map(|source| source.pipe);
         let staged = pipe::waiting(&self.read)?;
         let Some((phase, flight)) = self.record.in_flight() else {
             // Nothing in flight and something staged: another version's record
@@ -202,7 +204,7 @@ impl Staging {
             Phase::Moving if pipe.is_none() => Step::Mark,
             Phase::Moving if staged > 0 => Step::Move,
             Phase::Moving if is_written(&flight, target) => {
-                self.read_written(&flight, target);
+                self.copy_again(&flight, source)?;
                 Step::Show
             }
             Phase::Moving => {
@@ -216,7 +218,7 @@ impl Staging {
         while chunk.step != Step::Done {
             self.advance(&mut chunk, pipe, target, show)?;
         }
-        Ok(Some(Strip::from_bits(flight.next)))
+        Ok(Some(flight.next))
     }
 
     /// Takes the output of a chunk to its target and the input out of its pipe.
@@ -224,7 +226,7 @@ impl Staging {
         &mut self,
         source: Source<'_>,
         target: Target<'_>,
-        next: Option<Strip>,
+        next: Filter,
         show: Show<'_>,
     ) -> io::Result<Carried> {
         let (mut chunk, next) = self.begin(source, target, next, show)?;
@@ -247,31 +249,32 @@ impl Staging {
         &mut self,
         source: Source<'_>,
         target: Target<'_>,
-        mut next: Option<Strip>,
+        mut next: Filter,
         show: Show<'_>,
-    ) -> io::Result<(Chunk, Option<Strip>)> {
-        let mut input_bytes = self.input.len();
-        let mut output_bytes = self.output.len();
-        if target.place.is_none() && !self.output.is_empty() {
-            let written = pipe::write_now(target.file, &self.output)?;
-            if written < output_bytes {
-                output_bytes = written;
-                (input_bytes, next) = match source.filter {
-                    Some(state) => {
-                        let (consumed, state) = state.consumed(&self.input, written);
-                        (consumed, Some(state))
-                    }
-                    None => (written, None),
-                };
+    ) -> io::Result<(Chunk, Filter)> {
+        let number = self.record.next_number();
+        if target.place.is_none() {
+            let whole = self.output.log.len();
+            let written = match whole {
+                0 => 0,
+                _ => pipe::write_now(target.file, &self.output.log)?,
+            };
+            if written < whole {
+                let (consumed, state) = source.filter.consumed(&self.input, written);
+                next = state;
+                self.output.cut(written);
+                self.input.truncate(consumed);
             }
-            show(&self.output[..output_bytes]);
+            show(self.shown(number));
         }
+        let (input_bytes, output_bytes) = (self.input.len(), self.output.log.len());
         let flight = InFlight {
             key: source.key,
             place: target.place,
             input_bytes: input_bytes as u64,
             output_bytes: output_bytes as u64,
-            next: next.map_or(0, Strip::to_bits),
+            next: next.to_bits(),
+            number,
         };
         self.record.begin(&flight);
         let step = match target.place {
@@ -293,7 +296,7 @@ impl Staging {
             Step::Write => {
                 let place = chunk.flight.place.expect("only a file with an end is written here");
                 let file = target.expect("a chunk that begins has a target").file;
-                if let Err(error) = file.write_all_at(&self.output, place.offset) {
+                if let Err(error) = file.write_all_at(&self.output.log, place.offset) {
                     // Nothing has left the pipe, so the file is as it was before.
                     let _ = file.set_len(place.offset);
                     self.record.clear();
@@ -302,7 +305,7 @@ impl Staging {
                 Step::Show
             }
             Step::Show => {
-                show(&self.output);
+                show(self.shown(chunk.flight.number));
                 Step::Move
             }
             Step::Move => {
@@ -357,20 +360,25 @@ impl Staging {
         Ok(())
     }
 
-    /// Reads the output of a chunk again, which may not have been shown. One that cannot be
-    /// read is not.
-    fn read_written(&mut self, flight: &InFlight, target: Option<Target<'_>>) {
+    /// Makes the output of a chunk again, which may not have been shown: its input is
+    /// still at the head of its pipe.
+    fn copy_again(&mut self, flight: &InFlight, source: Option<Source<'_>>) -> io::Result<()> {
+        self.input.clear();
         self.output.clear();
-        let Some(place) = flight.place else { return };
-        let Some((file, _)) = same_file(place, target) else { return };
-        // It was opened for writing alone.
-        let name = format!("/proc/self/fd/{}", file.as_raw_fd());
-        let length = usize::try_from(flight.output_bytes).unwrap_or(0).min(CHUNK_BYTES_MAX);
-        self.output.resize(length, 0);
-        let read = File::open(name);
-        if read.and_then(|file| file.read_exact_at(&mut self.output, place.offset)).is_err() {
-            self.output.clear();
+        let Some(source) = source else { return Ok(()) };
+        let input = usize::try_from(flight.input_bytes).unwrap_or(0).min(CHUNK_BYTES_MAX);
+        if input == 0 {
+            source.filter.finish(&mut self.output);
+            return Ok(());
         }
+        let copied = pipe::tee(source.pipe, &self.scratch_write, input)?;
+        self.read_scratch(copied)?;
+        source.filter.transform(&self.input, &mut self.output);
+        Ok(())
+    }
+
+    fn shown(&self, number: u64) -> Shown<'_> {
+        Shown { number, input: &self.input, output: &self.output }
     }
 
     fn read_scratch(&mut self, copied: usize) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 
 use super::file::{FileId, Rotation};
-use super::strip::Strip;
+use super::filter::Filter;
 use super::{Echo, StreamKey};
 
 /// Which entry of the table.
@@ -22,8 +22,8 @@ pub(super) struct Entry {
     /// Where its bytes go; `None` drops them.
     pub(super) file: Option<FileId>,
     pub(super) rotation: Rotation,
-    /// Where its transformer stands, if it has one.
-    pub(super) filter: Option<Strip>,
+    /// What is done to its bytes, and where that stands.
+    pub(super) filter: Filter,
     /// Where else its bytes are shown.
     pub(super) echo: Option<Box<Echo>>,
     pub(super) flow: Flow,

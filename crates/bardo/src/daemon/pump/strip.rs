@@ -75,28 +75,6 @@ impl Strip {
         state
     }
 
-    /// How much of `input` stands behind the first `written` bytes of its result,
-    /// and where the machine stands after that much: for a target that took only
-    /// a part.
-    pub(crate) fn consumed(self, input: &[u8], written: usize) -> (usize, Self) {
-        let mut state = self;
-        let mut emitted = 0;
-        for (at, &byte) in input.iter().enumerate() {
-            if emitted >= written {
-                return (at, state);
-            }
-            let step = state.step(byte);
-            emitted += usize::from(step.emits_escape) + usize::from(step.emits_byte);
-            if emitted > written {
-                // The cut is between a held ESC and the byte that freed it. The
-                // ESC is out, so that byte is met in plain text.
-                return (at, Self::Text);
-            }
-            state = step.next;
-        }
-        (input.len(), state)
-    }
-
     /// What must be passed on if nothing follows.
     pub(crate) fn held_back(self) -> &'static [u8] {
         match self {
@@ -249,22 +227,6 @@ mod tests {
             output.extend_from_slice(state.held_back());
 
             prop_assert_eq!(output, strip(&input));
-        }
-
-        #[test]
-        fn a_target_that_takes_a_part_loses_and_doubles_nothing(
-            input in terminal_output(),
-            part in any::<prop::sample::Index>(),
-        ) {
-            let mut whole = Vec::new();
-            let end = Strip::Text.transform(&input, &mut whole);
-            let written = part.index(whole.len() + 1);
-
-            let (consumed, state) = Strip::Text.consumed(&input, written);
-            let mut output = whole[..written].to_vec();
-            let state = state.transform(&input[consumed..], &mut output);
-
-            prop_assert_eq!((output, state), (whole, end));
         }
     }
 }

@@ -21,10 +21,13 @@ use bardo_sys::pipe;
 use bardo_sys::poller::{Events, Interest, Poller};
 use bardo_sys::waker::Waker;
 
-use super::echo;
+use super::capture::Capture;
+use super::echo::{self, Readers};
 use super::file::{FileId, Files, Rotation, Second};
+use super::filter::Filter;
+use super::intake::Intake;
 use super::main_log::{Flushed, LINE_OVERHEAD, MainLog};
-use super::staging::{Staging, Target};
+use super::staging::{Shown, Source, Staging, Target};
 use super::streams::{Entry, Flow, Growth, Slot, Streams};
 use super::strip::Strip;
 use super::syslog::Syslog;
@@ -58,6 +61,7 @@ pub(super) struct Worker {
     pub(super) streams: Streams,
     pub(super) files: Files,
     pub(super) staging: Staging,
+    pub(super) intake: Intake,
     pub(super) null: File,
     pub(super) main_log: MainLog,
     pub(super) syslog: Syslog,
@@ -173,6 +177,7 @@ impl Worker {
                 Command::MainLog(settings) => self.replace_main_log(settings),
                 Command::Create(path) => self.create(&path),
                 Command::Remove(path) => self.remove(&path),
+                Command::Room => self.resume_parked(),
                 Command::Finish => self.finish(),
             }
         }
@@ -190,7 +195,11 @@ impl Worker {
         // What is shown has to be carried, even if nobody keeps it.
         let path = sink.path.or_else(|| sink.echo.is_some().then(|| NOWHERE.into()));
         let file = path.as_ref().map(|path| self.files.acquire(path));
-        let filter = sink.strip_ansi.then(|| self.kept_filter(key));
+        let filter = Filter {
+            capture: sink.captures.then(Capture::default),
+            strip: sink.strip_ansi.then(Strip::default),
+        };
+        let filter = filter.at(self.staging.record.state(key).unwrap_or(0));
         let slot = self.streams.insert(Entry {
             key,
             pipe,
@@ -241,7 +250,7 @@ impl Worker {
     }
 
     fn settle(&mut self) {
-        let Self { streams, files, staging, syslog, main_log, .. } = self;
+        let Self { streams, files, staging, syslog, main_log, intake, shared, control, .. } = self;
         let slot = staging.unsettled().and_then(|key| streams.find(key));
         let entry = slot.and_then(|slot| streams.get(slot));
         let file = entry.and_then(|entry| entry.file);
@@ -250,13 +259,18 @@ impl Worker {
             (Some(file), Some(Ok(place))) => Some(Target { file: files.opened(file), place }),
             _ => None,
         };
-        let show = &mut |text: &[u8]| echo::show(entry, text, syslog, main_log);
-        let settled = staging.settle(entry.map(|entry| entry.pipe.as_fd()), target, show);
+        let mut readers = Readers { syslog, main_log, intake, shared, control };
+        let show = &mut |shown: Shown<'_>| echo::show(entry, shown, &mut readers);
+        let source = entry.map(|entry| Source {
+            key: entry.key,
+            pipe: entry.pipe.as_fd(),
+            filter: entry.filter,
+        });
+        let settled = staging.settle(source, target, show);
         match settled {
             Ok(Some(state)) => {
-                let entry = slot.and_then(|slot| self.streams.get_mut(slot));
-                if let Some(filter) = entry.and_then(|entry| entry.filter.as_mut()) {
-                    *filter = state;
+                if let Some(entry) = slot.and_then(|slot| self.streams.get_mut(slot)) {
+                    entry.filter = entry.filter.at(state);
                 }
             }
             Ok(None) => {}
@@ -400,10 +414,5 @@ impl Worker {
                 }
             }
         }
-    }
-
-    fn kept_filter(&self, key: StreamKey) -> Strip {
-        let kept = self.staging.record.state(key);
-        kept.map(Strip::from_bits).unwrap_or_default()
     }
 }

@@ -308,5 +308,6 @@ pub(super) fn entry() -> impl Strategy<Value = Entry> {
         1 => any::<u64>().prop_map(Entry::Greeted),
         1 => any::<bool>().prop_map(Entry::Reloading),
         3 => change().prop_map(Entry::Cache),
+        9 => super::deeds::deed().prop_map(Entry::Audience),
     ]
 }

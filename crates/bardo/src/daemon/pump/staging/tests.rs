@@ -2,6 +2,7 @@
 
 use super::super::Channel;
 use super::super::record::words_for;
+use super::super::strip::Strip;
 use super::*;
 use bardo_core::{Generation, ServiceId};
 use bardo_sys::memory::SharedMemory;
@@ -60,12 +61,12 @@ impl Keeper {
         child.write_all(bytes).unwrap();
     }
 
-    fn source(&self, filter: Strip) -> Source<'_> {
-        Source { key: KEY, pipe: self.pipe.as_fd(), filter: Some(filter) }
+    fn source(&self, filter: Filter) -> Source<'_> {
+        Source { key: KEY, pipe: self.pipe.as_fd(), filter }
     }
 
-    fn show(&self, text: &[u8]) {
-        self.shown.borrow_mut().extend_from_slice(text);
+    fn show(&self, shown: Shown<'_>) {
+        self.shown.borrow_mut().extend_from_slice(&shown.output.log);
     }
 
     fn log(&self) -> Vec<u8> {
@@ -78,18 +79,23 @@ fn end_of(file: &File) -> Option<Place> {
     Some(Place { offset: metadata.len(), device: metadata.dev(), inode: metadata.ino() })
 }
 
+/// What removes escape sequences, standing where the number says.
+fn stripping(bits: u16) -> Filter {
+    Filter { capture: None, strip: Some(Strip::Text) }.at(bits)
+}
+
 /// Starts a chunk and does so many of its steps.
 fn carry_until(pump: &mut Staging, keeper: &Keeper, file: &File, steps: usize) -> Chunk {
     let copied = pipe::tee(&keeper.pipe, &pump.scratch_write, CHUNK_BYTES_MAX).unwrap();
     pump.input.clear();
     pump.output.clear();
     pump.read_scratch(copied).unwrap();
-    let state = pump.record.state(KEY).map(Strip::from_bits).unwrap_or_default();
+    let state = stripping(pump.record.state(KEY).unwrap_or(0));
     let next = state.transform(&pump.input, &mut pump.output);
     let place = end_of(file);
     let target = Target { file, place };
-    let show = &mut |text: &[u8]| keeper.show(text);
-    let (mut chunk, _) = pump.begin(keeper.source(state), target, Some(next), show).unwrap();
+    let show = &mut |shown: Shown<'_>| keeper.show(shown);
+    let (mut chunk, _) = pump.begin(keeper.source(state), target, next, show).unwrap();
     for _ in 0..steps {
         let pipe = Some(keeper.pipe.as_fd());
         pump.advance(&mut chunk, pipe, Some(target), show).unwrap();
@@ -104,15 +110,16 @@ fn restart_and_carry_all(keeper: &Keeper) {
     let known = pump.unsettled();
     assert!(known.is_none_or(|key| key == KEY));
     let target = Target { file: &file, place: end_of(&file) };
-    let show = &mut |text: &[u8]| keeper.show(text);
-    let settled = pump.settle(Some(keeper.pipe.as_fd()), Some(target), show).unwrap();
-    let kept = pump.record.state(KEY).map(Strip::from_bits);
+    let show = &mut |shown: Shown<'_>| keeper.show(shown);
+    let before = stripping(pump.record.state(KEY).unwrap_or(0));
+    let settled = pump.settle(Some(keeper.source(before)), Some(target), show).unwrap();
+    let kept = pump.record.state(KEY);
     assert!(settled.is_none() || settled == kept);
-    let mut filter = kept.unwrap_or_default();
+    let mut filter = stripping(kept.unwrap_or(0));
     loop {
         let target = Target { file: &file, place: end_of(&file) };
         match pump.carry(keeper.source(filter), target, CHUNK_BYTES_MAX, show).unwrap() {
-            Carried::Chunk { filter: next, .. } => filter = next.unwrap(),
+            Carried::Chunk { filter: next, .. } => filter = next,
             Carried::Empty | Carried::End => break,
         }
     }
@@ -236,7 +243,7 @@ fn a_disk_that_refuses_leaves_the_bytes_in_the_pipe() {
     let place = Place { offset: 0, device: 0, inode: 0 };
     let target = Target { file: &full, place: Some(place) };
 
-    let error = pump.carry(keeper.source(Strip::Text), target, 100, &mut |_| {}).unwrap_err();
+    let error = pump.carry(keeper.source(stripping(0)), target, 100, &mut |_| {}).unwrap_err();
 
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     assert_eq!(pump.unsettled(), None);
@@ -251,13 +258,13 @@ fn bytes_that_are_not_changed_can_go_the_same_way() {
     let mut pump = keeper.pump();
     let file = pipe::open_target(&keeper.path).unwrap();
     let target = Target { file: &file, place: end_of(&file) };
-    let source = Source { filter: None, ..keeper.source(Strip::Text) };
+    let source = keeper.source(Filter::default());
     keeper.say(b"\x1b[1mbold\n");
 
     let carried = pump.carry(source, target, 6, &mut |_| {}).unwrap();
 
     let (input, output) = (6, 6);
-    let filter = None;
+    let filter = Filter::default();
     assert_eq!(carried, Carried::Chunk { input, output, filter });
     assert_eq!(keeper.log(), b"before\n\x1b[1mbo");
     assert_eq!(pipe::waiting(&keeper.pipe).unwrap(), 3);
@@ -275,11 +282,11 @@ fn a_fifo_that_takes_a_part_gets_the_rest_later() {
     let line = b"text \x1b[1mbold\x1b[0m\n".repeat(500);
     keeper.say(&line);
 
-    let mut filter = Strip::Text;
+    let mut filter = stripping(0);
     let mut received = Vec::new();
     while pipe::waiting(&keeper.pipe).unwrap() > 0 {
         match pump.carry(keeper.source(filter), target, CHUNK_BYTES_MAX, &mut |_| {}) {
-            Ok(Carried::Chunk { filter: next, .. }) => filter = next.unwrap(),
+            Ok(Carried::Chunk { filter: next, .. }) => filter = next,
             Ok(Carried::Empty | Carried::End) => break,
             Err(error) => {
                 assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
@@ -305,8 +312,9 @@ fn an_escape_at_the_very_end_is_written_when_nothing_follows() {
     let file = pipe::open_target(&keeper.path).unwrap();
     let target = Target { file: &file, place: end_of(&file) };
 
-    pump.flush(keeper.source(Strip::Escape), target, &mut |_| {}).unwrap();
+    let (capture, strip) = (None, Some(Strip::Escape));
+    pump.flush(keeper.source(Filter { capture, strip }), target, &mut |_| {}).unwrap();
 
     assert_eq!(keeper.log(), b"before\n\x1b");
-    assert_eq!(pump.record.state(KEY), Some(Strip::Text.to_bits()));
+    assert_eq!(pump.record.state(KEY), Some(0));
 }

@@ -1,0 +1,258 @@
+//! Those who listen to events, to bytes and back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bardo_core::{Generation, Instant, ServiceId};
+use bardo_wire::listener::{Conversation, EventType, EventTypes, ListenerState};
+
+use super::codec::{Decoder, Encoder, Malformed};
+use crate::daemon::listeners::audience::{Audience, Deed, Transfer};
+use crate::daemon::listeners::captures::{Captures, Message as Capture};
+use crate::daemon::listeners::pools::{Letter, Message, Pool, PoolSpec, Pools, Talk};
+use crate::daemon::pump::Channel;
+
+type Read<T> = Result<T, Malformed>;
+
+pub(super) fn write(to: &mut Encoder, audience: &Audience) {
+    to.u64(audience.heard);
+    to.option(audience.transfer, |to, transfer| {
+        write_life(to, transfer.service, transfer.generation);
+        to.u32(transfer.bytes);
+        to.byte(u8::from(transfer.is_moving));
+    });
+    let captures: Vec<_> = audience.captures.all().collect();
+    to.list(&captures, |to, ((service, generation, channel), message)| {
+        write_life(to, *service, *generation);
+        to.byte(*channel);
+        to.text(&message.process);
+        to.blob(&message.bytes);
+    });
+    to.u64(audience.pools.next_serial);
+    for slice in audience.pools.slices {
+        to.option(slice, Encoder::i64);
+    }
+    to.list(audience.pools.all(), write_pool);
+}
+
+pub(super) fn read(from: &mut Decoder<'_>) -> Read<Audience> {
+    let heard = from.u64()?;
+    let transfer = from.option(|from| {
+        let (service, generation) = read_life(from)?;
+        let (bytes, is_moving) = (from.u32()?, from.byte()? == 1);
+        Ok(Transfer { service, generation, bytes, is_moving })
+    })?;
+    let captures = from.list(|from| {
+        let (service, generation) = read_life(from)?;
+        let channel = from.byte()?;
+        let (process, bytes) = (from.text()?.to_owned(), from.blob()?.to_vec());
+        Ok(((service, generation, channel), Capture { process, bytes }))
+    })?;
+    let next_serial = from.u64()?;
+    let mut slices = [None; 3];
+    for slice in &mut slices {
+        *slice = from.option(Decoder::i64)?;
+    }
+    let pools = Pools::restored(next_serial, slices, from.list(read_pool)?);
+    let captures = Captures::restored(captures);
+    Ok(Audience { pools, captures, heard, transfer, notes: Vec::new() })
+}
+
+fn write_pool(to: &mut Encoder, pool: &Pool) {
+    write_spec(to, &pool.spec);
+    to.u64(pool.next_serial);
+    to.option(pool.rest_until, |to, until| to.u64(until.0));
+    to.u64(u64::try_from(pool.rest.as_nanos()).unwrap_or(u64::MAX));
+    let queue: Vec<&Letter> = pool.queue.iter().collect();
+    to.list(&queue, |to, letter| write_letter(to, letter));
+    to.list(&pool.talks, write_talk);
+}
+
+fn read_pool(from: &mut Decoder<'_>) -> Read<Pool> {
+    let (spec, next_serial) = (read_spec(from)?, from.u64()?);
+    let rest_until = from.option(|from| from.u64().map(Instant))?;
+    let rest = Duration::from_nanos(from.u64()?);
+    let queue = VecDeque::from(from.list(read_letter)?);
+    let talks = from.list(read_talk)?;
+    Ok(Pool::restored(spec, next_serial, (rest_until, rest), queue, talks))
+}
+
+fn write_spec(to: &mut Encoder, spec: &PoolSpec) {
+    to.text(&spec.name);
+    to.u32(spec.wanted.to_bits());
+    to.u32(spec.buffer_size);
+    to.list(&spec.members, |to, (service, name)| {
+        to.u32(service.0);
+        to.text(name);
+    });
+}
+
+fn read_spec(from: &mut Decoder<'_>) -> Read<PoolSpec> {
+    Ok(PoolSpec {
+        name: from.text()?.into(),
+        wanted: EventTypes::from_bits(from.u32()?),
+        buffer_size: from.u32()?,
+        members: from.list(|from| Ok((from.service()?, from.text()?.into())))?,
+    })
+}
+
+fn write_talk(to: &mut Encoder, talk: &Talk) {
+    write_life(to, talk.service, talk.generation);
+    to.byte(u8::from(talk.is_running));
+    to.byte(u8::from(talk.is_deaf));
+    to.byte(match talk.conversation.state {
+        ListenerState::Acknowledged => 0,
+        ListenerState::Ready => 1,
+        ListenerState::Busy => 2,
+        ListenerState::Unknown => 3,
+    });
+    to.blob(&talk.conversation.heard);
+    to.option(talk.conversation.result_bytes, Encoder::length);
+    to.option(talk.letter.as_ref(), write_letter);
+    to.option(talk.outgoing.as_ref(), |to, (letter, sent)| {
+        write_letter(to, letter);
+        to.u64(*sent);
+    });
+}
+
+fn read_talk(from: &mut Decoder<'_>) -> Read<Talk> {
+    let (service, generation) = read_life(from)?;
+    let (is_running, is_deaf) = (from.byte()? == 1, from.byte()? == 1);
+    let state = match from.byte()? {
+        0 => ListenerState::Acknowledged,
+        1 => ListenerState::Ready,
+        2 => ListenerState::Busy,
+        3 => ListenerState::Unknown,
+        _ => return Err(Malformed),
+    };
+    let heard = from.blob()?.to_vec();
+    let result_bytes = from.option(Decoder::length)?;
+    let conversation = Conversation { state, heard, result_bytes };
+    let letter = from.option(read_letter)?;
+    let outgoing = from.option(|from| Ok((read_letter(from)?, from.u64()?)))?;
+    Ok(Talk { service, generation, is_running, is_deaf, conversation, letter, outgoing })
+}
+
+fn write_letter(to: &mut Encoder, letter: &Letter) {
+    to.u64(letter.pool_serial);
+    to.shared(&letter.message, |to, message| {
+        to.u64(message.serial);
+        to.byte(message.event.number());
+        to.text(&message.payload);
+    });
+}
+
+fn read_letter(from: &mut Decoder<'_>) -> Read<Letter> {
+    let pool_serial = from.u64()?;
+    let message = from.shared(|from| {
+        let (serial, event) = (from.u64()?, read_event(from)?);
+        Ok(Arc::new(Message { serial, event, payload: from.text()?.into() }))
+    })?;
+    Ok(Letter { message, pool_serial })
+}
+
+fn read_event(from: &mut Decoder<'_>) -> Read<EventType> {
+    EventType::from_number(from.byte()?).ok_or(Malformed)
+}
+
+fn write_life(to: &mut Encoder, service: ServiceId, generation: Generation) {
+    to.u32(service.0);
+    to.u32(generation.0);
+}
+
+fn read_life(from: &mut Decoder<'_>) -> Read<(ServiceId, Generation)> {
+    Ok((from.service()?, Generation(from.u32()?)))
+}
+
+pub(super) fn write_deed(to: &mut Encoder, deed: &Deed) {
+    match deed {
+        Deed::PoolAdded(spec) => {
+            to.byte(0);
+            write_spec(to, spec);
+        }
+        Deed::PoolRemoved(name) => {
+            to.byte(1);
+            to.text(name);
+        }
+        Deed::Offered(event, payload) => {
+            to.byte(2);
+            to.byte(event.number());
+            to.text(payload);
+        }
+        Deed::Ticked(second) => {
+            to.byte(3);
+            to.i64(*second);
+        }
+        Deed::Process { service, generation, is_running } => {
+            to.byte(4);
+            write_life(to, *service, *generation);
+            to.byte(u8::from(*is_running));
+        }
+        Deed::Heard { bytes, place, at } => {
+            to.byte(5);
+            to.blob(bytes);
+            to.u64(*place);
+            to.u64(at.0);
+        }
+        Deed::Ended { service, generation, channel } => {
+            to.byte(6);
+            write_life(to, *service, *generation);
+            to.byte(channel.index() as u8);
+        }
+        Deed::Assigned(service, generation) => {
+            to.byte(7);
+            write_life(to, *service, *generation);
+        }
+        Deed::Packing(service, generation, bytes) => {
+            to.byte(8);
+            write_life(to, *service, *generation);
+            to.u32(*bytes);
+        }
+        Deed::Moving => to.byte(9),
+        Deed::Moved(sent) => {
+            to.byte(10);
+            to.u64(*sent);
+        }
+        Deed::Delivered(service, generation) => {
+            to.byte(11);
+            write_life(to, *service, *generation);
+        }
+        Deed::Deaf(service, generation) => {
+            to.byte(12);
+            write_life(to, *service, *generation);
+        }
+    }
+}
+
+pub(super) fn read_deed(from: &mut Decoder<'_>) -> Read<Deed> {
+    Ok(match from.byte()? {
+        0 => Deed::PoolAdded(read_spec(from)?),
+        1 => Deed::PoolRemoved(from.text()?.into()),
+        2 => Deed::Offered(read_event(from)?, from.text()?.into()),
+        3 => Deed::Ticked(from.i64()?),
+        4 => {
+            let (service, generation) = read_life(from)?;
+            Deed::Process { service, generation, is_running: from.byte()? == 1 }
+        }
+        5 => {
+            let bytes = from.blob()?.to_vec();
+            Deed::Heard { bytes, place: from.u64()?, at: Instant(from.u64()?) }
+        }
+        6 => {
+            let (service, generation) = read_life(from)?;
+            let channel = Channel::BOTH.get(usize::from(from.byte()?)).copied();
+            Deed::Ended { service, generation, channel: channel.ok_or(Malformed)? }
+        }
+        7 => read_life(from).map(|(service, generation)| Deed::Assigned(service, generation))?,
+        8 => {
+            let (service, generation) = read_life(from)?;
+            Deed::Packing(service, generation, from.u32()?)
+        }
+        9 => Deed::Moving,
+        10 => Deed::Moved(from.u64()?),
+        11 => read_life(from).map(|(service, generation)| Deed::Delivered(service, generation))?,
+        12 => read_life(from).map(|(service, generation)| Deed::Deaf(service, generation))?,
+        _ => return Err(Malformed),
+    })
+}

@@ -1,0 +1,450 @@
+//! Event listeners: what they are told, when, and what they answer.
+//!
+//! Two ways lead here: the core publishes what happens to processes and groups, and the
+//! pump tells what programs write, among it what listeners say. One leads away: into a
+//! listener's standard input. Everything in between is the [`audience`], which survives.
+//!
+//! ```text
+//! core  -- publish -------------+
+//! pump  -- intake -- hear ------+--> audience: pools, queues --> attend -- outbox --> listener
+//! clock -- ticks, rests --------+        |
+//! client -- sendRemoteCommEvent-+        +--> notes --> main log
+//! ```
+//!
+//! One thing surprises a newcomer: a listener's answer comes by way of the pump, like any
+//! output. It is written to the listener's log on its way, as Supervisor does.
+
+pub mod audience;
+pub mod captures;
+pub mod outbox;
+pub mod pools;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bardo_core::service::StateName;
+use bardo_core::spec::GroupKind;
+use bardo_core::{Event, Generation, Instant, ServiceId, Supervisor};
+use bardo_keeper::protocol::{Key, Roles};
+use bardo_sys::clock;
+use bardo_sys::pipe;
+use bardo_sys::poller::{Events, Interest, Poller};
+use bardo_wire::listener::{EventType, EventTypes, Header};
+
+use self::audience::{Deed, log};
+use self::outbox::{Moved, Outbox};
+use self::pools::{Note, PoolSpec};
+use super::children::Life;
+use super::journal::Entry;
+use super::pump::intake::Intake;
+use super::pump::{Channel, StreamKey};
+use super::world::Machine;
+use crate::personality::{payload, words};
+
+/// Most entries of the intake that are taken in at a time: restarts do not wait for those
+/// who listen.
+const ENTRIES_AT_A_TIME: usize = 64;
+
+/// How soon something is tried again for which there were no descriptors.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is ours of the work, beside the audience.
+#[derive(Debug)]
+pub struct Listening {
+    intake: Intake,
+    /// Made when it is needed first.
+    outbox: Option<Outbox>,
+    /// When something is tried again that was refused.
+    try_again_at: Option<u64>,
+    /// What was published and is written down with the next record.
+    published: Vec<Deed>,
+    /// Streams that have ended, each with the place in the intake before which all is that
+    /// was told of it.
+    endings: VecDeque<(u64, StreamKey)>,
+    /// Says when a listener's standard input has room again.
+    poller: Option<Poller>,
+    events: Events,
+    /// Those for whose room we wait.
+    full: Vec<Life>,
+}
+
+impl Listening {
+    /// With the ring that the pump fills, and the outbox of a predecessor, if there is one.
+    #[must_use]
+    pub fn new(intake: Intake, outbox: Option<(OwnedFd, OwnedFd)>) -> Self {
+        let outbox = outbox.and_then(|(read, write)| Outbox::new(read, write).ok());
+        Self {
+            intake,
+            outbox,
+            try_again_at: None,
+            published: Vec::new(),
+            endings: VecDeque::new(),
+            poller: None,
+            events: Events::new(),
+            full: Vec::new(),
+        }
+    }
+
+    /// What becomes readable when a listener has room.
+    pub fn room(&self) -> Option<BorrowedFd<'_>> {
+        self.poller.as_ref().filter(|_| !self.full.is_empty()).map(AsFd::as_fd)
+    }
+
+    /// What was published since the last time.
+    pub fn take_published(&mut self) -> Vec<Deed> {
+        std::mem::take(&mut self.published)
+    }
+
+    /// A stream has ended; whatever was told of it is before this place.
+    pub fn ended(&mut self, key: StreamKey) {
+        self.endings.push_back((self.intake.end(), key));
+    }
+
+    fn watch(&mut self, life: Life, stdin: &OwnedFd) -> io::Result<()> {
+        let poller = match self.poller.take() {
+            Some(poller) => poller,
+            None => Poller::new()?,
+        };
+        self.poller.insert(poller).add(stdin, life.to_number(), Interest::Writable)?;
+        self.full.push(life);
+        Ok(())
+    }
+
+    /// Nobody waits for the room of a life any more.
+    pub fn unwatch(&mut self, life: Life, stdin: Option<&OwnedFd>) {
+        let Some(place) = self.full.iter().position(|full| *full == life) else { return };
+        self.full.swap_remove(place);
+        if let (Some(poller), Some(stdin)) = (&self.poller, stdin) {
+            // One that is not watched needs no end.
+            let _ = poller.delete(stdin);
+        }
+    }
+}
+
+impl Machine {
+    /// Takes in what listeners and others have said, and sends what there is to send.
+    pub(super) fn listen_and_send(&mut self) {
+        self.hear();
+        self.attend();
+        self.tell_notes();
+    }
+
+    // What is told.
+
+    /// Tells listeners what the core publishes; it is written down with the next record.
+    pub(super) fn publish_event(&mut self, supervisor: &Supervisor, event: &Event) {
+        if let Some(spec) = added_pool(supervisor, event) {
+            self.enact_later(Deed::PoolAdded(spec));
+        }
+        if self.surroundings.audience.pools.is_empty() {
+            return;
+        }
+        if let Event::GroupRemoved(name) = event {
+            self.enact_later(Deed::PoolRemoved(name.clone()));
+        }
+        let pools = &self.surroundings.audience.pools;
+        let wanted = pools.wants(payload::event_type(event));
+        if let Event::ProcessState { service, generation, to, .. } = event
+            && pools.has_member(*service)
+        {
+            let is_running = *to == StateName::Running;
+            let (service, generation) = (*service, *generation);
+            self.enact_later(Deed::Process { service, generation, is_running });
+        }
+        if wanted {
+            self.enact_later(Deed::Offered(payload::event_type(event), payload::event(event)));
+        }
+    }
+
+    /// Tells listeners something by itself.
+    pub(super) fn offer(&mut self, event: EventType, payload: Arc<str>) {
+        if self.surroundings.audience.pools.wants(event) {
+            self.enact(Deed::Offered(event, payload));
+        }
+    }
+
+    fn enact_later(&mut self, deed: Deed) {
+        self.surroundings.audience.apply(&deed);
+        self.listening.published.push(deed);
+    }
+
+    fn enact(&mut self, deed: Deed) {
+        self.note(&Entry::Audience(deed));
+    }
+
+    // What has happened.
+
+    /// Takes in what the pump has told, a little at a time.
+    pub(super) fn hear(&mut self) {
+        let audience = &self.surroundings.audience;
+        if audience.heard == self.listening.intake.end() && self.listening.endings.is_empty() {
+            return;
+        }
+        for _ in 0..ENTRIES_AT_A_TIME {
+            let heard = self.surroundings.audience.heard;
+            let Some((bytes, place)) = self.listening.intake.next(heard) else { break };
+            let at = Instant(clock::monotonic());
+            self.enact(Deed::Heard { bytes, place, at });
+        }
+        if !self.must_compact {
+            self.listening.intake.take(self.surroundings.audience.heard);
+            self.pump.intake_has_room();
+        }
+        while let Some((place, key)) = self.listening.endings.front().copied()
+            && place <= self.surroundings.audience.heard
+        {
+            self.listening.endings.pop_front();
+            let StreamKey { service, generation, channel } = key;
+            self.enact(Deed::Ended { service, generation, channel });
+        }
+    }
+
+    /// Whether there is more to be taken in at once.
+    pub(super) fn has_more_to_hear(&self) -> bool {
+        self.surroundings.audience.heard < self.listening.intake.end()
+    }
+
+    /// Whether something of a stream may be of interest when it has ended.
+    pub(super) fn stream_has_ended(&mut self, key: StreamKey) {
+        let audience = &self.surroundings.audience;
+        if !audience.pools.is_empty() || audience.captures.all().next().is_some() {
+            self.listening.ended(key);
+        }
+    }
+
+    // What is sent.
+
+    /// Sends what there is to whoever is ready, and says what has happened.
+    pub(super) fn attend(&mut self) {
+        if self.surroundings.audience.pools.is_empty() {
+            return;
+        }
+        if self.surroundings.audience.pools.is_tick_due(clock::wall_seconds()) {
+            self.enact(Deed::Ticked(clock::wall_seconds()));
+        }
+        if self.listening.try_again_at.take_if(|at| *at <= clock::monotonic()).is_some() {
+            self.send_to_all();
+        }
+        let now = Instant(clock::monotonic());
+        while !self.must_compact
+            && self.listening.try_again_at.is_none()
+            && let Some((service, generation)) = self.surroundings.audience.pools.next_receiver(now)
+        {
+            self.enact(Deed::Assigned(service, generation));
+            self.send(Life { service, generation });
+        }
+    }
+
+    /// When there is something to do that nobody wakes us for, in nanoseconds from now.
+    pub(super) fn attend_in(&self) -> Option<u64> {
+        let pools = &self.surroundings.audience.pools;
+        if pools.is_empty() {
+            return None;
+        }
+        let now = clock::monotonic();
+        let rest = pools.next_rest_end().map(|until| until.0.saturating_sub(now));
+        let wall = clock::wall_nanoseconds();
+        let tick = pools
+            .next_tick(wall.div_euclid(1_000_000_000))
+            .map(|second| u64::try_from(second.saturating_mul(1_000_000_000) - wall).unwrap_or(0));
+        let again = self.listening.try_again_at.map(|at| at.saturating_sub(now));
+        [rest, tick, again].into_iter().flatten().min()
+    }
+
+    /// Goes on where there is room again.
+    pub(super) fn send_on(&mut self) {
+        let Listening { poller: Some(poller), events, .. } = &mut self.listening else { return };
+        if poller.wait(events, Some(Duration::ZERO)).is_err() {
+            return;
+        }
+        let ready: Vec<u64> = events.iter().map(|event| event.token()).collect();
+        for life in ready.into_iter().map(Life::from_number) {
+            let stdin = self.children.get(life).and_then(|(_, child)| child.stdin.as_ref());
+            self.listening.unwatch(life, stdin);
+            self.send(life);
+        }
+    }
+
+    /// Moves as much of a listener's event into its standard input as there is room for.
+    fn send(&mut self, life: Life) {
+        let Life { service, generation } = life;
+        if let Err(error) = self.make_outbox() {
+            let text = format!("cannot send events: {error}; trying again");
+            self.log(super::main_log::Level::Warn, &text);
+            self.try_later();
+            return;
+        }
+        while !self.must_compact
+            && let Some((bytes, sent)) = self.rest_of_event(life)
+        {
+            if bytes.is_empty() {
+                self.enact(Deed::Delivered(service, generation));
+                return;
+            }
+            match self.send_part(life, &bytes, sent) {
+                Some(Moved::All) => {}
+                Some(Moved::Full) => return self.wait_for_room(life),
+                Some(Moved::Closed) => return self.enact(Deed::Deaf(service, generation)),
+                None => return self.try_later(),
+            }
+        }
+    }
+
+    /// What was not sent yet of a listener's event, and how much was.
+    fn rest_of_event(&self, life: Life) -> Option<(Vec<u8>, u64)> {
+        let pools = &self.surroundings.audience.pools;
+        let (pool, letter, sent) = pools.outgoing(life.service, life.generation)?;
+        let header = Header {
+            server: &self.settings.identifier,
+            serial: letter.message.serial,
+            pool,
+            pool_serial: letter.pool_serial,
+            event: letter.message.event,
+        };
+        let mut envelope = header.envelope(&letter.message.payload).into_bytes();
+        let start = usize::try_from(sent).unwrap_or(usize::MAX).min(envelope.len());
+        Some((envelope.split_off(start), sent))
+    }
+
+    /// Moves what fits into the outbox into a standard input; `None` where nothing can be
+    /// packed now.
+    fn send_part(&mut self, life: Life, bytes: &[u8], sent: u64) -> Option<Moved> {
+        let Life { service, generation } = life;
+        let capacity = self.listening.outbox.as_ref()?.capacity();
+        let part = &bytes[..bytes.len().min(capacity)];
+        self.enact(Deed::Packing(service, generation, u32::try_from(part.len()).ok()?));
+        if self.must_compact || self.listening.outbox.as_ref()?.pack(part).is_err() {
+            self.listening.outbox.as_ref()?.empty();
+            self.enact(Deed::Moved(sent));
+            return None;
+        }
+        self.enact(Deed::Moving);
+        let outbox = self.listening.outbox.as_ref()?;
+        let moved = match self.children.get(life).and_then(|(_, child)| child.stdin.as_ref()) {
+            Some(stdin) if !self.must_compact => outbox.move_into(stdin),
+            Some(_) => Moved::Full,
+            // It has ended; what it was given goes to another one.
+            None => Moved::Closed,
+        };
+        let gone = part.len().saturating_sub(outbox.left());
+        self.enact(Deed::Moved(sent + gone as u64));
+        self.listening.outbox.as_ref()?.empty();
+        Some(moved)
+    }
+
+    fn wait_for_room(&mut self, life: Life) {
+        let Some((_, child)) = self.children.get(life) else { return };
+        let Some(stdin) = &child.stdin else { return };
+        if self.listening.watch(life, stdin).is_err() {
+            self.try_later();
+        }
+    }
+
+    fn try_later(&mut self) {
+        let wait = u64::try_from(TRY_AGAIN.as_nanos()).unwrap_or(u64::MAX);
+        self.listening.try_again_at = Some(clock::monotonic() + wait);
+    }
+
+    fn make_outbox(&mut self) -> io::Result<()> {
+        if self.listening.outbox.is_none() {
+            let (read, write) = pipe::pipe()?;
+            let key = Key { owner: Key::HOUSE, life: 0 };
+            let roles = Roles::OUTBOX_READ.and(Roles::OUTBOX_WRITE);
+            self.link.hold(key, roles, &[read.as_fd(), write.as_fd()])?;
+            self.listening.outbox = Some(Outbox::new(read, write)?);
+        }
+        Ok(())
+    }
+
+    // After a kill, and around.
+
+    /// Goes on where the predecessor was cut off, with the streams that are still there.
+    pub(super) fn resume_listening(&mut self, streams: &[StreamKey]) {
+        self.surroundings.audience.notes.clear();
+        self.listening.intake.take(self.surroundings.audience.heard);
+        self.want_chunks();
+        if let Some(transfer) = self.surroundings.audience.transfer {
+            let (service, generation) = (transfer.service, transfer.generation);
+            let pools = &self.surroundings.audience.pools;
+            let sent = pools.outgoing(service, generation).map_or(0, |(_, _, sent)| sent);
+            let left = self.listening.outbox.as_ref().map_or(0, Outbox::left) as u64;
+            let moved = match transfer.is_moving {
+                true => u64::from(transfer.bytes).saturating_sub(left),
+                false => 0,
+            };
+            self.enact(Deed::Moved(sent + moved));
+        }
+        if let Some(outbox) = &self.listening.outbox {
+            outbox.empty();
+        }
+        let audience = &self.surroundings.audience;
+        let talks = audience.pools.lives().map(|(service, generation)| StreamKey {
+            service,
+            generation,
+            channel: Channel::Stdout,
+        });
+        let speakers = audience.captures.all().map(|((service, generation, channel), _)| {
+            let channel = Channel::BOTH[usize::from(*channel).min(1)];
+            StreamKey { service: *service, generation: *generation, channel }
+        });
+        let over: Vec<StreamKey> =
+            talks.chain(speakers).filter(|key| !streams.contains(key)).collect();
+        for key in over {
+            self.listening.ended(key);
+        }
+        self.send_to_all();
+    }
+
+    /// Goes on with every event that is on its way.
+    fn send_to_all(&mut self) {
+        let pools = &self.surroundings.audience.pools;
+        let receivers: Vec<(ServiceId, Generation)> = pools.receivers().collect();
+        for (service, generation) in receivers {
+            let life = Life { service, generation };
+            if !self.listening.full.contains(&life) {
+                self.send(life);
+            }
+        }
+    }
+
+    /// Tells the pump what anybody wants to know.
+    pub(super) fn want_chunks(&self) {
+        for channel in Channel::BOTH {
+            let wanted = self.surroundings.audience.pools.wants(log(channel));
+            self.pump.want_chunks(channel, wanted);
+        }
+    }
+
+    /// Tells people what has happened to those who listen.
+    pub(super) fn tell_notes(&mut self) {
+        for note in std::mem::take(&mut self.surroundings.audience.notes) {
+            match note {
+                // Those of the core were counted when they were published.
+                Note::Offered(event) if payload::is_of_core(event) => {}
+                Note::Offered(event) => self.metrics.told(event),
+                _ => {}
+            }
+            if let Some((level, text)) = words::listening(&note) {
+                self.log(level, &text);
+            }
+        }
+    }
+}
+
+/// The pool that an event says was added.
+fn added_pool(supervisor: &Supervisor, event: &Event) -> Option<PoolSpec> {
+    let Event::GroupAdded(name) = event else { return None };
+    let group = supervisor.groups().iter().find(|group| group.spec.name == *name)?;
+    let GroupKind::Listeners(listeners) = &group.spec.kind else { return None };
+    let types = listeners.events.iter().map(|name| EventTypes::named(name));
+    let members = group.spec.services.iter().zip(&group.members);
+    Some(PoolSpec {
+        name: name.clone(),
+        wanted: types.fold(EventTypes::default(), EventTypes::and),
+        buffer_size: listeners.buffer_size,
+        members: members.map(|(service, id)| (*id, service.name.clone())).collect(),
+    })
+}

@@ -1,0 +1,874 @@
+//! Pools of event listeners: which events wait for which pool, and who is sent what.
+//!
+//! It does nothing itself and knows no process, pipe or clock: the same calls in the same
+//! order give the same pools, and that is how they survive a kill (see [`super::audience`]).
+//!
+//! An event gets its number when the first pool takes it. It waits in the queue of each
+//! pool that has subscribed to it, until a listener of the pool has processed it. What is
+//! rejected, or was with a listener that died, goes back to the head of its own pool's
+//! queue. Supervisor's source: `EventListenerPool` in its `process.py`. Two things differ:
+//! Supervisor puts a rejected event also into other pools, for it takes processes of equal
+//! priority for equal, and sends it again at once, as fast as it can.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bardo_core::{Generation, Instant, ServiceId};
+use bardo_wire::listener::{Conversation, EventType, EventTypes, ListenerState, Said};
+
+use crate::daemon::pump::Channel;
+
+/// Most bytes that wait in all pools together. They are in the journal, which has room for
+/// several times as much.
+pub const WAITING_BYTES_MAX: usize = 16 << 20;
+
+/// The wait after an event was rejected; it doubles with each further one, up to the most.
+const REJECTED_WAIT: Duration = Duration::from_millis(100);
+const REJECTED_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// The result of an event that was processed.
+const OK: &[u8] = b"OK";
+
+/// The periods of the three ticks, in seconds.
+const TICKS: [(EventType, i64); 3] =
+    [(EventType::Tick5, 5), (EventType::Tick60, 60), (EventType::Tick3600, 3600)];
+
+/// The last serial number before they begin again at 0.
+const SERIAL_MAX: u64 = i64::MAX as u64;
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Its number.
+    pub serial: u64,
+    /// Its type.
+    pub event: EventType,
+    /// What it says.
+    pub payload: Arc<str>,
+}
+
+/// An event on its way to a listener of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Letter {
+    /// The event.
+    pub message: Arc<Message>,
+    /// Its number in the pool.
+    pub pool_serial: u64,
+}
+
+/// A new pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSpec {
+    /// The name of its group.
+    pub name: Arc<str>,
+    /// What it has subscribed to.
+    pub wanted: EventTypes,
+    /// Most events that wait for it.
+    pub buffer_size: u32,
+    /// Its listeners, the one that is asked first being first.
+    pub members: Vec<(ServiceId, Arc<str>)>,
+}
+
+/// A pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// What it was made of.
+    pub spec: PoolSpec,
+    /// The number of its next event.
+    pub next_serial: u64,
+    /// The events that wait, the next one first.
+    pub queue: VecDeque<Letter>,
+    /// Nothing is sent before this, for an event was rejected.
+    pub rest_until: Option<Instant>,
+    /// How long the last such rest was.
+    pub rest: Duration,
+    /// What its listeners say, life by life.
+    pub talks: Vec<Talk>,
+    bytes: usize,
+}
+
+/// One life of a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Talk {
+    /// Whose.
+    pub service: ServiceId,
+    /// Which life.
+    pub generation: Generation,
+    /// Whether its process is in state RUNNING.
+    pub is_running: bool,
+    /// Whether its standard input is closed.
+    pub is_deaf: bool,
+    /// What it says.
+    pub conversation: Conversation,
+    /// The event that its result is due for.
+    pub letter: Option<Letter>,
+    /// The event that is being sent, and how many bytes of it are in its standard input.
+    /// It may have been judged before it was read to its end.
+    pub outgoing: Option<(Letter, u64)>,
+}
+
+/// Something that people are told, or that is counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// There was an event that somebody wants.
+    Offered(EventType),
+    /// A queue was full.
+    Overflowed {
+        /// Whose.
+        pool: Arc<str>,
+        /// The event that was given up for a new one.
+        serial: u64,
+    },
+    /// An event goes back to the head of its queue.
+    PutBack {
+        /// Whose.
+        pool: Arc<str>,
+        /// The event.
+        serial: u64,
+        /// How many events wait there already.
+        waiting: usize,
+        /// How many may.
+        buffer_size: u32,
+    },
+    /// An event is being sent.
+    Sent {
+        /// Which.
+        serial: u64,
+        /// To whom.
+        listener: Arc<str>,
+    },
+    /// A listener does not read any more.
+    Deaf {
+        /// The event that it was to be sent.
+        serial: u64,
+        /// Who.
+        listener: Arc<str>,
+    },
+    /// A listener is in another state.
+    Changed {
+        /// Which.
+        listener: Arc<str>,
+        /// The state it left.
+        from: ListenerState,
+        /// The state it is in.
+        to: ListenerState,
+    },
+    /// A listener has broken the rules and gets no event any more.
+    Broken(Arc<str>),
+    /// A listener has processed its event.
+    Processed(Arc<str>),
+    /// A listener has rejected its event.
+    Rejected(Arc<str>),
+    /// A process has ended within a message that it had begun.
+    Unfinished {
+        /// Its name.
+        process: String,
+        /// On which channel.
+        channel: Channel,
+        /// What it had written.
+        message: Vec<u8>,
+    },
+    /// A line that announces no result.
+    BadResult {
+        /// Whose.
+        listener: Arc<str>,
+        /// The line.
+        line: Vec<u8>,
+    },
+}
+
+/// All pools.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Pools {
+    /// The number of the next event.
+    pub next_serial: u64,
+    /// The time slice of each tick that was seen last.
+    pub slices: [Option<i64>; 3],
+    pools: Vec<Pool>,
+}
+
+impl Pools {
+    /// Pools as they were.
+    #[must_use]
+    pub fn restored(next_serial: u64, slices: [Option<i64>; 3], pools: Vec<Pool>) -> Self {
+        Self { next_serial, slices, pools }
+    }
+
+    /// The pools, in the order in which they were added.
+    #[must_use]
+    pub fn all(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// Whether there is nobody who listens.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pools.is_empty()
+    }
+
+    /// Whether somebody has subscribed to a type.
+    #[must_use]
+    pub fn wants(&self, event: EventType) -> bool {
+        self.pools.iter().any(|pool| pool.spec.wanted.contains(event))
+    }
+
+    /// Whether a service is a listener.
+    #[must_use]
+    pub fn has_member(&self, service: ServiceId) -> bool {
+        self.pools.iter().any(|pool| pool.has_member(service))
+    }
+
+    /// Adds a pool, in place of one of the same name.
+    pub fn add(&mut self, spec: PoolSpec) {
+        self.remove(&spec.name);
+        // The count of ticks that nobody has wanted so far begins with this pool.
+        for (index, (event, _)) in TICKS.into_iter().enumerate() {
+            if spec.wanted.contains(event) && !self.wants(event) {
+                self.slices[index] = None;
+            }
+        }
+        self.pools.push(Pool {
+            spec,
+            next_serial: 0,
+            queue: VecDeque::new(),
+            rest_until: None,
+            rest: Duration::ZERO,
+            talks: Vec::new(),
+            bytes: 0,
+        });
+    }
+
+    /// Removes a pool. Its events are lost, as in Supervisor.
+    pub fn remove(&mut self, name: &str) {
+        self.pools.retain(|pool| *pool.spec.name != *name);
+    }
+
+    /// Hands an event to every pool that has subscribed to it.
+    pub fn offer(&mut self, event: EventType, payload: Arc<str>, notes: &mut Vec<Note>) {
+        if !self.wants(event) {
+            return;
+        }
+        notes.push(Note::Offered(event));
+        let message = Arc::new(Message { serial: self.next_serial, event, payload });
+        self.next_serial = after(self.next_serial);
+        for pool in self.pools.iter_mut().filter(|pool| pool.spec.wanted.contains(event)) {
+            let letter = Letter { message: Arc::clone(&message), pool_serial: pool.next_serial };
+            pool.next_serial = after(pool.next_serial);
+            pool.accept(letter, End::Tail, notes);
+        }
+        self.limit(notes);
+    }
+
+    /// The wall clock shows this second: hands out the ticks of slices that have begun. The
+    /// first one that is seen only begins the count.
+    pub fn tick(&mut self, second: i64, notes: &mut Vec<Note>) {
+        for (index, (event, period)) in TICKS.into_iter().enumerate() {
+            let slice = second.div_euclid(period) * period;
+            if self.slices[index].replace(slice).is_some_and(|last| last != slice) {
+                self.offer(event, format!("when:{slice}").into(), notes);
+            }
+        }
+    }
+
+    /// The second at which the next tick is due that somebody has subscribed to.
+    #[must_use]
+    pub fn next_tick(&self, second: i64) -> Option<i64> {
+        let wanted = TICKS.into_iter().filter(|(event, _)| self.wants(*event));
+        wanted.map(|(_, period)| (second.div_euclid(period) + 1) * period).min()
+    }
+
+    /// Whether a slice has begun that was not seen yet.
+    #[must_use]
+    pub fn is_tick_due(&self, second: i64) -> bool {
+        TICKS.into_iter().zip(self.slices).any(|((event, period), last)| {
+            let slice = second.div_euclid(period) * period;
+            (self.wants(event) || last.is_none()) && last != Some(slice)
+        })
+    }
+
+    /// The process of a life is in state RUNNING from now on, or no longer.
+    pub fn process(&mut self, service: ServiceId, generation: Generation, is_running: bool) {
+        if is_running {
+            if let Some((_, talk)) = self.talk_or_new(service, generation) {
+                talk.is_running = true;
+            }
+        } else if let Some((_, talk)) = self.talk(service, generation) {
+            talk.is_running = false;
+        }
+    }
+
+    /// A life of a listener has said something.
+    pub fn hear(
+        &mut self,
+        (service, generation): (ServiceId, Generation),
+        bytes: &[u8],
+        now: Instant,
+        notes: &mut Vec<Note>,
+    ) {
+        let Some((place, talk)) = self.talk_or_new(service, generation) else { return };
+        talk.conversation.hear(bytes);
+        let pool = &mut self.pools[place];
+        while let Some(said) = pool.next_said(service, generation, notes) {
+            pool.take(service, generation, &said, now, notes);
+        }
+        self.limit(notes);
+    }
+
+    /// A life has nothing more to say: its process has ended and its output was read. What
+    /// it was at work on goes to another one.
+    pub fn ended(&mut self, service: ServiceId, generation: Generation, notes: &mut Vec<Note>) {
+        for pool in &mut self.pools {
+            let is_it = |talk: &Talk| (talk.service, talk.generation) == (service, generation);
+            let Some(place) = pool.talks.iter().position(is_it) else { continue };
+            if let Some(letter) = pool.talks.remove(place).letter {
+                pool.accept(letter, End::Head, notes);
+            }
+        }
+        self.limit(notes);
+    }
+
+    /// The next listener that can be given an event.
+    #[must_use]
+    pub fn next_receiver(&self, now: Instant) -> Option<(ServiceId, Generation)> {
+        let pools = self.pools.iter().filter(|pool| {
+            !pool.queue.is_empty() && pool.rest_until.is_none_or(|until| until <= now)
+        });
+        pools.filter_map(Pool::next_receiver).next()
+    }
+
+    /// When the first rest of a pool is over that has something to send.
+    #[must_use]
+    pub fn next_rest_end(&self) -> Option<Instant> {
+        let waiting = |pool: &&Pool| !pool.queue.is_empty() && pool.next_receiver().is_some();
+        self.pools.iter().filter(waiting).filter_map(|pool| pool.rest_until).min()
+    }
+
+    /// Gives the head of its pool's queue to a listener that is ready.
+    pub fn assign(&mut self, service: ServiceId, generation: Generation, notes: &mut Vec<Note>) {
+        let Some((place, _)) = self.talk(service, generation) else { return };
+        let pool = &mut self.pools[place];
+        let Some(letter) = pool.queue.pop_front() else { return };
+        pool.bytes -= letter.message.payload.len();
+        let (serial, listener) = (letter.message.serial, pool.name_of(service));
+        if let Some(talk) = pool.talk(service, generation) {
+            talk.conversation.sent();
+            talk.outgoing = Some((letter.clone(), 0));
+            talk.letter = Some(letter);
+        }
+        notes.push(Note::Sent { serial, listener });
+    }
+
+    /// So many bytes of its event are in a listener's standard input.
+    pub fn sent(&mut self, service: ServiceId, generation: Generation, bytes: u64) {
+        if let Some((_, sent)) =
+            self.talk(service, generation).and_then(|(_, talk)| talk.outgoing.as_mut())
+        {
+            *sent = bytes;
+        }
+    }
+
+    /// All bytes of its event are there.
+    pub fn delivered(&mut self, service: ServiceId, generation: Generation) {
+        if let Some((_, talk)) = self.talk(service, generation) {
+            talk.outgoing = None;
+        }
+    }
+
+    /// A listener does not read any more: somebody else gets its event.
+    pub fn deaf(&mut self, service: ServiceId, generation: Generation, notes: &mut Vec<Note>) {
+        let Some((place, talk)) = self.talk(service, generation) else { return };
+        talk.is_deaf = true;
+        talk.outgoing = None;
+        let letter = talk.letter.take();
+        let pool = &mut self.pools[place];
+        if let Some(letter) = letter {
+            let (serial, listener) = (letter.message.serial, pool.name_of(service));
+            notes.push(Note::Deaf { serial, listener });
+            pool.accept(letter, End::Head, notes);
+        }
+    }
+
+    /// The event that is being sent to a listener, how much of it was sent, and its pool.
+    #[must_use]
+    pub fn outgoing(
+        &self,
+        service: ServiceId,
+        generation: Generation,
+    ) -> Option<(&Arc<str>, &Letter, u64)> {
+        self.pools.iter().find_map(|pool| {
+            let is_it = |talk: &&Talk| (talk.service, talk.generation) == (service, generation);
+            let (letter, sent) = pool.talks.iter().find(is_it)?.outgoing.as_ref()?;
+            Some((&pool.spec.name, letter, *sent))
+        })
+    }
+
+    /// The lives to which an event is being sent.
+    pub fn receivers(&self) -> impl Iterator<Item = (ServiceId, Generation)> {
+        let talks = self.pools.iter().flat_map(|pool| &pool.talks);
+        let receiving = talks.filter(|talk| talk.outgoing.is_some());
+        receiving.map(|talk| (talk.service, talk.generation))
+    }
+
+    /// Every life that is listened to.
+    pub fn lives(&self) -> impl Iterator<Item = (ServiceId, Generation)> {
+        let talks = self.pools.iter().flat_map(|pool| &pool.talks);
+        talks.map(|talk| (talk.service, talk.generation))
+    }
+
+    /// Keeps what waits within its bounds: the pool for which most waits gives up its oldest.
+    fn limit(&mut self, notes: &mut Vec<Note>) {
+        while self.pools.iter().map(|pool| pool.bytes).sum::<usize>() > WAITING_BYTES_MAX {
+            let Some(pool) = self.pools.iter_mut().max_by_key(|pool| pool.bytes) else { return };
+            pool.overflow(notes);
+        }
+    }
+
+    /// A life of a listener, with the place of its pool.
+    fn talk(&mut self, service: ServiceId, generation: Generation) -> Option<(usize, &mut Talk)> {
+        let mut pools = self.pools.iter_mut().enumerate();
+        pools.find_map(|(place, pool)| Some((place, pool.talk(service, generation)?)))
+    }
+
+    /// The same; it begins where nothing was heard of it yet.
+    fn talk_or_new(
+        &mut self,
+        service: ServiceId,
+        generation: Generation,
+    ) -> Option<(usize, &mut Talk)> {
+        let place = self.pools.iter().position(|pool| pool.has_member(service))?;
+        let pool = &mut self.pools[place];
+        if pool.talk(service, generation).is_none() {
+            pool.talks.push(Talk {
+                service,
+                generation,
+                is_running: false,
+                is_deaf: false,
+                conversation: Conversation::default(),
+                letter: None,
+                outgoing: None,
+            });
+        }
+        Some((place, pool.talk(service, generation)?))
+    }
+}
+
+/// Which end of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Head,
+    Tail,
+}
+
+impl Pool {
+    /// A pool as it was.
+    #[must_use]
+    pub fn restored(
+        spec: PoolSpec,
+        next_serial: u64,
+        (rest_until, rest): (Option<Instant>, Duration),
+        queue: VecDeque<Letter>,
+        talks: Vec<Talk>,
+    ) -> Self {
+        let bytes = queue.iter().map(|letter| letter.message.payload.len()).sum();
+        Self { spec, next_serial, queue, rest_until, rest, talks, bytes }
+    }
+
+    fn has_member(&self, service: ServiceId) -> bool {
+        self.spec.members.iter().any(|(member, _)| *member == service)
+    }
+
+    fn name_of(&self, service: ServiceId) -> Arc<str> {
+        let member = self.spec.members.iter().find(|(member, _)| *member == service);
+        member.map_or_else(|| "?".into(), |(_, name)| Arc::clone(name))
+    }
+
+    fn talk(&mut self, service: ServiceId, generation: Generation) -> Option<&mut Talk> {
+        let is_it = |talk: &&mut Talk| (talk.service, talk.generation) == (service, generation);
+        self.talks.iter_mut().find(is_it)
+    }
+
+    /// The first of its listeners, in their order, that is ready.
+    fn next_receiver(&self) -> Option<(ServiceId, Generation)> {
+        let ready = |service: ServiceId| {
+            self.talks.iter().find(|talk| {
+                talk.service == service
+                    && talk.is_running
+                    && !talk.is_deaf
+                    && talk.outgoing.is_none()
+                    && talk.conversation.state == ListenerState::Ready
+            })
+        };
+        let talk = self.spec.members.iter().find_map(|(service, _)| ready(*service))?;
+        Some((talk.service, talk.generation))
+    }
+
+    /// What a life of a listener has said next.
+    fn next_said(
+        &mut self,
+        service: ServiceId,
+        generation: Generation,
+        notes: &mut Vec<Note>,
+    ) -> Option<Said> {
+        let listener = self.name_of(service);
+        let conversation = &mut self.talk(service, generation)?.conversation;
+        let from = conversation.state;
+        let said = conversation.next_said()?;
+        let to = conversation.state;
+        match &said {
+            Said::Result(result) if result == OK => {
+                notes.push(Note::Processed(Arc::clone(&listener)));
+            }
+            Said::Result(_) => notes.push(Note::Rejected(Arc::clone(&listener))),
+            Said::BadResult(line) => {
+                let (listener, line) = (Arc::clone(&listener), line.clone());
+                notes.push(Note::BadResult { listener, line });
+            }
+            Said::Ready | Said::Nonsense => {}
+        }
+        notes.push(Note::Changed { listener: Arc::clone(&listener), from, to });
+        if to == ListenerState::Unknown {
+            notes.push(Note::Broken(listener));
+        }
+        Some(said)
+    }
+
+    /// What follows from what a listener has said.
+    fn take(
+        &mut self,
+        service: ServiceId,
+        generation: Generation,
+        said: &Said,
+        now: Instant,
+        notes: &mut Vec<Note>,
+    ) {
+        let letter = self.talk(service, generation).and_then(|talk| talk.letter.take());
+        match said {
+            Said::Result(result) if result == OK => {
+                self.rest = Duration::ZERO;
+                self.rest_until = None;
+            }
+            Said::Result(_) => {
+                self.rest = (self.rest * 2).clamp(REJECTED_WAIT, REJECTED_WAIT_MAX);
+                self.rest_until = Some(now + self.rest);
+                self.put_back(letter, notes);
+            }
+            // One that speaks out of turn was given none.
+            Said::BadResult(_) | Said::Ready | Said::Nonsense => self.put_back(letter, notes),
+        }
+    }
+
+    fn put_back(&mut self, letter: Option<Letter>, notes: &mut Vec<Note>) {
+        if let Some(letter) = letter {
+            self.accept(letter, End::Head, notes);
+        }
+    }
+
+    /// Takes an event into the queue. A full queue gives up its oldest first.
+    fn accept(&mut self, letter: Letter, end: End, notes: &mut Vec<Note>) {
+        if end == End::Head {
+            notes.push(Note::PutBack {
+                pool: Arc::clone(&self.spec.name),
+                serial: letter.message.serial,
+                waiting: self.queue.len(),
+                buffer_size: self.spec.buffer_size,
+            });
+        }
+        if self.queue.len() >= self.spec.buffer_size as usize {
+            self.overflow(notes);
+        }
+        self.bytes += letter.message.payload.len();
+        match end {
+            End::Head => self.queue.push_front(letter),
+            End::Tail => self.queue.push_back(letter),
+        }
+    }
+
+    fn overflow(&mut self, notes: &mut Vec<Note>) {
+        if let Some(oldest) = self.queue.pop_front() {
+            self.bytes -= oldest.message.payload.len();
+            let (pool, serial) = (Arc::clone(&self.spec.name), oldest.message.serial);
+            notes.push(Note::Overflowed { pool, serial });
+        }
+    }
+}
+
+fn after(serial: u64) -> u64 {
+    if serial >= SERIAL_MAX { 0 } else { serial + 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: ServiceId = ServiceId(1);
+    const B: ServiceId = ServiceId(2);
+    const LIFE: Generation = Generation(1);
+    const NOW: Instant = Instant(1_000_000_000);
+
+    struct Bench {
+        pools: Pools,
+        notes: Vec<Note>,
+    }
+
+    impl Bench {
+        /// A pool named `pool` with the listeners a and b, which are ready.
+        fn new(events: &str, buffer_size: u32) -> Self {
+            let mut bench = Self { pools: Pools::default(), notes: Vec::new() };
+            bench.pools.add(spec("pool", events, buffer_size, &[(A, "a"), (B, "b")]));
+            for service in [A, B] {
+                bench.pools.process(service, LIFE, true);
+                bench.hear(service, "READY\n");
+            }
+            bench.notes.clear();
+            bench
+        }
+
+        fn hear(&mut self, service: ServiceId, text: &str) {
+            self.pools.hear((service, LIFE), text.as_bytes(), NOW, &mut self.notes);
+        }
+
+        fn offer(&mut self, payload: &str) {
+            self.pools.offer(EventType::RemoteCommunication, payload.into(), &mut self.notes);
+        }
+
+        /// Sends whatever can be sent at a moment, and says what went to whom.
+        fn dispatch(&mut self, now: Instant) -> Vec<(ServiceId, String)> {
+            let mut sent = Vec::new();
+            while let Some((service, life)) = self.pools.next_receiver(now) {
+                self.pools.assign(service, life, &mut self.notes);
+                let (_, letter, _) = self.pools.outgoing(service, life).unwrap();
+                sent.push((service, letter.message.payload.to_string()));
+                self.pools.delivered(service, life);
+            }
+            sent
+        }
+
+        fn waiting(&self) -> Vec<&str> {
+            self.pools.all()[0].queue.iter().map(|letter| &*letter.message.payload).collect()
+        }
+    }
+
+    fn spec(name: &str, events: &str, buffer_size: u32, members: &[(ServiceId, &str)]) -> PoolSpec {
+        PoolSpec {
+            name: name.into(),
+            wanted: EventTypes::named(events),
+            buffer_size,
+            members: members.iter().map(|(id, name)| (*id, Arc::from(*name))).collect(),
+        }
+    }
+
+    fn sent(service: ServiceId, payload: &str) -> (ServiceId, String) {
+        (service, payload.to_owned())
+    }
+
+    #[test]
+    fn each_event_goes_to_one_listener_and_waits_while_all_are_busy() {
+        let mut bench = Bench::new("EVENT", 10);
+
+        for payload in ["1", "2", "3"] {
+            bench.offer(payload);
+        }
+        assert_eq!(bench.dispatch(NOW), [sent(A, "1"), sent(B, "2")]);
+        assert_eq!(bench.waiting(), ["3"]);
+
+        bench.hear(B, "RESULT 2\nOKREADY\n");
+        assert_eq!(bench.dispatch(NOW), [sent(B, "3")]);
+    }
+
+    #[test]
+    fn an_event_that_nobody_wants_has_no_number() {
+        let mut bench = Bench::new("TICK", 10);
+
+        bench.offer("unwanted");
+        bench.pools.add(spec("other", "EVENT", 10, &[]));
+        bench.offer("wanted");
+
+        assert_eq!(bench.pools.next_serial, 1);
+        assert!(bench.waiting().is_empty());
+        assert_eq!(bench.pools.all()[1].queue[0].message.serial, 0);
+    }
+
+    #[test]
+    fn a_rejected_event_comes_again_after_a_rest_and_before_newer_ones() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.offer("1");
+        bench.dispatch(NOW);
+
+        bench.hear(A, "RESULT 4\nFAILREADY\n");
+        bench.offer("2");
+        assert_eq!(bench.dispatch(NOW), []);
+        assert_eq!(bench.pools.next_rest_end(), Some(NOW + REJECTED_WAIT));
+
+        let later = NOW + REJECTED_WAIT;
+        assert_eq!(bench.dispatch(later), [sent(A, "1"), sent(B, "2")]);
+        let put_back =
+            Note::PutBack { pool: "pool".into(), serial: 0, waiting: 0, buffer_size: 10 };
+        assert!(bench.notes.contains(&put_back));
+    }
+
+    #[test]
+    fn rests_grow_while_an_event_is_rejected_and_a_success_ends_them() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.offer("1");
+        let mut rests = Vec::new();
+        for _ in 0..7 {
+            bench.dispatch(Instant(u64::MAX));
+            bench.hear(A, "RESULT 4\nFAILREADY\n");
+            rests.push(bench.pools.all()[0].rest.as_millis());
+        }
+        assert_eq!(rests, [100, 200, 400, 800, 1600, 3000, 3000]);
+
+        bench.dispatch(Instant(u64::MAX));
+        bench.hear(A, "RESULT 2\nOK");
+        assert_eq!(bench.pools.all()[0].rest_until, None);
+    }
+
+    #[test]
+    fn a_rejected_event_stays_out_of_other_pools() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.pools.add(spec("other", "EVENT", 10, &[]));
+        bench.offer("1");
+        bench.dispatch(NOW);
+
+        bench.hear(A, "RESULT 4\nFAIL");
+
+        assert_eq!(bench.waiting(), ["1"]);
+        assert_eq!(bench.pools.all()[1].queue.len(), 1);
+    }
+
+    #[test]
+    fn a_full_queue_gives_up_its_oldest() {
+        let mut bench = Bench::new("EVENT", 2);
+        for payload in ["1", "2"] {
+            bench.offer(payload);
+        }
+        bench.dispatch(NOW);
+        for payload in ["3", "4", "5"] {
+            bench.offer(payload);
+        }
+        assert_eq!(bench.waiting(), ["4", "5"]);
+        assert!(bench.notes.contains(&Note::Overflowed { pool: "pool".into(), serial: 2 }));
+
+        // What is put back is in front of what was not given up for it.
+        bench.hear(A, "RESULT 4\nFAIL");
+        assert_eq!(bench.waiting(), ["1", "5"]);
+    }
+
+    #[test]
+    fn too_many_bytes_are_given_up_where_most_are() {
+        let mut bench = Bench::new("TICK", 1000);
+        bench.pools.add(spec("large", "REMOTE_COMMUNICATION", 1000, &[]));
+        let large = "x".repeat(WAITING_BYTES_MAX / 3);
+
+        bench.pools.tick(0, &mut bench.notes);
+        bench.pools.tick(5, &mut bench.notes);
+        for _ in 0..4 {
+            bench.offer(&large);
+        }
+
+        assert_eq!(bench.waiting(), ["when:5"]);
+        assert_eq!(bench.pools.all()[1].queue.len(), 2);
+    }
+
+    #[test]
+    fn what_a_dead_listener_had_goes_to_another() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.offer("1");
+        bench.dispatch(NOW);
+
+        bench.pools.process(A, LIFE, false);
+        assert!(bench.waiting().is_empty(), "its last words may still be on their way");
+        bench.pools.ended(A, LIFE, &mut bench.notes);
+
+        assert_eq!(bench.dispatch(NOW), [sent(B, "1")]);
+    }
+
+    #[test]
+    fn the_last_words_of_a_dead_listener_count() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.offer("1");
+        bench.dispatch(NOW);
+
+        bench.pools.process(A, LIFE, false);
+        bench.hear(A, "RESULT 2\nOK");
+        bench.pools.ended(A, LIFE, &mut bench.notes);
+
+        assert!(bench.waiting().is_empty());
+        assert_eq!(bench.pools.lives().count(), 1);
+    }
+
+    #[test]
+    fn only_running_listeners_get_events() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.pools.process(A, LIFE, false);
+        bench.pools.process(B, LIFE, false);
+        bench.offer("1");
+
+        assert_eq!(bench.pools.next_receiver(NOW), None);
+        bench.pools.process(B, LIFE.next(), true);
+        assert_eq!(bench.pools.next_receiver(NOW), None, "it is not ready");
+        bench.pools.hear((B, LIFE.next()), b"READY\n", NOW, &mut bench.notes);
+        assert_eq!(bench.pools.next_receiver(NOW), Some((B, LIFE.next())));
+    }
+
+    #[test]
+    fn one_that_breaks_the_rules_loses_its_event_to_others() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.offer("1");
+        bench.dispatch(NOW);
+
+        bench.hear(A, "RESULT x\nOK");
+        bench.hear(A, "READY\n");
+
+        assert_eq!(bench.dispatch(NOW), [sent(B, "1")]);
+        let line = b"RESULT x".to_vec();
+        assert!(bench.notes.contains(&Note::BadResult { listener: "a".into(), line }));
+    }
+
+    #[test]
+    fn one_that_does_not_read_is_passed_over() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.offer("1");
+        bench.pools.assign(A, LIFE, &mut bench.notes);
+
+        bench.pools.deaf(A, LIFE, &mut bench.notes);
+
+        assert_eq!(bench.pools.outgoing(A, LIFE), None);
+        assert_eq!(bench.dispatch(NOW), [sent(B, "1")]);
+    }
+
+    #[test]
+    fn a_tick_is_told_when_its_slice_begins_and_not_at_first() {
+        let mut bench = Bench::new("TICK", 10);
+        assert!(bench.pools.is_tick_due(12));
+        for second in [12, 14, 15, 19, 20, 61, 3600] {
+            bench.pools.tick(second, &mut bench.notes);
+        }
+
+        assert_eq!(
+            bench.waiting(),
+            ["when:15", "when:20", "when:60", "when:60", "when:3600", "when:3600", "when:3600"]
+        );
+        assert_eq!(bench.pools.next_tick(3601), Some(3605));
+        assert!(!bench.pools.is_tick_due(3601) && bench.pools.is_tick_due(3599));
+    }
+
+    #[test]
+    fn nobody_is_woken_for_ticks_that_nobody_wants() {
+        let bench = Bench::new("TICK_3600", 10);
+
+        assert_eq!(bench.pools.next_tick(3601), Some(7200));
+        assert_eq!(Bench::new("PROCESS_STATE", 10).pools.next_tick(3601), None);
+    }
+
+    #[test]
+    fn numbers_begin_again_after_the_last() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.pools.next_serial = SERIAL_MAX;
+
+        bench.offer("1");
+
+        assert_eq!(bench.pools.next_serial, 0);
+    }
+}
