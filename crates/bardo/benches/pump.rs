@@ -46,6 +46,7 @@ fn main() {
             backups: 0,
             to_syslog: false,
             copy: None,
+            copies_lines: false,
             format: |_, text| format!("{text}\n").into_bytes(),
         },
     })

@@ -332,6 +332,7 @@ fn main_log(directory: &Path) -> MainLogSettings {
         backups: 0,
         to_syslog: false,
         copy: None,
+        copies_lines: false,
         format: |severity: Severity, text: &str| format!("{severity:?} {text}\n").into_bytes(),
     }
 }

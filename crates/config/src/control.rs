@@ -4,7 +4,8 @@ use crate::error::ConfigError;
 use crate::host::Host;
 use crate::load::Source;
 use crate::options::{
-    self, CONTROL_FLAGS, CONTROL_OPTIONS, CONTROL_PLUGIN_OPTIONS, ControlDraft, apply_overrides,
+    self, CONTROL_FLAGS, CONTROL_OPTIONS, CONTROL_PLUGIN_OPTIONS, ControlDraft, PluginKind,
+    apply_overrides,
 };
 use crate::path::resolved;
 
@@ -21,6 +22,8 @@ pub struct ControlSettings {
     pub password: Option<String>,
     /// File that keeps the lines typed, absolute.
     pub history_file: Option<String>,
+    /// The plugins, by the name that follows the colon of their sections.
+    pub plugins: Vec<(String, PluginKind)>,
 }
 
 /// Loads the client's settings from a file, or the defaults where there is none.
@@ -35,9 +38,9 @@ pub fn load(
     file: Option<&str>,
     overrides: &[(String, String)],
 ) -> Result<ControlSettings, ConfigError> {
-    let mut draft = match file {
+    let (mut draft, plugins) = match file {
         Some(file) => read(&Source::open(host, file)?)?,
-        None => defaults(host)?,
+        None => (defaults(host)?, Vec::new()),
     };
     apply_overrides(CONTROL_OPTIONS, host, overrides, &mut draft)?;
     Ok(ControlSettings {
@@ -46,6 +49,7 @@ pub fn load(
         username: draft.username,
         password: draft.password,
         history_file: draft.history_file,
+        plugins,
     })
 }
 
@@ -65,18 +69,23 @@ pub fn check_flag(flag: &str, text: &str) -> Result<(), ConfigError> {
     })
 }
 
-fn read(source: &Source<'_>) -> Result<ControlDraft, ConfigError> {
+/// The plugins, by name.
+type Plugins = Vec<(String, PluginKind)>;
+
+fn read(source: &Source<'_>) -> Result<(ControlDraft, Plugins), ConfigError> {
     let section = source.ini.section("supervisorctl").ok_or(ConfigError::NoControlSection)?;
     let mut draft: ControlDraft = source.section(section).read(CONTROL_OPTIONS)?;
     // A path on the command line stays as it is, in Supervisor and here.
     if let Some(path) = draft.serverurl.strip_prefix("unix://") {
         draft.serverurl = format!("unix://{}", resolved(source.host, path));
     }
+    let mut plugins = Vec::new();
     for section in source.ini.sections().filter(|section| section.name().starts_with("ctlplugin:"))
     {
-        source.section(section).read(CONTROL_PLUGIN_OPTIONS)?;
+        let kind = source.section(section).read(CONTROL_PLUGIN_OPTIONS)?.kind;
+        plugins.push((section.suffix().unwrap_or_default().to_owned(), kind));
     }
-    Ok(draft)
+    Ok((draft, plugins))
 }
 
 fn defaults(host: &dyn Host) -> Result<ControlDraft, ConfigError> {
@@ -121,6 +130,20 @@ mod tests {
         assert_eq!(settings.server_url, "unix:///s.sock");
         assert_eq!(settings.history_file.as_deref(), Some("/home/me/h"));
         assert_eq!(settings.prompt, "/home/me");
+    }
+
+    #[test]
+    fn plugins_that_are_built_in_have_the_names_of_their_sections() {
+        let settings = loaded(
+            "[supervisorctl]\n[ctlplugin:cache]\nsupervisor.ctl_factory=\
+             supervisor_cache.controllerplugin:make_cache_controllerplugin\n[ctlplugin:riker]\n\
+             supervisor.ctl_factory=mr.laforge.controllerplugin:make_laforge_controllerplugin\n",
+        )
+        .unwrap();
+
+        let named = |name: &str, kind| (name.to_owned(), kind);
+        let wanted = [named("cache", PluginKind::Cache), named("riker", PluginKind::Laforge)];
+        assert_eq!(settings.plugins, wanted);
     }
 
     #[test]

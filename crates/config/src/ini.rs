@@ -131,6 +131,29 @@ impl Ini {
         reader.finish()
     }
 
+    /// Adds a section that stands in no line of a file, as if it stood there.
+    pub(crate) fn add(&mut self, file: &str, name: &str, options: &[(String, String)]) {
+        let file: Arc<str> = file.into();
+        let entry = |(key, value): &(String, String)| Entry {
+            key: key.to_lowercase(),
+            value: value.clone(),
+            file: Arc::clone(&file),
+            line: 0,
+        };
+        // The last of equal keys counts.
+        let mut entries: Vec<Entry> = Vec::new();
+        for entry in options.iter().map(entry) {
+            entries.retain(|other| other.key != entry.key);
+            entries.push(entry);
+        }
+        self.sections.push(Section {
+            name: name.to_owned(),
+            file: Arc::clone(&file),
+            line: 0,
+            entries,
+        });
+    }
+
     /// The sections in order of their first appearance.
     pub fn sections(&self) -> impl Iterator<Item = &Section> {
         self.sections.iter()

@@ -34,7 +34,10 @@ pub mod value;
 
 pub use error::{BadLine, ConfigError};
 pub use host::{Account, Host, ReadError};
-pub use load::{Loaded, Messages, Request, RpcInterface, check_flag, load};
+pub use load::{
+    Described, Loaded, Messages, Request, RpcInterface, check_flag, load, load_program,
+};
+pub use options::{InterfaceKind, PluginKind, ResultHandler};
 pub use search::{ROOT_SEARCH_WARNING, candidates, find};
 pub use servers::{HttpServer, Listen, default_server_url};
 pub use settings::{MainLog, ServerSettings, ServerUser};

@@ -4,6 +4,7 @@
 //! several errors is shown: `[supervisord]`, interfaces, groups, programs, event
 //! listeners, FastCGI programs, servers, and the user last.
 
+mod alone;
 mod groups;
 pub(crate) mod include;
 pub(crate) mod programs;
@@ -19,12 +20,13 @@ use crate::expand::{Names, Value};
 use crate::host::{Host, ReadError};
 use crate::ini::{Ini, Section};
 use crate::options::{
-    Expansion, FACTORY_KEY, INET_SERVER_OPTIONS, INTERFACE_OPTIONS, SERVER_FLAGS, SERVER_OPTIONS,
-    UNIX_SERVER_OPTIONS, apply_overrides,
+    Expansion, FACTORY_KEY, INET_SERVER_OPTIONS, INTERFACE_OPTIONS, InterfaceDraft, InterfaceKind,
+    SERVER_FLAGS, SERVER_OPTIONS, UNIX_SERVER_OPTIONS, apply_overrides,
 };
 use crate::path::{absolute, parent};
 use crate::servers::{HttpServer, default_server_url};
 use crate::settings::ServerSettings;
+pub use alone::{Described, load_program};
 use groups::Groups;
 pub(crate) use section::SectionReader;
 
@@ -62,8 +64,9 @@ pub struct RpcInterface {
     pub name: String,
     /// The import path of what makes it.
     pub factory: String,
-    /// Every other key of the section. Supervisor hands them to the factory, and
-    /// the one that is built in takes none.
+    /// What that is.
+    pub kind: InterfaceKind,
+    /// Every other key of the section. Supervisor hands them to the factory.
     pub arguments: Vec<(String, String)>,
 }
 
@@ -77,6 +80,34 @@ pub struct Messages {
     pub warnings: Vec<String>,
     /// At level info.
     pub infos: Vec<String>,
+}
+
+/// The key of a twiddler's methods that are allowed.
+const ALLOWED_KEY: &str = "whitelist";
+
+impl RpcInterface {
+    /// Whether its factory takes the arguments: Supervisor's own takes none, that of
+    /// the twiddler the methods that are allowed, and the others any.
+    #[must_use]
+    pub fn can_be_made(&self) -> bool {
+        match self.kind {
+            InterfaceKind::Main => self.arguments.is_empty(),
+            InterfaceKind::Twiddler => self.arguments.iter().all(|(key, _)| key == ALLOWED_KEY),
+            InterfaceKind::Cache | InterfaceKind::Laforge => true,
+        }
+    }
+
+    /// The only methods that may be called; none for all.
+    #[must_use]
+    pub fn allowed(&self) -> Vec<String> {
+        let text = self.arguments.iter().find(|(key, _)| key == ALLOWED_KEY);
+        match (self.kind, text) {
+            (InterfaceKind::Twiddler, Some((_, text))) if !text.is_empty() => {
+                text.split(',').map(|name| name.trim().to_owned()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Loads a server's configuration.
@@ -183,7 +214,7 @@ impl<'a> Source<'a> {
 
     fn interface(&self, section: &Section) -> Result<RpcInterface, ConfigError> {
         let reader = self.section(section);
-        let factory = reader.read(INTERFACE_OPTIONS)?.factory;
+        let InterfaceDraft { factory, kind } = reader.read(INTERFACE_OPTIONS)?;
         let others = self.ini.entries(section).filter(|entry| entry.key != FACTORY_KEY);
         let arguments = others.map(|entry| {
             let text = reader.expand(&entry.key, Expansion::Once, &entry.value)?;
@@ -192,6 +223,7 @@ impl<'a> Source<'a> {
         Ok(RpcInterface {
             name: section.suffix().unwrap_or_default().to_owned(),
             factory,
+            kind,
             arguments: arguments.collect::<Result<_, ConfigError>>()?,
         })
     }

@@ -22,9 +22,10 @@ pub use group::{GROUP_OPTIONS, GroupDraft, PROGRAM_GROUP_OPTIONS};
 pub use http::{INET_SERVER_OPTIONS, ServerDraft as HttpDraft, UNIX_SERVER_OPTIONS};
 pub use include::{INCLUDE_OPTIONS, IncludeDraft};
 pub use interface::{
-    CONTROL_PLUGIN_OPTIONS, FACTORY_KEY, INTERFACE_OPTIONS, InterfaceDraft, PLUGIN_FACTORY_KEY,
+    CONTROL_PLUGIN_OPTIONS, FACTORY_KEY, INTERFACE_OPTIONS, InterfaceDraft, InterfaceKind,
+    PLUGIN_FACTORY_KEY, PluginDraft, PluginKind,
 };
-pub use listener::{EVENT_TYPES, LISTENER_OPTIONS, ListenerDraft};
+pub use listener::{EVENT_TYPES, LISTENER_OPTIONS, ListenerDraft, ResultHandler};
 pub use process::{LogDraft, PROCESS_OPTIONS, ProcessDraft};
 pub use program::{PROGRAM_OPTIONS, ProgramDraft, StreamDraft};
 pub use server::{SERVER_FLAGS, SERVER_OPTIONS, ServerDraft};

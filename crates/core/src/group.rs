@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::id::ServiceId;
-use crate::spec::GroupSpec;
+use crate::record::Record;
+use crate::spec::{Configuration, GroupSpec};
 
 /// A group that is up: its spec, and its members' places in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,33 @@ pub fn start_order(groups: &[Group]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..groups.len()).collect();
     order.sort_by_key(|index| groups[*index].spec.priority);
     order
+}
+
+/// Takes a change of members into the groups that are there. The loaded configuration
+/// changes too where it has the group as it is: in Supervisor the two are one thing, and
+/// `reread` finds the difference to the file.
+pub(crate) fn member_change(groups: &mut [Group], loaded: &mut Configuration, change: &Record) {
+    let (Record::MembersJoined { group: name, .. } | Record::MemberLeft { group: name, .. }) =
+        change
+    else {
+        return;
+    };
+    let Some(group) = groups.iter_mut().find(|there| there.spec.name == *name) else { return };
+    let before = Arc::clone(&group.spec);
+    let spec = Arc::make_mut(&mut group.spec);
+    if let Record::MembersJoined { services, members, .. } = change {
+        spec.services.extend_from_slice(services);
+        group.members.extend_from_slice(members);
+    }
+    if let Record::MemberLeft { service, .. } = change
+        && let Some(place) = group.members.iter().position(|member| member == service)
+    {
+        spec.services.remove(place);
+        group.members.remove(place);
+    }
+    if let Some(there) = loaded.groups.iter_mut().find(|there| **there == before) {
+        *there = Arc::clone(&group.spec);
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::id::{Generation, Pid, ServiceId, Ticket};
 use crate::reconcile::{Difference, Scope};
 use crate::service::{Failure, Goal, Launch, Order, Service, State, StateName};
 use crate::signal::Signal;
-use crate::spec::Configuration;
+use crate::spec::{Configuration, ServiceSpec};
 use crate::status::SpawnError;
 
 /// What a client asks.
@@ -27,6 +27,20 @@ pub enum Command {
     Load(Configuration),
     /// Add or remove a group.
     Reconcile(Scope),
+    /// Make services members of a group that is there.
+    Join {
+        /// The group.
+        group: Arc<str>,
+        /// The services, in start order.
+        services: Vec<Arc<ServiceSpec>>,
+    },
+    /// Take a service that is stopped out of its group.
+    Leave {
+        /// The group.
+        group: Arc<str>,
+        /// The service.
+        process: Arc<str>,
+    },
     /// Look at the table. The world makes the answer when it performs it.
     Look,
     /// Stop everything and end.
@@ -72,6 +86,12 @@ pub enum Wait {
 pub enum Refusal {
     /// There is no such process or group.
     NoSuchName,
+    /// There is no such group.
+    NoSuchGroup,
+    /// The group has a member of this name already.
+    NameTaken(Arc<str>),
+    /// The members of the group are not ordinary programs.
+    TakesNoPrograms,
     /// It is up already.
     AlreadyStarted,
     /// It is not up.

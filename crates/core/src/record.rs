@@ -6,11 +6,11 @@
 
 use std::sync::Arc;
 
-use crate::group::Group;
+use crate::group::{Group, member_change};
 use crate::id::{ExitSequence, Generation, Pid, ServiceId};
 use crate::input::Mood;
 use crate::service::{Failure, Goal, Role, Service, State};
-use crate::spec::{Configuration, GroupSpec};
+use crate::spec::{Configuration, GroupSpec, ServiceSpec};
 use crate::status::ExitStatus;
 use crate::time::{Instant, WallTime};
 
@@ -23,6 +23,22 @@ pub enum Record {
     GroupAdded(Group),
     /// The group of this name was removed.
     GroupRemoved(Arc<str>),
+    /// A group has more members, at these places.
+    MembersJoined {
+        /// Its name.
+        group: Arc<str>,
+        /// What was asked for.
+        services: Vec<Arc<ServiceSpec>>,
+        /// Their places, in the same order.
+        members: Vec<ServiceId>,
+    },
+    /// A group has this member no more.
+    MemberLeft {
+        /// Its name.
+        group: Arc<str>,
+        /// Which place.
+        service: ServiceId,
+    },
     /// A service is now like this.
     Service(ServiceRecord),
     /// The supervisor works or ends.
@@ -135,10 +151,7 @@ impl Snapshot {
             Record::GroupAdded(group) => {
                 self.remove_group(&group.spec);
                 for (spec, id) in group.spec.services.iter().zip(&group.members) {
-                    let place = self.place(*id);
-                    let name = Arc::clone(&group.spec.name);
-                    let service = Service::new(*id, place.generation, name, Arc::clone(spec));
-                    place.service = Some(ServiceRecord::from(&service));
+                    self.occupy(*id, &group.spec.name, spec);
                 }
                 self.groups.push(group);
             }
@@ -146,6 +159,18 @@ impl Snapshot {
                 if let Some(group) = self.groups.iter().find(|group| group.spec.name == name) {
                     let spec = Arc::clone(&group.spec);
                     self.remove_group(&spec);
+                }
+            }
+            Record::MembersJoined { ref group, ref services, ref members } => {
+                for (spec, id) in services.iter().zip(members) {
+                    self.occupy(*id, group, spec);
+                }
+                member_change(&mut self.groups, &mut self.loaded, &record);
+            }
+            Record::MemberLeft { service, .. } => {
+                member_change(&mut self.groups, &mut self.loaded, &record);
+                if let Some(place) = self.places.get_mut(service.0 as usize) {
+                    place.service = None;
                 }
             }
             Record::Service(service) => {
@@ -163,6 +188,13 @@ impl Snapshot {
             self.places.resize(index + 1, Place::default());
         }
         &mut self.places[index]
+    }
+
+    /// Has a service that was never started at a place.
+    fn occupy(&mut self, id: ServiceId, group: &Arc<str>, spec: &Arc<ServiceSpec>) {
+        let place = self.place(id);
+        let service = Service::new(id, place.generation, Arc::clone(group), Arc::clone(spec));
+        place.service = Some(ServiceRecord::from(&service));
     }
 
     fn remove_group(&mut self, spec: &GroupSpec) {

@@ -1,6 +1,7 @@
 //! The whole table: groups, services, clients that wait, and the order of things.
 
 mod ending;
+mod members;
 
 use std::sync::Arc;
 
@@ -254,20 +255,7 @@ impl Supervisor {
     }
 
     fn add_group(&mut self, spec: Arc<GroupSpec>, actions: &mut Actions) {
-        let mut members = Vec::with_capacity(spec.services.len());
-        let mut free = 0;
-        for service in &spec.services {
-            while self.services.get(free).is_some_and(Option::is_some) {
-                free += 1;
-            }
-            let id = ServiceId(u32::try_from(free).expect("a table of 2^32 services has no room"));
-            members.push(id);
-            let generation = self.generations.get(free).copied().unwrap_or_default();
-            let name = Arc::clone(&spec.name);
-            self.place(Service::new(id, generation, name, Arc::clone(service)));
-            self.mark(id);
-            actions.push(Action::Added(id));
-        }
+        let members = self.place_services(&spec.name, &spec.services, actions);
         let name = Arc::clone(&spec.name);
         let group = Group { spec, members };
         self.changes.table.push(Record::GroupAdded(group.clone()));
@@ -286,17 +274,7 @@ impl Supervisor {
     fn remove_group(&mut self, index: usize, actions: &mut Actions) {
         let group = self.groups.remove(index);
         for id in &group.members {
-            actions.push(Action::Removed(*id));
-        }
-        self.winding = None;
-        for id in group.members {
-            self.timers.set(id.0, None);
-            if let Some(service) = self.services[id.0 as usize].take() {
-                self.generations[id.0 as usize] = service.generation;
-                // The place remembers its last life, also one nobody recorded yet.
-                let record = Record::Service(ServiceRecord::from(&service));
-                self.changes.table.push(record);
-            }
+            self.vacate(*id, actions);
         }
         let name = Arc::clone(&group.spec.name);
         let record = Record::GroupRemoved(Arc::clone(&name));
@@ -341,6 +319,8 @@ impl Supervisor {
             }
             Command::Load(configuration) => Some(Answer::Difference(self.load(configuration))),
             Command::Reconcile(scope) => Some(self.reconcile(now, &scope, actions)),
+            Command::Join { group, services } => Some(self.join(now, &group, services, actions)),
+            Command::Leave { group, process } => Some(self.leave(&group, &process, actions)),
             Command::Look => Some(Answer::Table),
             Command::Shutdown => {
                 self.shut_down(now, actions);

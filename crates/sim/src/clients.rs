@@ -48,6 +48,8 @@ impl Clients {
             Command::Act { verb, target, wait } => (Some((*verb, *wait)), Some(target)),
             Command::Load(_)
             | Command::Reconcile(_)
+            | Command::Join { .. }
+            | Command::Leave { .. }
             | Command::Look
             | Command::Shutdown
             | Command::Restart => (None, None),

@@ -158,6 +158,9 @@ impl Reference {
         if present != expected {
             return Err(format!("the groups are {present:?} and should be {expected:?}"));
         }
+        if *supervisor.loaded() != self.loaded {
+            return Err("the loaded configuration is another one".to_owned());
+        }
         for (place, expected) in self.members.iter().enumerate() {
             match (supervisor.service(id(place)), expected) {
                 (None, None) => {}
@@ -258,8 +261,14 @@ impl Reference {
     }
 
     fn add(&mut self, spec: Arc<GroupSpec>) {
+        let ids = self.settle(&spec.services);
+        self.groups.push((spec, ids));
+    }
+
+    /// Finds places for services.
+    fn settle(&mut self, services: &[Arc<ServiceSpec>]) -> Vec<ServiceId> {
         let mut ids = Vec::new();
-        for service in &spec.services {
+        for service in services {
             let free = self.members.iter().position(Option::is_none);
             let place = free.unwrap_or_else(|| {
                 self.members.push(None);
@@ -269,12 +278,16 @@ impl Reference {
             self.members[place] = Some(Member::new(Arc::clone(service), self.past[place]));
             ids.push(id(place));
         }
-        self.groups.push((spec, ids));
+        ids
     }
 
     fn autostart(&mut self, group: usize) {
-        for id in self.groups[group].1.clone() {
-            self.change(id, |member| {
+        self.start_by_themselves(&self.groups[group].1.clone());
+    }
+
+    fn start_by_themselves(&mut self, ids: &[ServiceId]) {
+        for id in ids {
+            self.change(*id, |member| {
                 if member.spec.program.autostart {
                     member.start();
                 }
@@ -282,11 +295,68 @@ impl Reference {
         }
     }
 
+    fn join(&mut self, group: &Arc<str>, services: &[Arc<ServiceSpec>]) -> Answer {
+        let found = self.groups.iter().position(|(spec, _)| spec.name == *group);
+        let Some(group) = found else {
+            return Answer::Refused(Refusal::NoSuchGroup);
+        };
+        let spec = Arc::clone(&self.groups[group].0);
+        for service in services {
+            if spec.services.iter().any(|there| there.name == service.name) {
+                return Answer::Refused(Refusal::NameTaken(Arc::clone(&service.name)));
+            }
+        }
+        let ids = self.settle(services);
+        let with_them = [&spec.services, services].concat();
+        self.groups[group].1.extend(&ids);
+        self.remember(group, with_them);
+        self.start_by_themselves(&ids);
+        Answer::Done
+    }
+
+    fn leave(&mut self, group: &Arc<str>, process: &Arc<str>) -> Answer {
+        let found = self.groups.iter().position(|(spec, _)| spec.name == *group);
+        let Some(group) = found else {
+            return Answer::Refused(Refusal::NoSuchGroup);
+        };
+        let (spec, ids) = self.groups[group].clone();
+        let Some(place) = spec.services.iter().position(|there| there.name == *process) else {
+            return Answer::Refused(Refusal::NoSuchName);
+        };
+        let id = ids[place];
+        let member = self.members[id.0 as usize].as_ref();
+        if !member.is_none_or(Member::is_stopped) {
+            return Answer::Refused(Refusal::StillRunning);
+        }
+        self.forget(id);
+        self.groups[group].1.retain(|other| *other != id);
+        let others = spec.services.iter().filter(|there| there.name != *process);
+        self.remember(group, others.cloned().collect());
+        Answer::Done
+    }
+
+    /// A group has other members, and so has its loaded description where that was the
+    /// same.
+    fn remember(&mut self, group: usize, services: Vec<Arc<ServiceSpec>>) {
+        let before = Arc::clone(&self.groups[group].0);
+        let after = Arc::new(GroupSpec { services, ..(*before).clone() });
+        for loaded in &mut self.loaded.groups {
+            if **loaded == *before {
+                *loaded = Arc::clone(&after);
+            }
+        }
+        self.groups[group].0 = after;
+    }
+
     fn remove(&mut self, group: usize) {
         for id in self.groups.remove(group).1 {
-            if let Some(member) = self.members[id.0 as usize].take() {
-                self.past[id.0 as usize] = (member.generation, member.successes);
-            }
+            self.forget(id);
+        }
+    }
+
+    fn forget(&mut self, id: ServiceId) {
+        if let Some(member) = self.members[id.0 as usize].take() {
+            self.past[id.0 as usize] = (member.generation, member.successes);
         }
     }
 
@@ -316,6 +386,8 @@ impl Reference {
                 None
             }
             Command::Reconcile(scope) => Some(self.reconcile(scope)),
+            Command::Join { group, services } => Some(self.join(group, services)),
+            Command::Leave { group, process } => Some(self.leave(group, process)),
             Command::Look => Some(Answer::Table),
             Command::Shutdown => {
                 self.mood = Mood::Shutdown;

@@ -17,6 +17,10 @@ use crate::random::Random;
 const GROUPS: [&str; 5] = ["ant", "bee", "cat", "dog", "eel"];
 const MEMBERS: [&str; 4] = ["one", "two", "three", "four"];
 
+/// Those that come and go while their group is there; one of the names is also that of
+/// a member.
+const GUESTS: [&str; 4] = ["one", "guest", "stranger", "visitor"];
+
 /// Signals that clients send: none of them is ever a stop signal, so that the
 /// checkers can tell who wanted a signal.
 const CLIENT_SIGNALS: [Signal; 2] = [Signal::HUP, Signal::USR2];
@@ -124,7 +128,8 @@ pub fn command(random: &mut Random, supervisor: &Supervisor) -> Command {
             Command::Act { verb, target, wait }
         }
         70..78 => Command::Load(configuration(random)),
-        78..95 => Command::Reconcile(scope(random, supervisor)),
+        78..90 => Command::Reconcile(scope(random, supervisor)),
+        90..95 => membership(random, supervisor),
         95..98 => Command::Look,
         98 => Command::Restart,
         _ => Command::Shutdown,
@@ -141,11 +146,35 @@ fn target(random: &mut Random, supervisor: &Supervisor) -> Target {
     match random.below(10) {
         0 => Target::All,
         1..3 => Target::Group(name),
+        // All its members have left it.
+        _ if group.spec.services.is_empty() => Target::Group(name),
         _ => {
             let member = random.index(group.spec.services.len());
             Target::Process(name, Arc::clone(&group.spec.services[member].name))
         }
     }
+}
+
+/// Draws a member that joins a group or leaves it.
+fn membership(random: &mut Random, supervisor: &Supervisor) -> Command {
+    let groups = supervisor.groups();
+    if groups.is_empty() || random.happens(30) {
+        return Command::Leave { group: Arc::from("nobody"), process: Arc::from("one") };
+    }
+    let spec = &groups[random.index(groups.len())].spec;
+    let group = Arc::clone(&spec.name);
+    if random.happens(500) {
+        let services = (0..1 + random.index(2))
+            .map(|_| random.index(GUESTS.len()))
+            .collect::<std::collections::BTreeSet<usize>>()
+            .into_iter()
+            .map(|guest| Arc::new(service(random, GUESTS[guest])))
+            .collect();
+        return Command::Join { group, services };
+    }
+    let names: Vec<&str> = spec.services.iter().map(|service| &*service.name).collect();
+    let name = if names.is_empty() { "nobody" } else { names[random.index(names.len())] };
+    Command::Leave { group, process: Arc::from(name) }
 }
 
 fn scope(random: &mut Random, supervisor: &Supervisor) -> Scope {

@@ -268,10 +268,15 @@ impl Conversation {
         Some(Said::Result(self.heard.drain(..length).collect()))
     }
 
-    fn broken(&mut self, said: Said) -> Option<Said> {
+    /// Nothing is heard of it any more: its result made no sense.
+    pub fn break_off(&mut self) {
         self.state = ListenerState::Unknown;
         self.heard = Vec::new();
         self.result_bytes = None;
+    }
+
+    fn broken(&mut self, said: Said) -> Option<Said> {
+        self.break_off();
         Some(said)
     }
 }

@@ -30,6 +30,7 @@ pub(super) enum Code {
     AlreadyAdded = 90,
     StillRunning = 91,
     CantReread = 92,
+    NotAllowed = 230,
 }
 
 impl Code {
@@ -53,6 +54,8 @@ impl Code {
             Self::AlreadyAdded => "ALREADY_ADDED",
             Self::StillRunning => "STILL_RUNNING",
             Self::CantReread => "CANT_REREAD",
+            // Supervisor does not know the name of this number of the twiddler's.
+            Self::NotAllowed => "UNKNOWN",
         }
     }
 }
@@ -86,6 +89,12 @@ impl From<Fault> for FaultText {
 pub(super) fn refused(refusal: &Refusal, name: &str) -> Fault {
     match refusal {
         Refusal::NoSuchName => Fault::with(Code::BadName, name),
+        Refusal::NoSuchGroup => Fault::with(Code::BadName, format_args!("group: {name}")),
+        Refusal::NameTaken(taken) => Fault::with(Code::BadName, taken),
+        Refusal::TakesNoPrograms => Fault::with(
+            Code::IncorrectParameters,
+            format_args!("the group {name} takes no ordinary programs"),
+        ),
         Refusal::AlreadyStarted => Fault::with(Code::AlreadyStarted, name),
         Refusal::NotRunning => Fault::with(Code::NotRunning, name),
         Refusal::UnknownState => {

@@ -39,7 +39,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bardo_core::{Configuration, Pid};
+use bardo_config::Described;
+use bardo_core::{Configuration, Pid, ServiceSpec};
 use bardo_sys::clock::LocalTime;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -49,6 +50,7 @@ use self::room::Room;
 use crate::daemon::clients::Clients;
 use crate::daemon::main_log::{self, Level};
 use crate::daemon::pump::PumpHandle;
+use crate::daemon::settings::Namespace;
 
 /// How long a question may wait before the control thread counts as hung, unless
 /// the settings say otherwise.
@@ -64,6 +66,11 @@ const FILE_THREAD_KEPT: Duration = Duration::from_secs(10 * 365 * 86400);
 /// Reads the configuration file again. What is wrong with it is told in words.
 pub type Load = Arc<dyn Fn() -> Result<Configuration, String> + Send + Sync>;
 
+/// Reads a program that a client describes, whose file is filled in. What is wrong with
+/// it is told in words.
+pub type LoadProgram =
+    Arc<dyn Fn(Described) -> Result<Vec<Arc<ServiceSpec>>, String> + Send + Sync>;
+
 /// Is told that the control thread takes no questions any more.
 pub type Overdue = Arc<dyn Fn() + Send + Sync>;
 
@@ -78,6 +85,8 @@ pub struct ApiSettings {
     pub supervisor_version: &'static str,
     /// Reads the configuration file again. It may block.
     pub load: Load,
+    /// Reads a program that a client describes. It may block.
+    pub load_program: LoadProgram,
     /// Called when a question has waited too long, once until one is taken again.
     pub overdue: Overdue,
     /// Who writes the main log: a client that has its answer finds there what led to
@@ -92,8 +101,11 @@ pub struct Shown {
     pub identifier: Arc<str>,
     /// The file of the main log; `None` when it goes elsewhere.
     pub main_log: Option<Arc<str>>,
-    /// The namespaces under which there are Supervisor's methods.
-    pub namespaces: Arc<[String]>,
+    /// The namespaces under which there are methods.
+    pub namespaces: Arc<[Namespace]>,
+    /// What a program that a client describes may name as `ENV_x`, beside the
+    /// environment.
+    pub variables: Arc<[(String, String)]>,
     /// How long a question may wait to be taken.
     pub question_wait: Duration,
     /// Whether each request has a line in the main log.

@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
-use bardo_core::job::{Answer, Command};
+use bardo_core::job::{Answer, Command, Refusal};
 use bardo_core::service::Service;
 use bardo_core::{Input, Mood, Supervisor, Ticket};
 use bardo_wire::listener::EventType;
 use tokio::sync::oneshot;
 
+use super::cache::Change;
 use super::children::Life;
-use super::clients::{ClearRefusal, Question, Reply, Request, Selection, StdinRefusal};
+use super::clients::{
+    CacheReply, CacheRequest, ClearRefusal, Question, Reply, Request, Selection, StdinRefusal,
+};
+use super::journal::Entry;
 use super::main_log::Level;
 use super::pump::{Channel, StreamKey};
 use super::world::Machine;
@@ -33,6 +37,8 @@ enum Asked {
     Measured,
     /// A look at the loaded groups.
     Groups,
+    /// The names of the groups that are there.
+    GroupNames,
     /// Bytes for a standard input.
     Stdin { group: Arc<str>, name: Arc<str>, bytes: Vec<u8> },
     /// Logs to empty.
@@ -49,10 +55,24 @@ impl Machine {
                     let _ = reply.send(Reply::Answer(Answer::Done));
                     continue;
                 }
+                Question::Log { .. } | Question::Cache { .. } if self.mood == Mood::Shutdown => {
+                    let _ = reply.send(Reply::Answer(Answer::Refused(Refusal::ShuttingDown)));
+                    continue;
+                }
+                Question::Log { level, text } => {
+                    self.log(level, &text);
+                    let _ = reply.send(Reply::Answer(Answer::Done));
+                    continue;
+                }
+                Question::Cache { namespace, request } => {
+                    let _ = reply.send(Reply::Cache(self.cache(namespace, request)));
+                    continue;
+                }
                 Question::Command(command) => (Asked::Core, command),
                 Question::Processes(which) => (Asked::Processes(which), Command::Look),
                 Question::Measure => (Asked::Measured, Command::Look),
                 Question::Groups => (Asked::Groups, Command::Look),
+                Question::GroupNames => (Asked::GroupNames, Command::Look),
                 Question::Stdin { group, name, bytes } => {
                     (Asked::Stdin { group, name, bytes }, Command::Look)
                 }
@@ -95,6 +115,10 @@ impl Machine {
             }
             (Asked::Measured, _) => views::measured(supervisor, &self.surroundings, &self.metrics),
             (Asked::Groups, Answer::Table) => views::groups(supervisor),
+            (Asked::GroupNames, Answer::Table) => {
+                let groups = supervisor.groups().iter();
+                Reply::Names(groups.map(|group| Arc::clone(&group.spec.name)).collect())
+            }
             (Asked::ClearLog(which), Answer::Table) => {
                 Reply::ClearLog(self.clear_logs(supervisor, &which))
             }
@@ -103,6 +127,30 @@ impl Machine {
         };
         // A client that has gone away does not matter.
         let _ = reply.send(said);
+    }
+
+    /// Looks into what clients have stored, or changes it. It is written down before
+    /// the client hears of it.
+    fn cache(&mut self, namespace: Arc<str>, request: CacheRequest) -> CacheReply {
+        let change = match request {
+            CacheRequest::Keys => {
+                return CacheReply::Keys(self.surroundings.cache.keys(&namespace));
+            }
+            CacheRequest::Fetch(key) => {
+                let value = self.surroundings.cache.value(&namespace, &key);
+                return CacheReply::Value(value.cloned());
+            }
+            CacheRequest::Store(key, value) => {
+                if !self.surroundings.cache.has_room(&namespace, &key, &value) {
+                    return CacheReply::Full;
+                }
+                Change::Store(namespace, key, value)
+            }
+            CacheRequest::Delete(key) => Change::Delete(namespace, key),
+            CacheRequest::Clear => Change::Clear(namespace),
+        };
+        self.note(&Entry::Cache(change));
+        CacheReply::Done
     }
 
     /// What is done with escape sequences is done at once, also to programs that run.
@@ -117,7 +165,7 @@ impl Machine {
         }
     }
 
-    fn write_stdin(
+    pub(super) fn write_stdin(
         &mut self,
         supervisor: &Supervisor,
         group: &str,

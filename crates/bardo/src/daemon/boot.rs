@@ -223,13 +223,13 @@ pub(super) fn check_main_log(log: &ConfiguredLog) -> Result<()> {
     }
 }
 
-/// Supervisor makes its interfaces for each server, and the built-in factory takes no
+/// Supervisor makes its interfaces for each server, and not every factory takes
 /// arguments.
 ///
 /// # Errors
 /// Which one cannot be made.
 pub(super) fn check_interfaces(loaded: &Loaded) -> std::result::Result<(), String> {
-    let refused = loaded.interfaces.iter().find(|interface| !interface.arguments.is_empty());
+    let refused = loaded.interfaces.iter().find(|interface| !interface.can_be_made());
     match refused {
         Some(interface) if !loaded.servers.is_empty() => {
             Err(format!("Could not make {} rpc interface", interface.name))

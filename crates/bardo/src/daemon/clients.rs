@@ -15,6 +15,7 @@ use bardo_core::{Command, ExitStatus, Pid, ServiceId};
 use bardo_sys::waker::Waker;
 use tokio::sync::oneshot;
 
+use super::main_log::Level;
 use super::metrics::{Counted, Counts};
 
 /// Most questions that wait for the control thread. One client asks one thing at a
@@ -43,6 +44,24 @@ pub enum Question {
         /// What to write.
         bytes: Vec<u8>,
     },
+    /// The names of the groups that are there, in the order in which they were added;
+    /// answered with [`Reply::Names`].
+    GroupNames,
+    /// Write a line into the main log; answered with [`Reply::Answer`] (`Done`).
+    Log {
+        /// How much it matters.
+        level: Level,
+        /// The line.
+        text: String,
+    },
+    /// Look into what clients have stored in an interface, or change that; answered
+    /// with [`Reply::Cache`].
+    Cache {
+        /// The name of the interface.
+        namespace: Arc<str>,
+        /// What is wanted.
+        request: CacheRequest,
+    },
     /// Empty the main log, or the logs of one process; answered with
     /// [`Reply::ClearLog`].
     ClearLog(Selection),
@@ -54,6 +73,34 @@ pub enum Question {
         /// What it says.
         data: String,
     },
+}
+
+/// What a client wants of what clients have stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheRequest {
+    /// All keys, sorted.
+    Keys,
+    /// The value of a key.
+    Fetch(Arc<str>),
+    /// A value is to be stored under a key.
+    Store(Arc<str>, Arc<str>),
+    /// A key is to be deleted.
+    Delete(Arc<str>),
+    /// All keys are to be deleted.
+    Clear,
+}
+
+/// What comes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheReply {
+    /// The keys.
+    Keys(Vec<Arc<str>>),
+    /// The value; `None` where nothing is stored under the key.
+    Value(Option<Arc<str>>),
+    /// It is done.
+    Done,
+    /// There is no room for it.
+    Full,
 }
 
 /// Which processes.
@@ -81,6 +128,10 @@ pub enum Reply {
     /// The loaded configuration's groups in start order, and for each whether it is
     /// up.
     Groups(Vec<(Arc<GroupSpec>, bool)>),
+    /// Names.
+    Names(Vec<Arc<str>>),
+    /// What came of a look into what clients have stored.
+    Cache(CacheReply),
     /// What became of bytes for a process's standard input.
     Stdin(Result<(), StdinRefusal>),
     /// What became of a log that was to be emptied.

@@ -19,6 +19,8 @@ use bardo_core::record::{Record, Snapshot};
 use bardo_core::{Configuration, Generation, Pid, ServiceId};
 use bardo_sys::memory::SharedMemory;
 
+use super::cache::{Cache, Change};
+
 use self::codec::{Decoder, Encoder, Malformed};
 use self::region::Regions;
 pub use self::region::{BIRTHS_AT, INTAKE_AT, PUMP_AT, PUMP_WORDS, WORDS};
@@ -47,6 +49,8 @@ pub struct Surroundings {
     pub audience: Audience,
     /// The listening sockets that programs share: the URL of each, by number.
     pub sockets: BTreeMap<u32, Arc<str>>,
+    /// What clients have stored.
+    pub cache: Cache,
 }
 
 /// What a process is known by: a pid alone is no identity.
@@ -77,6 +81,8 @@ pub enum Entry {
     Audience(Deed),
     /// The URL of a shared socket; `None` when there is none any more.
     Socket(u32, Option<Arc<str>>),
+    /// What clients have stored is different.
+    Cache(Change),
 }
 
 /// The journal of one supervisor.
@@ -215,6 +221,7 @@ impl Surroundings {
             Entry::Socket(number, None) => {
                 self.sockets.remove(number);
             }
+            Entry::Cache(change) => self.cache.apply(change),
         }
     }
 }
@@ -281,6 +288,8 @@ fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
     });
     to.part();
     audience::write(to, &surroundings.audience);
+    let stored: Vec<Change> = surroundings.cache.changes().collect();
+    to.list(&stored, write_change);
 }
 
 fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> {
@@ -290,7 +299,12 @@ fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> 
     let sockets = from.list(|from| Ok((from.u32()?, from.text()?.into())))?;
     from.part();
     let audience = audience::read(from)?;
+    let mut cache = Cache::default();
+    for change in from.list(read_change)? {
+        cache.apply(&change);
+    }
     Ok(Surroundings {
+        cache,
         greeted,
         reloading,
         auto_logs: logs.into_iter().collect(),
@@ -333,6 +347,10 @@ fn write_entry(to: &mut Encoder, entry: &Entry) {
             to.u32(*number);
             to.option(url.as_deref(), Encoder::text);
         }
+        Entry::Cache(change) => {
+            to.byte(9);
+            write_change(to, change);
+        }
     }
 }
 
@@ -352,6 +370,40 @@ fn read_entry(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
         5 => Entry::Reloading(from.byte()? == 1),
         7 => Entry::Audience(audience::read_deed(from)?),
         8 => Entry::Socket(from.u32()?, from.option(|from| from.text().map(Arc::from))?),
+        9 => Entry::Cache(read_change(from)?),
+        _ => return Err(Malformed),
+    })
+}
+
+fn write_change(to: &mut Encoder, change: &Change) {
+    match change {
+        Change::Store(namespace, key, value) => {
+            to.byte(0);
+            to.text(namespace);
+            to.text(key);
+            to.text(value);
+        }
+        Change::Delete(namespace, key) => {
+            to.byte(1);
+            to.text(namespace);
+            to.text(key);
+        }
+        Change::Clear(namespace) => {
+            to.byte(2);
+            to.text(namespace);
+        }
+        Change::ClearAll => to.byte(3),
+    }
+}
+
+fn read_change(from: &mut Decoder<'_>) -> Result<Change, Malformed> {
+    let kind = from.byte()?;
+    let mut text = || from.text().map(Arc::from);
+    Ok(match kind {
+        0 => Change::Store(text()?, text()?, text()?),
+        1 => Change::Delete(text()?, text()?),
+        2 => Change::Clear(text()?),
+        3 => Change::ClearAll,
         _ => return Err(Malformed),
     })
 }

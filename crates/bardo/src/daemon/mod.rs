@@ -7,6 +7,7 @@
 
 mod answers;
 pub mod boot;
+pub mod cache;
 pub mod children;
 pub mod clients;
 pub mod fastcgi;
@@ -23,6 +24,7 @@ pub mod plans;
 pub mod pump;
 mod renewal;
 mod restart;
+pub mod result_handler;
 pub mod runtime;
 pub mod settings;
 pub mod sockets;

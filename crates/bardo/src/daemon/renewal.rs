@@ -10,8 +10,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::sync::Arc;
 
-use bardo_config::{HttpServer, Loaded, Request};
-use bardo_core::Configuration;
+use bardo_config::{Described, HttpServer, Loaded, Request};
+use bardo_core::{Configuration, ServiceSpec};
 
 use super::boot::{check_interfaces, check_main_log};
 use super::fastcgi;
@@ -56,6 +56,19 @@ pub(super) fn reread(told: &Settings) -> Result<Configuration, String> {
     let loaded = load(told)?;
     let attachment = told.renewed(&loaded).to_text().into();
     Ok(Configuration { attachment, ..loaded.configuration })
+}
+
+/// Reads a program that a client describes, as if it stood in the file.
+///
+/// # Errors
+/// Why it is refused.
+pub(super) fn program(
+    told: &Settings,
+    described: Described,
+) -> Result<Vec<Arc<ServiceSpec>>, String> {
+    let host = StartedHost { directory: &told.start_directory, environment: &told.environment };
+    let described = Described { file: told.configuration_file.clone(), ..described };
+    bardo_config::load_program(&host, &described).map_err(|error| error.to_string())
 }
 
 /// Makes a restart ready.

@@ -17,6 +17,7 @@ use bardo_core::{Input, Mood};
 use bardo_keeper::protocol::{Key, Roles, ToKeeper};
 use rustix::net::Shutdown;
 
+use super::cache::Change;
 use super::journal::Entry;
 use super::link::Link;
 use super::main_log::Level;
@@ -199,6 +200,10 @@ impl Machine {
             self.planner = Planner::new(&self.settings);
         }
         if self.settings.beginning != before.beginning {
+            // As under Supervisor, which makes its interfaces anew.
+            if !self.surroundings.cache.is_empty() {
+                self.note(&Entry::Cache(Change::ClearAll));
+            }
             self.restart.next = None;
             for path in std::mem::take(&mut self.restart.leftovers) {
                 self.pump.remove(path);

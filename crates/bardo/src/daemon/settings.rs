@@ -6,7 +6,9 @@
 //! by whoever loads the configuration again, and read by every supervisor: nothing
 //! in it is looked up a second time.
 
-use bardo_config::{HttpServer, Listen, Loaded, MainLog as ConfiguredLog};
+use bardo_config::{
+    HttpServer, InterfaceKind, Listen, Loaded, MainLog as ConfiguredLog, RpcInterface,
+};
 use serde::{Deserialize, Serialize};
 
 use super::main_log::Level;
@@ -54,8 +56,11 @@ pub struct Settings {
     pub server_url: Option<String>,
     /// The HTTP servers: ports first, then socket files.
     pub servers: Vec<Server>,
-    /// The namespaces under which the API offers Supervisor's methods.
-    pub namespaces: Vec<String>,
+    /// The namespaces under which the API offers methods.
+    pub namespaces: Vec<Namespace>,
+    /// What `environment=` of `[supervisord]` sets: a program that a client describes
+    /// may name it.
+    pub variables: Vec<(String, String)>,
     /// Lines that the main log begins with.
     pub greeting: Vec<(Level, String)>,
     /// How long the control loop may leave work untaken, in milliseconds.
@@ -88,6 +93,48 @@ pub struct Server {
     pub address: Address,
     /// User name and password, where they are asked for.
     pub credentials: Option<(String, String)>,
+}
+
+/// A namespace of the API: what a section `[rpcinterface:x]` offers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Namespace {
+    /// Its name.
+    pub name: String,
+    /// Whose methods there are.
+    pub methods: Methods,
+    /// The only ones of them that may be called; none for all.
+    pub allowed: Vec<String>,
+}
+
+/// Whose methods a namespace offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Methods {
+    /// Supervisor's.
+    Supervisor,
+    /// Those of `supervisor_twiddler`.
+    Twiddler,
+    /// Those of `supervisor_cache`.
+    Cache,
+    /// Those of `mr.laforge`.
+    Laforge,
+}
+
+impl Namespace {
+    /// Supervisor's methods under a name.
+    #[must_use]
+    pub fn supervisor(name: &str) -> Self {
+        Self { name: name.to_owned(), methods: Methods::Supervisor, allowed: Vec::new() }
+    }
+
+    fn of(interface: &RpcInterface) -> Self {
+        let methods = match interface.kind {
+            InterfaceKind::Main => Methods::Supervisor,
+            InterfaceKind::Twiddler => Methods::Twiddler,
+            InterfaceKind::Cache => Methods::Cache,
+            InterfaceKind::Laforge => Methods::Laforge,
+        };
+        Self { name: interface.name.clone(), methods, allowed: interface.allowed() }
+    }
 }
 
 /// Where a server listens.
@@ -149,7 +196,12 @@ impl Settings {
             strip_ansi: configured.strip_ansi,
             server_url: loaded.server_url.clone(),
             servers: loaded.servers.iter().map(server).collect(),
-            namespaces: loaded.interfaces.iter().map(|there| there.name.clone()).collect(),
+            namespaces: loaded.interfaces.iter().map(Namespace::of).collect(),
+            variables: configured
+                .environment
+                .iter()
+                .map(|(name, text)| (name.to_string(), text.to_string()))
+                .collect(),
             greeting: Vec::new(),
             hang_timeout_ms: u64::try_from(configured.hang_timeout.as_millis()).unwrap_or(u64::MAX),
             ..self.clone()
@@ -165,6 +217,7 @@ impl Settings {
             identifier: fresh.identifier.clone(),
             child_log_directory: fresh.child_log_directory.clone(),
             strip_ansi: fresh.strip_ansi,
+            variables: fresh.variables.clone(),
             ..self.clone()
         }
     }

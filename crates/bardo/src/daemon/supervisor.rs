@@ -228,12 +228,14 @@ fn start_api(
         Some(socket.map(|socket| listener(server, socket)))
     });
     let listeners = held.collect::<io::Result<_>>().map_err(system("open the servers"))?;
-    let (link, told) = (link.clone(), settings.clone());
+    let (link, told) = (link.clone(), Arc::new(settings.clone()));
+    let told_too = Arc::clone(&told);
     let api_settings = ApiSettings {
         shown: Arc::clone(shown),
         keeper: Pid(settings.keeper_pid),
         supervisor_version: api::SUPERVISOR_VERSION,
         load: Arc::new(move || renewal::reread(&told)),
+        load_program: Arc::new(move |described| renewal::program(&told_too, described)),
         // A keeper that is gone cannot be told; the control thread notices.
         overdue: Arc::new(move || link.try_say(ToKeeper::Hung)),
         pump: Some(pump.clone()),
@@ -249,7 +251,8 @@ pub(super) fn main_log(log: &MainLog) -> MainLogSettings {
         bytes_max: log.bytes_max,
         backups: log.backups,
         to_syslog: log.path.is_none(),
-        copy: log.to_stdout.then(copy).flatten(),
+        copy: copy(),
+        copies_lines: log.to_stdout,
         format: pump_line,
     }
 }
@@ -269,6 +272,7 @@ pub(super) fn shown(settings: &Settings) -> Shown {
         identifier: settings.identifier.as_str().into(),
         main_log: settings.main_log.path.as_deref().map(Arc::from),
         namespaces: settings.namespaces.clone().into(),
+        variables: settings.variables.clone().into(),
         question_wait: Duration::from_millis(settings.hang_timeout_ms),
         traces: settings.main_log.level <= Level::Trace,
     }

@@ -608,6 +608,7 @@ impl World for Machine {
             self.compact(supervisor);
         }
         self.mood = supervisor.mood();
+        self.hand_over(supervisor);
     }
 
     fn perform(&mut self, supervisor: &Supervisor, action: Action) -> Option<Input> {

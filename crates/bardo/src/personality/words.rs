@@ -277,7 +277,8 @@ pub fn system_error(error: &io::Error) -> String {
 #[must_use]
 pub fn listening(note: &Note) -> Option<(Level, String)> {
     Some(match note {
-        Note::Offered(_) => return None,
+        Note::Offered(_) | Note::Handled { .. } => return None,
+        Note::Failed(listener) => (Level::Warn, format!("{listener}: event caused an error")),
         Note::Overflowed { pool, serial } => (
             Level::Error,
             format!("pool {pool} event buffer overflowed, discarding event {serial}"),

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod extensions;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod page;

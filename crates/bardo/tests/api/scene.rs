@@ -13,6 +13,7 @@ use bardo::daemon::clients::{
     self, ClearRefusal, Measured, ProcessView, Question, Questions, Reply, Selection, StdinRefusal,
 };
 use bardo::daemon::metrics::Counts;
+use bardo::daemon::settings::Namespace;
 use bardo_core::job::{Answer, Outcome};
 use bardo_core::service::StateName;
 use bardo_core::spec::{
@@ -116,13 +117,15 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
         shown: Arc::new(RwLock::new(Shown {
             identifier: "supervisor".into(),
             main_log: Some(path_text(&room.path().join("main.log"))),
-            namespaces: ["supervisor".to_owned()].into(),
+            namespaces: [Namespace::supervisor("supervisor")].into(),
+            variables: [].into(),
             question_wait: Duration::from_millis(50),
             traces: false,
         })),
         keeper: Pid(std::process::id()),
         supervisor_version: api::SUPERVISOR_VERSION,
         load: Arc::new(move || load(&loads)),
+        load_program: Arc::new(|_| Err("nobody reads it".to_owned())),
         overdue: Arc::new(move || {
             told.fetch_add(1, Ordering::SeqCst);
         }),
@@ -326,6 +329,11 @@ impl World {
                 });
                 Some(Reply::Groups(groups.collect()))
             }
+            Question::GroupNames => {
+                let names = self.loaded.iter().map(|group| Arc::clone(&group.name));
+                Some(Reply::Names(names.collect()))
+            }
+            Question::Log { .. } | Question::Cache { .. } => Some(Reply::Answer(Answer::Done)),
             Question::Command(command) => self.command(command).map(Reply::Answer),
         }
     }
@@ -348,6 +356,10 @@ impl World {
                 Some(Answer::Difference(difference))
             }
             Command::Reconcile(scope) => Some(self.reconcile(scope)),
+            Command::Join { .. } | Command::Leave { .. } => {
+                self.heard.push(format!("{command:?}"));
+                Some(Answer::Done)
+            }
             Command::Act { verb, target, .. } => {
                 self.heard.push(format!("{verb:?} {}", said(target)));
                 match self.slow.contains(&said(target)) {

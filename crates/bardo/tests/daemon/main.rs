@@ -6,6 +6,7 @@ mod background;
 mod burst;
 mod children;
 mod fastcgi;
+mod handlers;
 mod hang;
 mod idle;
 mod lifecycle;

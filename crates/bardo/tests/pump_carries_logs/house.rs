@@ -150,6 +150,7 @@ fn main_log(path: Option<&Path>, copy: Option<OwnedFd>) -> MainLogSettings {
         bytes_max: 0,
         backups: 0,
         to_syslog: path.is_none(),
+        copies_lines: copy.is_some(),
         copy,
         format: |severity: Severity, text: &str| format!("{severity:?} {text}\n").into_bytes(),
     }

@@ -11,7 +11,7 @@ use crate::ini::Section;
 use crate::load::Source;
 use crate::options::{
     CONTROL_OPTIONS, CONTROL_PLUGIN_OPTIONS, ControlDraft, HttpDraft, INET_SERVER_OPTIONS,
-    INTERFACE_OPTIONS, InterfaceDraft, UNIX_SERVER_OPTIONS,
+    INTERFACE_OPTIONS, InterfaceDraft, PluginDraft, UNIX_SERVER_OPTIONS,
 };
 use crate::path::resolved;
 use crate::servers::{HttpServer, Listen};
@@ -48,7 +48,7 @@ pub(super) fn examine(context: &Context<'_>, root: &Arc<str>, findings: &mut Fin
                 read_table(&reader, INTERFACE_OPTIONS, &mut draft, findings, &plain);
             }
             Kind::Plugin => {
-                let mut draft = InterfaceDraft::default();
+                let mut draft = PluginDraft::default();
                 read_table(&reader, CONTROL_PLUGIN_OPTIONS, &mut draft, findings, &plain);
             }
             _ => {}

@@ -1,4 +1,5 @@
-//! `[rpcinterface:x]` and `[ctlplugin:x]`, which name Python objects.
+//! `[rpcinterface:x]` and `[ctlplugin:x]`, which name Python objects. Python cannot be
+//! loaded, so the factories of widely used extensions are known by name and built in.
 
 use super::{Expansion, Fallback, OptionEntry, Reading, set};
 use crate::error::ConfigError;
@@ -10,13 +11,55 @@ pub const FACTORY_KEY: &str = "supervisor.rpcinterface_factory";
 /// The key that names the factory of a client's plugin.
 pub const PLUGIN_FACTORY_KEY: &str = "supervisor.ctl_factory";
 
-/// The factory that is built in: module and function.
-const BUILT_IN: (&str, &str) = ("supervisor.rpcinterface", "make_main_rpcinterface");
+/// An XML-RPC interface that is built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InterfaceKind {
+    /// Supervisor's own.
+    #[default]
+    Main,
+    /// That of `supervisor_twiddler`.
+    Twiddler,
+    /// That of `supervisor_cache`.
+    Cache,
+    /// That of `mr.laforge`.
+    Laforge,
+}
+
+/// A plugin of `supervisorctl` that is built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PluginKind {
+    /// That of `supervisor_cache`.
+    #[default]
+    Cache,
+    /// That of `mr.laforge`.
+    Laforge,
+}
+
+/// The factories that are built in: module, function, and what it makes.
+const INTERFACES: [(&str, &str, InterfaceKind); 4] = [
+    ("supervisor.rpcinterface", "make_main_rpcinterface", InterfaceKind::Main),
+    ("supervisor_twiddler.rpcinterface", "make_twiddler_rpcinterface", InterfaceKind::Twiddler),
+    ("supervisor_cache.rpcinterface", "make_cache_rpcinterface", InterfaceKind::Cache),
+    ("mr.laforge.rpcinterface", "make_laforge_rpcinterface", InterfaceKind::Laforge),
+];
+
+/// The factories of plugins that are built in.
+const PLUGINS: [(&str, &str, PluginKind); 2] = [
+    ("supervisor_cache.controllerplugin", "make_cache_controllerplugin", PluginKind::Cache),
+    ("mr.laforge.controllerplugin", "make_laforge_controllerplugin", PluginKind::Laforge),
+];
 
 /// What a section says of its factory.
 #[derive(Debug, Default)]
 pub struct InterfaceDraft {
     pub(crate) factory: String,
+    pub(crate) kind: InterfaceKind,
+}
+
+/// What a section says of a plugin's factory.
+#[derive(Debug, Default)]
+pub struct PluginDraft {
+    pub(crate) kind: PluginKind,
 }
 
 /// The options of `[rpcinterface:x]`. Every other key goes to the factory.
@@ -25,33 +68,41 @@ pub const INTERFACE_OPTIONS: &[OptionEntry<InterfaceDraft>] = &[OptionEntry {
     fallback: Fallback::Missing("required", |_, reading| missing(reading, FACTORY_KEY)),
     expansion: Expansion::Once,
     apply: |draft, reading, text| {
-        // An import path may end in a list of extras, which mean nothing here.
-        let path = text.strip_suffix(']').and_then(|rest| rest.split_once('['));
-        let path = path.map_or(text, |(path, _)| path);
-        let (module, function) = path.split_once(':').unwrap_or((path, ""));
-        if (trim_end(module), trim(function)) != BUILT_IN {
-            return unresolved(reading, text);
-        }
+        draft.kind = built_in(&INTERFACES, text).ok_or_else(|| unresolved(reading, text))?;
         set(&mut draft.factory, text.to_owned())
     },
-    help: "What makes the interface. Only supervisor.rpcinterface:make_main_rpcinterface is \
-           built in.",
+    help: "What makes the interface: supervisor.rpcinterface:make_main_rpcinterface, or that \
+           of supervisor_twiddler, supervisor_cache or mr.laforge, which are built in too.",
 }];
 
 /// The options of `[ctlplugin:x]`.
-pub const CONTROL_PLUGIN_OPTIONS: &[OptionEntry<InterfaceDraft>] = &[OptionEntry {
+pub const CONTROL_PLUGIN_OPTIONS: &[OptionEntry<PluginDraft>] = &[OptionEntry {
     name: PLUGIN_FACTORY_KEY,
     fallback: Fallback::Missing("required", |_, reading| missing(reading, PLUGIN_FACTORY_KEY)),
     expansion: Expansion::Once,
-    apply: |_, reading, text| unresolved(reading, text),
-    help: "What makes the plugin, which is a Python object: there is none that we could load.",
+    apply: |draft, reading, text| {
+        let kind = built_in(&PLUGINS, text).ok_or_else(|| unresolved(reading, text))?;
+        set(&mut draft.kind, kind)
+    },
+    help: "What makes the plugin, which is a Python object: those of supervisor_cache and \
+           mr.laforge are built in.",
 }];
+
+/// What an import path leads to.
+fn built_in<K: Copy>(known: &[(&str, &str, K)], text: &str) -> Option<K> {
+    // An import path may end in a list of extras, which mean nothing here.
+    let path = text.strip_suffix(']').and_then(|rest| rest.split_once('['));
+    let path = path.map_or(text, |(path, _)| path);
+    let (module, function) = path.split_once(':').unwrap_or((path, ""));
+    let wanted = (trim_end(module), trim(function));
+    known.iter().find(|(module, function, _)| (*module, *function) == wanted).map(|there| there.2)
+}
 
 fn missing(reading: &Reading<'_>, key: &'static str) -> Result<(), ConfigError> {
     Err(ConfigError::NoFactory { section: reading.section.to_owned(), key })
 }
 
-fn unresolved(reading: &Reading<'_>, object: &str) -> Result<(), ConfigError> {
+fn unresolved(reading: &Reading<'_>, object: &str) -> ConfigError {
     let section = reading.section.to_owned();
-    Err(ConfigError::Unresolved { object: object.to_owned(), section })
+    ConfigError::Unresolved { object: object.to_owned(), section }
 }

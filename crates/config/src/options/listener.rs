@@ -4,8 +4,43 @@ use super::{Expansion, Fallback, OptionEntry, Reading, set};
 use crate::error::ConfigError;
 use crate::value;
 
-/// The result handler that is built in.
+/// The result handler that is taken where none is named.
 const DEFAULT_HANDLER: &str = "supervisor.dispatchers:default_handler";
+
+/// What judges a listener's result: Python objects, of which these are built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResultHandler {
+    /// Supervisor's own.
+    Default,
+    /// That of `supervisor_stdout`.
+    Stdout,
+    /// That of `supervisor_console`.
+    Console,
+    /// That of `supervisor_twiddler`, which writes to standard input.
+    Stdin,
+}
+
+impl ResultHandler {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Default, Self::Stdout, Self::Console, Self::Stdin];
+
+    /// What an import path leads to; `None` for what only Python could load.
+    #[must_use]
+    pub fn parse(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|handler| handler.path() == path)
+    }
+
+    /// Its import path.
+    #[must_use]
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Default => DEFAULT_HANDLER,
+            Self::Stdout => "supervisor_stdout:event_handler",
+            Self::Console => "supervisor_console.events:event_handler",
+            Self::Stdin => "supervisor_twiddler.resulthandler:stdin_write_handler",
+        }
+    }
+}
 
 /// Every event type that can be subscribed to.
 pub const EVENT_TYPES: &[&str] = &[
@@ -76,13 +111,14 @@ pub const LISTENER_OPTIONS: &[OptionEntry<ListenerDraft>] = &[
         fallback: Fallback::Text(DEFAULT_HANDLER),
         expansion: Expansion::Once,
         apply: |draft, reading, text| {
-            if text != DEFAULT_HANDLER {
+            if ResultHandler::parse(text).is_none() {
                 let (object, section) = (text.to_owned(), reading.section.to_owned());
                 return Err(ConfigError::Unresolved { object, section });
             }
             set(&mut draft.result_handler, text.to_owned())
         },
-        help: "What judges a listener's result. Only Supervisor's own is built in.",
+        help: "What judges a listener's result: Supervisor's own, or that of supervisor_stdout, \
+               supervisor_console or supervisor_twiddler, which are built in too.",
     },
     OptionEntry {
         name: "events",

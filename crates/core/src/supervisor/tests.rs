@@ -583,6 +583,76 @@ fn a_place_that_is_used_again_gives_no_life_an_old_name() {
     assert_eq!(lives, [1, 2, 3]);
 }
 
+fn join(name: &str, of: Arc<ServiceSpec>) -> Command {
+    Command::Join { group: Arc::from(name), services: vec![of] }
+}
+
+fn leave(name: &str, process: &str) -> Command {
+    Command::Leave { group: Arc::from(name), process: Arc::from(process) }
+}
+
+#[test]
+fn who_joins_a_group_is_started_and_named_like_a_member() {
+    let mut bench = Bench::up(&[&plain_group("g", 1, &["a"])]);
+
+    let actions = bench.command(join("g", member("b", |_| {})));
+
+    assert_eq!((spawned(&actions), answers(&actions)), (vec![1], vec![(1, Answer::Done)]));
+    let stopped = bench.ask(2, Verb::Stop, one("g", "b"), Wait::Begun);
+    assert_eq!(answers(&stopped), [(2, Answer::Done)]);
+}
+
+#[test]
+fn who_joins_or_leaves_is_refused_by_what_is_in_the_way() {
+    let mut bench = Bench::up(&[&plain_group("g", 1, &["a"])]);
+    let mut refusal = |command| match &answers(&bench.command(command))[..] {
+        [(1, Answer::Refused(refusal))] => refusal.clone(),
+        other => panic!("{other:?}"),
+    };
+
+    assert_eq!(refusal(join("h", member("b", |_| {}))), Refusal::NoSuchGroup);
+    assert_eq!(refusal(join("g", member("a", |_| {}))), Refusal::NameTaken(Arc::from("a")));
+    assert_eq!(refusal(leave("h", "a")), Refusal::NoSuchGroup);
+    assert_eq!(refusal(leave("g", "b")), Refusal::NoSuchName);
+    assert_eq!(refusal(leave("g", "a")), Refusal::StillRunning);
+}
+
+#[test]
+fn a_reread_finds_who_joined_or_left() {
+    let spec = plain_group("g", 1, &["a"]);
+    let mut bench = Bench::up(&[&spec]);
+    let changed = |bench: &mut Bench| {
+        let answer = bench.command(Command::Load(configuration(&[&spec])));
+        match &answers(&answer)[..] {
+            [(1, Answer::Difference(difference))] => difference.changed.len(),
+            other => panic!("{other:?}"),
+        }
+    };
+    bench.command(join("g", member("b", |program| program.autostart = false)));
+    assert_eq!(bench.supervisor.loaded().groups[0].services.len(), 2);
+    assert_eq!(changed(&mut bench), 1);
+
+    bench.command(leave("g", "b"));
+
+    assert_eq!(changed(&mut bench), 0);
+}
+
+#[test]
+fn who_joined_or_left_is_remembered() {
+    let mut bench = Bench::up(&[&plain_group("g", 1, &["a"])]);
+    bench.command(join("g", member("b", |_| {})));
+    bench.ask(2, Verb::Stop, one("g", "a"), Wait::Begun);
+    bench.exit(0, 0);
+    bench.command(leave("g", "a"));
+
+    bench.recover();
+
+    let names: Vec<&str> = bench.supervisor.services().map(|there| &*there.spec.name).collect();
+    assert_eq!(names, ["b"]);
+    let group = &bench.supervisor.groups()[0];
+    assert_eq!((group.spec.services.len(), &group.members[..]), (1, &[ServiceId(1)][..]));
+}
+
 // Recovery.
 
 #[test]

@@ -3,13 +3,16 @@
 //! [`table`] lists every method once; dispatch, `system.listMethods`,
 //! `system.methodSignature` and `system.methodHelp` are all derived from it.
 
+mod cache;
 mod configuration;
+mod laforge;
 mod parameters;
 mod process_logs;
 mod processes;
 mod supervisor;
 mod system;
 mod table;
+mod twiddler;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,6 +26,7 @@ use super::Context;
 use super::body::Received;
 use super::faults::{Code, Fault};
 use super::room::Share;
+use crate::daemon::settings::Namespace;
 
 /// The names of all methods, sorted.
 pub(super) fn method_names() -> impl Iterator<Item = &'static str> {
@@ -73,7 +77,8 @@ pub(super) async fn call_for_page(
     parameters: Vec<Value>,
     share: &Share,
 ) -> Result<Value, Fault> {
-    call_within(context, name, parameters, share, &["supervisor".to_owned()]).await
+    let namespaces = [Namespace::supervisor("supervisor")];
+    call_within(context, name, parameters, share, &namespaces).await
 }
 
 async fn call_within(
@@ -81,11 +86,22 @@ async fn call_within(
     name: &str,
     parameters: Vec<Value>,
     share: &Share,
-    namespaces: &[String],
+    namespaces: &[Namespace],
 ) -> Result<Value, Fault> {
-    let method = table::find(name, namespaces).ok_or_else(|| Fault::bare(Code::UnknownMethod))?;
+    let found = table::find(name, namespaces);
+    let (method, namespace) = found.ok_or_else(|| Fault::bare(Code::UnknownMethod))?;
     if !method.takes(parameters.len()) {
         return Err(Fault::bare(Code::IncorrectParameters));
     }
-    (method.run)(Arc::clone(context), Parameters::new(parameters, share.clone())).await
+    if let Some((_, rest)) = name.split_once('.')
+        && let Some(Namespace { allowed, .. }) = namespace
+        && !allowed.is_empty()
+        && !allowed.iter().any(|there| there == rest)
+    {
+        context.working().await?;
+        return Err(Fault::with(Code::NotAllowed, rest));
+    }
+    let namespace = namespace.map_or("", |namespace| &namespace.name);
+    let parameters = Parameters::new(parameters, share.clone(), namespace);
+    (method.run)(Arc::clone(context), parameters).await
 }

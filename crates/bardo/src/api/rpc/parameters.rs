@@ -1,5 +1,7 @@
 //! What a method is given, read as Python would read it.
 
+use std::sync::Arc;
+
 use bardo_wire::xmlrpc::Value;
 
 use crate::api::faults::{Code, Fault};
@@ -10,11 +12,17 @@ use crate::api::room::Share;
 pub(super) struct Parameters {
     values: Vec<Value>,
     share: Share,
+    namespace: Arc<str>,
 }
 
 impl Parameters {
-    pub(super) fn new(values: Vec<Value>, share: Share) -> Self {
-        Self { values, share }
+    pub(super) fn new(values: Vec<Value>, share: Share, namespace: &str) -> Self {
+        Self { values, share, namespace: namespace.into() }
+    }
+
+    /// The namespace under which the method was called.
+    pub(super) fn namespace(&self) -> &Arc<str> {
+        &self.namespace
     }
 
     /// The room that the answer may ask for.

@@ -300,7 +300,13 @@ pub(super) async fn send_stdin(context: Arc<Context>, parameters: Parameters) ->
 }
 
 /// Lets the core do something; `name` is what the client called the target.
-async fn act(context: &Context, verb: Verb, target: Target, wait: Wait, name: &str) -> Result {
+pub(super) async fn act(
+    context: &Context,
+    verb: Verb,
+    target: Target,
+    wait: Wait,
+    name: &str,
+) -> Result {
     let command = Command::Act { verb, target, wait };
     match context.command(command, name).await? {
         Answer::Done => Ok(Value::Boolean(true)),

@@ -82,6 +82,7 @@ fn named(
     parameters: &Parameters,
 ) -> std::result::Result<&'static table::Method, Fault> {
     let name = parameters.get(0).and_then(Value::as_str);
-    let method = name.and_then(|name| table::find(name, &context.shown().namespaces));
-    method.ok_or_else(|| Fault::bare(Code::SignatureUnsupported))
+    let namespaces = context.shown().namespaces;
+    let method = name.and_then(|name| table::find(name, &namespaces));
+    method.map(|(method, _)| method).ok_or_else(|| Fault::bare(Code::SignatureUnsupported))
 }

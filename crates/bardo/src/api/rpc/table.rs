@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use super::parameters::Parameters;
-use super::{Running, configuration, process_logs, processes, supervisor, system};
+use super::{
+    Running, cache, configuration, laforge, process_logs, processes, supervisor, system, twiddler,
+};
 use crate::api::Context;
+use crate::daemon::settings::{Methods, Namespace};
 
 /// A method.
 pub(super) struct Method {
@@ -30,34 +33,52 @@ impl Method {
     }
 }
 
-/// The namespace under which the table has Supervisor's methods.
-const SUPERVISOR: &str = "supervisor";
+/// The namespace under which the table has the methods of a kind.
+fn listed(methods: Methods) -> &'static str {
+    match methods {
+        Methods::Supervisor => "supervisor",
+        Methods::Twiddler => "twiddler",
+        Methods::Cache => "cache",
+        Methods::Laforge => "laforge",
+    }
+}
 
-/// The method of that name, where these namespaces offer Supervisor's methods: each
-/// `[rpcinterface:x]` gives them the name `x`, which is mostly `supervisor`.
-pub(super) fn find(name: &str, namespaces: &[String]) -> Option<&'static Method> {
-    let (namespace, rest) = name.split_once('.')?;
-    let wanted = match namespace {
-        "system" => name.to_owned(),
-        _ if namespaces.iter().any(|there| there == namespace) => format!("{SUPERVISOR}.{rest}"),
-        _ => return None,
+/// The namespace that is always there.
+const SYSTEM: &str = "system";
+
+/// The method of that name, and the namespace that offers it: each `[rpcinterface:x]`
+/// offers the methods of its kind under the name `x`; of two with the same name the last
+/// one counts.
+pub(super) fn find<'n>(
+    name: &str,
+    namespaces: &'n [Namespace],
+) -> Option<(&'static Method, Option<&'n Namespace>)> {
+    let (prefix, rest) = name.split_once('.')?;
+    let (wanted, namespace) = if prefix == SYSTEM {
+        (name.to_owned(), None)
+    } else {
+        let namespace = namespaces.iter().rfind(|there| there.name == prefix)?;
+        (format!("{}.{rest}", listed(namespace.methods)), Some(namespace))
     };
     // The table is sorted.
     let place = METHODS.binary_search_by(|method| method.name.cmp(&wanted));
-    place.ok().map(|place| &METHODS[place])
+    place.ok().map(|place| (&METHODS[place], namespace))
 }
 
-/// The names of all methods, where these namespaces offer Supervisor's.
-pub(super) fn names(namespaces: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = METHODS
-        .iter()
-        .filter_map(|method| method.name.split_once('.'))
-        .flat_map(|(namespace, rest)| {
-            let offered = if namespace == SUPERVISOR { namespaces } else { &[] };
-            let own = (namespace != SUPERVISOR).then(|| format!("{namespace}.{rest}"));
-            own.into_iter().chain(offered.iter().map(move |name| format!("{name}.{rest}")))
-        })
-        .collect();
+/// The names of all methods that these namespaces offer.
+pub(super) fn names(namespaces: &[Namespace]) -> Vec<String> {
+    let offered = |prefix: &str, name: &str| {
+        let of_kind = METHODS.iter().filter_map(|method| method.name.split_once('.'));
+        let rests = of_kind.filter(|(kind, _)| *kind == prefix);
+        rests.map(|(_, rest)| format!("{name}.{rest}")).collect::<Vec<String>>()
+    };
+    let mut names: Vec<String> = offered(SYSTEM, SYSTEM);
+    for (place, namespace) in namespaces.iter().enumerate() {
+        let is_hidden = |there: &Namespace| there.name == namespace.name;
+        if namespace.name != SYSTEM && !namespaces[place + 1..].iter().any(is_hidden) {
+            names.extend(offered(listed(namespace.methods), &namespace.name));
+        }
+    }
     names.sort_unstable();
     names
 }
@@ -85,6 +106,28 @@ const TAIL_HELP: &str = "Follows a process's log: answers with up to `length` by
      the offset to ask for next, and whether bytes between were passed over.";
 /// Every method, sorted by name.
 pub(super) const METHODS: &[Method] = &[
+    method!("cache.clear", cache::clear, "boolean" [], "Deletes everything that is stored."),
+    method!(
+        "cache.delete",
+        cache::delete,
+        "boolean"["string"],
+        "Deletes what is stored under a key; nothing need be stored there."
+    ),
+    method!("cache.fetch", cache::fetch, "string"["string"], "Tells what is stored under a key."),
+    method!("cache.getAPIVersion", cache::api_version, "string" [], VERSION_HELP),
+    method!("cache.getCount", cache::count, "integer" [], "Tells how many keys there are."),
+    method!("cache.getKeys", cache::keys, "array" [], "Lists all keys."),
+    method!("cache.store", cache::store, "boolean" ["string", "string"],
+        "Stores a value of any type under a key that is not empty. It outlives the supervisor, \
+         and ends with a restart of everything."),
+    method!("laforge.getAPIVersion", laforge::api_version, "string" [], VERSION_HELP),
+    method!("laforge.getMrLaForgeVersion", laforge::package_version, "string" [],
+        "Tells the version of mr.laforge that this is compatible with."),
+    method!("laforge.killProcess", laforge::kill, "boolean" ["string", "string"],
+        "Sends a signal, by name or number, to a process that is up, or to all of `group:*`."),
+    method!("laforge.killProcessGroup", laforge::kill_group, "struct" ["string", "string"],
+        "Sends a signal, by name or number, to all processes of a group that are up; answers with \
+         the result of each."),
     method!(
         "supervisor.addProcessGroup",
         configuration::add,
@@ -188,6 +231,16 @@ pub(super) const METHODS: &[Method] = &[
         "Makes several calls, each a struct of methodName and params, one after the other. Each result is \
          the bare value or a struct of faultCode and faultString."
     ),
+    method!("twiddler.addProgramToGroup", twiddler::add_program, "boolean" ["string", "string", "struct"],
+        "Adds the processes of a program to a group: its name, the program's, and its options as in \
+         the configuration file. They start if autostart says so."),
+    method!("twiddler.getAPIVersion", twiddler::api_version, "int" [], VERSION_HELP),
+    method!("twiddler.getGroupNames", twiddler::group_names, "array" [],
+        "Lists the names of all groups."),
+    method!("twiddler.log", twiddler::log, "boolean" ["string", "string|int"] optional 1,
+        "Writes a line into the main log, at a level that is told by name or number."),
+    method!("twiddler.removeProcessFromGroup", twiddler::remove_process, "boolean" ["string", "string"],
+        "Removes a process that does not run from its group."),
 ];
 
 #[cfg(test)]
@@ -195,13 +248,20 @@ mod tests {
     use super::*;
 
     fn known(name: &str) -> Option<&'static Method> {
-        find(name, &["supervisor".to_owned()])
+        let kinds = [Methods::Supervisor, Methods::Twiddler, Methods::Cache, Methods::Laforge];
+        let namespaces = kinds.map(|methods| Namespace {
+            name: listed(methods).to_owned(),
+            methods,
+            allowed: Vec::new(),
+        });
+        find(name, &namespaces).map(|(method, _)| method)
     }
 
     #[test]
     fn methods_are_offered_under_the_names_of_the_interfaces() {
-        let named =
-            |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let named = |names: &[&str]| {
+            names.iter().map(|name| Namespace::supervisor(name)).collect::<Vec<_>>()
+        };
 
         assert_eq!(names(&[]).len(), 4, "those of `system` are always there");
         assert!(find("supervisor.getPID", &[]).is_none());
@@ -212,12 +272,22 @@ mod tests {
         );
         assert_eq!(names(&named(&["other", "supervisor"])).len(), 4 + 2 * 37);
         assert!(find("system.getPID", &named(&["system"])).is_none());
+        assert_eq!(names(&named(&["system"])).len(), 4);
+    }
+
+    #[test]
+    fn of_two_interfaces_with_one_name_the_last_counts() {
+        let mut both = vec![Namespace::supervisor("x"), Namespace::supervisor("x")];
+        both[1].methods = Methods::Cache;
+
+        assert!(find("x.getPID", &both).is_none() && find("x.fetch", &both).is_some());
+        assert_eq!(names(&both).len(), 4 + 7);
     }
 
     #[test]
     fn the_table_is_sorted_and_complete() {
         assert!(METHODS.is_sorted_by(|one, other| one.name < other.name));
-        assert_eq!(METHODS.len(), 41);
+        assert_eq!(METHODS.len(), 41 + 7 + 4 + 5);
         for method in METHODS {
             assert!(known(method.name).is_some(), "{}", method.name);
         }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bardo_config::ResultHandler;
 use bardo_core::{Generation, Instant, ServiceId};
 use bardo_wire::listener::{Conversation, EventType, EventTypes, ListenerState};
 
@@ -82,6 +83,7 @@ fn write_spec(to: &mut Encoder, spec: &PoolSpec) {
     to.text(&spec.name);
     to.u32(spec.wanted.to_bits());
     to.u32(spec.buffer_size);
+    to.text(spec.handler.path());
     to.list(&spec.members, |to, (service, name)| {
         to.u32(service.0);
         to.text(name);
@@ -93,6 +95,7 @@ fn read_spec(from: &mut Decoder<'_>) -> Read<PoolSpec> {
         name: from.text()?.into(),
         wanted: EventTypes::from_bits(from.u32()?),
         buffer_size: from.u32()?,
+        handler: ResultHandler::parse(from.text()?).ok_or(Malformed)?,
         members: from.list(|from| Ok((from.service()?, from.text()?.into())))?,
     })
 }

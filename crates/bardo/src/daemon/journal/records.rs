@@ -10,7 +10,8 @@ use bardo_core::{ExitStatus, Generation, Pid, Signal, SpawnError};
 
 use super::codec::{Decoder, Encoder, Malformed};
 use super::specs::{
-    read_configuration, read_group, read_text, write_configuration, write_group, write_text,
+    read_configuration, read_group, read_service as read_service_spec, read_text,
+    write_configuration, write_group, write_service as write_service_spec, write_text,
 };
 
 type Read<T> = Result<T, Malformed>;
@@ -41,6 +42,17 @@ pub(super) fn write_record(to: &mut Encoder, record: &Record) {
             to.byte(5);
             to.option(configuration.as_ref(), write_configuration);
         }
+        Record::MembersJoined { group, services, members } => {
+            to.byte(6);
+            write_text(to, group);
+            to.list(services, write_service_spec);
+            to.list(members, |to, member| to.u32(member.0));
+        }
+        Record::MemberLeft { group, service } => {
+            to.byte(7);
+            write_text(to, group);
+            to.u32(service.0);
+        }
     }
 }
 
@@ -52,6 +64,15 @@ pub(super) fn read_record(from: &mut Decoder<'_>) -> Read<Record> {
         3 => Record::Service(read_service(from)?),
         4 => Record::Mood(read_mood(from)?),
         5 => Record::Replacement(from.option(read_configuration)?),
+        6 => {
+            let (group, services) = (read_text(from)?, from.list(read_service_spec)?);
+            let members = from.list(Decoder::service)?;
+            if members.len() != services.len() {
+                return Err(Malformed);
+            }
+            Record::MembersJoined { group, services, members }
+        }
+        7 => Record::MemberLeft { group: read_text(from)?, service: from.service()? },
         _ => return Err(Malformed),
     })
 }

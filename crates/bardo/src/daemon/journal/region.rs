@@ -17,7 +17,7 @@ use crate::daemon::pump::intake::INTAKE_WORDS;
 const HEADER_WORDS: usize = 64;
 
 /// What the first word says: the name of the format, and its version last.
-const MAGIC: u64 = 0x4241_5244_4f4a_0003;
+const MAGIC: u64 = 0x4241_5244_4f4a_0004;
 
 /// Where the number of the live region stands.
 const LIVE: usize = 1;

@@ -101,7 +101,7 @@ fn read_socket(from: &mut Decoder<'_>) -> Read<SocketSpec> {
     })
 }
 
-fn write_service(to: &mut Encoder, value: &Arc<ServiceSpec>) {
+pub(super) fn write_service(to: &mut Encoder, value: &Arc<ServiceSpec>) {
     to.shared(value, |to, service| {
         to.shared(&service.program, write_program);
         write_text(to, &service.name);
@@ -118,7 +118,7 @@ fn write_service(to: &mut Encoder, value: &Arc<ServiceSpec>) {
     });
 }
 
-fn read_service(from: &mut Decoder<'_>) -> Read<Arc<ServiceSpec>> {
+pub(super) fn read_service(from: &mut Decoder<'_>) -> Read<Arc<ServiceSpec>> {
     from.shared(|from| {
         Ok(Arc::new(ServiceSpec {
             program: from.shared(read_program)?,

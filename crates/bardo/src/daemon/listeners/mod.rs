@@ -25,6 +25,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bardo_config::ResultHandler;
 use bardo_core::service::StateName;
 use bardo_core::spec::GroupKind;
 use bardo_core::{Event, Generation, Instant, ServiceId, Supervisor};
@@ -41,6 +42,7 @@ use super::children::Life;
 use super::journal::Entry;
 use super::pump::intake::Intake;
 use super::pump::{Channel, StreamKey};
+use super::result_handler::{Judgement, judge};
 use super::world::Machine;
 use crate::personality::{payload, words};
 
@@ -69,6 +71,8 @@ pub struct Listening {
     events: Events,
     /// Those for whose room we wait.
     full: Vec<Life>,
+    /// What results have for the standard inputs of programs: group, name and bytes.
+    for_stdin: Vec<(Arc<str>, Arc<str>, Vec<u8>)>,
 }
 
 impl Listening {
@@ -85,6 +89,7 @@ impl Listening {
             poller: None,
             events: Events::new(),
             full: Vec::new(),
+            for_stdin: Vec::new(),
         }
     }
 
@@ -418,13 +423,35 @@ impl Machine {
         }
     }
 
+    /// Does what a result asks for beside being a result.
+    fn handle(&mut self, handler: ResultHandler, payload: &str, result: &[u8]) {
+        let Judgement { stdout, stdin, .. } = judge(handler, result, clock::wall_seconds());
+        if !stdout.is_empty() {
+            self.pump.say_on_stdout(stdout);
+        }
+        if let Some((group, name)) = subject(payload).filter(|_| !stdin.is_empty()) {
+            self.listening.for_stdin.push((group, name, stdin));
+        }
+    }
+
+    /// Gives programs what results have for their standard inputs. One that is not there,
+    /// or does not read, gets nothing, as in Supervisor.
+    pub(super) fn hand_over(&mut self, supervisor: &Supervisor) {
+        for (group, name, bytes) in std::mem::take(&mut self.listening.for_stdin) {
+            let _ = self.write_stdin(supervisor, &group, &name, &bytes);
+        }
+    }
+
     /// Tells people what has happened to those who listen.
     pub(super) fn tell_notes(&mut self) {
         for note in std::mem::take(&mut self.surroundings.audience.notes) {
-            match note {
+            match &note {
+                Note::Handled { handler, payload, result } => {
+                    self.handle(*handler, payload, result);
+                }
                 // Those of the core were counted when they were published.
-                Note::Offered(event) if payload::is_of_core(event) => {}
-                Note::Offered(event) => self.metrics.told(event),
+                Note::Offered(event) if payload::is_of_core(*event) => {}
+                Note::Offered(event) => self.metrics.told(*event),
                 _ => {}
             }
             if let Some((level, text)) = words::listening(&note) {
@@ -432,6 +459,16 @@ impl Machine {
             }
         }
     }
+}
+
+/// The process that the payload of an event is about: its group and its name.
+fn subject(payload: &str) -> Option<(Arc<str>, Arc<str>)> {
+    let header = payload.lines().next()?;
+    let field = |wanted: &str| {
+        let mut fields = header.split(' ').filter_map(|field| field.split_once(':'));
+        fields.find(|(name, _)| *name == wanted).map(|(_, value)| Arc::from(value))
+    };
+    Some((field("groupname")?, field("processname")?))
 }
 
 /// The pool that an event says was added.
@@ -445,6 +482,8 @@ fn added_pool(supervisor: &Supervisor, event: &Event) -> Option<PoolSpec> {
         name: name.clone(),
         wanted: types.fold(EventTypes::default(), EventTypes::and),
         buffer_size: listeners.buffer_size,
+        // The configuration was refused where it is none of these.
+        handler: ResultHandler::parse(&listeners.result_handler).unwrap_or(ResultHandler::Default),
         members: members.map(|(service, id)| (*id, service.name.clone())).collect(),
     })
 }

@@ -14,10 +14,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bardo_config::ResultHandler;
 use bardo_core::{Generation, Instant, ServiceId};
 use bardo_wire::listener::{Conversation, EventType, EventTypes, ListenerState, Said};
 
 use crate::daemon::pump::Channel;
+use crate::daemon::result_handler::{Verdict, judge};
 
 /// Most bytes that wait in all pools together. They are in the journal, which has room for
 /// several times as much.
@@ -26,9 +28,6 @@ pub const WAITING_BYTES_MAX: usize = 16 << 20;
 /// The wait after an event was rejected; it doubles with each further one, up to the most.
 const REJECTED_WAIT: Duration = Duration::from_millis(100);
 const REJECTED_WAIT_MAX: Duration = Duration::from_secs(3);
-
-/// The result of an event that was processed.
-const OK: &[u8] = b"OK";
 
 /// The periods of the three ticks, in seconds.
 const TICKS: [(EventType, i64); 3] =
@@ -66,6 +65,8 @@ pub struct PoolSpec {
     pub wanted: EventTypes,
     /// Most events that wait for it.
     pub buffer_size: u32,
+    /// What judges its listeners' results.
+    pub handler: ResultHandler,
     /// Its listeners, the one that is asked first being first.
     pub members: Vec<(ServiceId, Arc<str>)>,
 }
@@ -156,6 +157,17 @@ pub enum Note {
     },
     /// A listener has broken the rules and gets no event any more.
     Broken(Arc<str>),
+    /// A result for a handler that does something with it.
+    Handled {
+        /// The handler.
+        handler: ResultHandler,
+        /// What the event says.
+        payload: Arc<str>,
+        /// The result.
+        result: Vec<u8>,
+    },
+    /// The handler of results can make nothing of one.
+    Failed(Arc<str>),
     /// A listener has processed its event.
     Processed(Arc<str>),
     /// A listener has rejected its event.
@@ -309,8 +321,8 @@ impl Pools {
         let Some((place, talk)) = self.talk_or_new(service, generation) else { return };
         talk.conversation.hear(bytes);
         let pool = &mut self.pools[place];
-        while let Some(said) = pool.next_said(service, generation, notes) {
-            pool.take(service, generation, &said, now, notes);
+        while let Some(verdict) = pool.next_said(service, generation, notes) {
+            pool.take(service, generation, verdict, now, notes);
         }
         self.limit(notes);
     }
@@ -503,34 +515,50 @@ impl Pool {
         Some((talk.service, talk.generation))
     }
 
-    /// What a life of a listener has said next.
+    /// What follows for its event from what a life of a listener has said next: its result
+    /// was judged, or there was none.
     fn next_said(
         &mut self,
         service: ServiceId,
         generation: Generation,
         notes: &mut Vec<Note>,
-    ) -> Option<Said> {
-        let listener = self.name_of(service);
-        let conversation = &mut self.talk(service, generation)?.conversation;
-        let from = conversation.state;
-        let said = conversation.next_said()?;
-        let to = conversation.state;
-        match &said {
-            Said::Result(result) if result == OK => {
-                notes.push(Note::Processed(Arc::clone(&listener)));
-            }
-            Said::Result(_) => notes.push(Note::Rejected(Arc::clone(&listener))),
+    ) -> Option<Option<Verdict>> {
+        let (listener, handler) = (self.name_of(service), self.spec.handler);
+        let talk = self.talk(service, generation)?;
+        let from = talk.conversation.state;
+        let said = talk.conversation.next_said()?;
+        let verdict = match said {
+            Said::Ready | Said::Nonsense => None,
             Said::BadResult(line) => {
-                let (listener, line) = (Arc::clone(&listener), line.clone());
-                notes.push(Note::BadResult { listener, line });
+                notes.push(Note::BadResult { listener: Arc::clone(&listener), line });
+                None
             }
-            Said::Ready | Said::Nonsense => {}
-        }
+            Said::Result(result) => {
+                // What is to be written where is found out when it is written.
+                let verdict = judge(handler, &result, 0).verdict;
+                notes.push(match verdict {
+                    Verdict::Accepted => Note::Processed(Arc::clone(&listener)),
+                    Verdict::Rejected => Note::Rejected(Arc::clone(&listener)),
+                    Verdict::Failed => Note::Failed(Arc::clone(&listener)),
+                });
+                if verdict == Verdict::Failed {
+                    talk.conversation.break_off();
+                }
+                if let Some(letter) =
+                    talk.letter.as_ref().filter(|_| handler != ResultHandler::Default)
+                {
+                    let payload = Arc::clone(&letter.message.payload);
+                    notes.push(Note::Handled { handler, payload, result });
+                }
+                Some(verdict)
+            }
+        };
+        let to = talk.conversation.state;
         notes.push(Note::Changed { listener: Arc::clone(&listener), from, to });
         if to == ListenerState::Unknown {
             notes.push(Note::Broken(listener));
         }
-        Some(said)
+        Some(verdict)
     }
 
     /// What follows from what a listener has said.
@@ -538,23 +566,23 @@ impl Pool {
         &mut self,
         service: ServiceId,
         generation: Generation,
-        said: &Said,
+        verdict: Option<Verdict>,
         now: Instant,
         notes: &mut Vec<Note>,
     ) {
         let letter = self.talk(service, generation).and_then(|talk| talk.letter.take());
-        match said {
-            Said::Result(result) if result == OK => {
+        match verdict {
+            Some(Verdict::Accepted) => {
                 self.rest = Duration::ZERO;
                 self.rest_until = None;
             }
-            Said::Result(_) => {
+            Some(Verdict::Rejected) => {
                 self.rest = (self.rest * 2).clamp(REJECTED_WAIT, REJECTED_WAIT_MAX);
                 self.rest_until = Some(now + self.rest);
                 self.put_back(letter, notes);
             }
-            // One that speaks out of turn was given none.
-            Said::BadResult(_) | Said::Ready | Said::Nonsense => self.put_back(letter, notes),
+            // One that wants an event, or speaks out of turn, was given none.
+            Some(Verdict::Failed) | None => self.put_back(letter, notes),
         }
     }
 
@@ -654,6 +682,7 @@ mod tests {
             name: name.into(),
             wanted: EventTypes::named(events),
             buffer_size,
+            handler: ResultHandler::Default,
             members: members.iter().map(|(id, name)| (*id, Arc::from(*name))).collect(),
         }
     }

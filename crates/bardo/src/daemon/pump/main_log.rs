@@ -131,6 +131,7 @@ pub(super) struct MainLog {
     /// What waits for syslog, where lines go there.
     syslog: Option<Queue>,
     copy: Option<CopyOutlet>,
+    copies_lines: bool,
     format: Formatter,
     batch: Vec<u8>,
 }
@@ -161,7 +162,8 @@ impl MainLog {
             None => None,
         };
         let syslog = settings.to_syslog.then(Queue::default);
-        Ok(Self { file, syslog, copy, format: settings.format, batch: Vec::new() })
+        let (format, copies_lines) = (settings.format, settings.copies_lines);
+        Ok(Self { file, syslog, copy, copies_lines, format, batch: Vec::new() })
     }
 
     /// Becomes another log; what still waits goes along.
@@ -190,6 +192,13 @@ impl MainLog {
     pub(super) fn line(&mut self, line: &[u8]) {
         for queue in self.queues() {
             queue.push(line);
+        }
+    }
+
+    /// Takes what is for the standard output alone.
+    pub(super) fn say_on_stdout(&mut self, bytes: &[u8]) {
+        if let Some(copy) = &mut self.copy {
+            copy.queue.push(bytes);
         }
     }
 
@@ -289,7 +298,8 @@ impl MainLog {
 
     fn queues(&mut self) -> impl Iterator<Item = &mut Queue> {
         let file = self.file.as_mut().map(|outlet| &mut outlet.queue);
-        let copy = self.copy.as_mut().map(|outlet| &mut outlet.queue);
+        let copy = self.copy.as_mut().filter(|_| self.copies_lines);
+        let copy = copy.map(|outlet| &mut outlet.queue);
         file.into_iter().chain(&mut self.syslog).chain(copy)
     }
 }

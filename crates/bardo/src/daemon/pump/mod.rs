@@ -258,9 +258,11 @@ pub struct MainLogSettings {
     pub backups: i64,
     /// Whether lines go to syslog.
     pub to_syslog: bool,
-    /// The standard output, where lines go there too. It is never waited for, and
-    /// its open file, which others may share, is not changed.
+    /// The standard output. It is never waited for, and its open file, which others may
+    /// share, is not changed.
     pub copy: Option<OwnedFd>,
+    /// Whether lines go there too.
+    pub copies_lines: bool,
     /// How the pump words what it has to say itself.
     pub format: Formatter,
 }
@@ -299,6 +301,7 @@ enum Command {
     Release(ServiceId, Generation),
     Go,
     Line(Vec<u8>),
+    Stdout(Vec<u8>),
     Reopen,
     Clear(Arc<str>),
     Strip(StreamKey, bool),
@@ -371,6 +374,11 @@ impl PumpHandle {
         }
         self.shared.said.fetch_add(1, Ordering::Relaxed);
         self.send(Command::Line(line));
+    }
+
+    /// Writes to the standard output, or drops it if too much waits.
+    pub fn say_on_stdout(&self, bytes: Vec<u8>) {
+        self.send(Command::Stdout(bytes));
     }
 
     /// How many lines were accepted so far: a mark for [`Self::has_written`].

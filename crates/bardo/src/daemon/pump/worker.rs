@@ -171,6 +171,7 @@ impl Worker {
                     self.main_log.line(&line);
                     self.lines += 1;
                 }
+                Command::Stdout(bytes) => self.main_log.say_on_stdout(&bytes),
                 Command::Reopen => self.reopen(),
                 Command::Clear(path) => self.clear(&path),
                 Command::Strip(key, strip_ansi) => self.strip(key, strip_ansi),

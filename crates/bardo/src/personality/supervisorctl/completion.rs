@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use bardo_config::PluginKind;
 use rustyline::completion::{Completer, Pair};
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
@@ -15,7 +16,7 @@ use rustyline::validate::Validator;
 use rustyline::{Context, Helper};
 
 use super::processes::{rows, text};
-use super::table::{self, Completes};
+use super::table::{self, Completes, Plugins};
 use crate::client::Client;
 
 /// How long a server may take to tell its names: longer than that, and the user
@@ -34,11 +35,14 @@ pub(super) struct Completion {
     /// Whoever asks the server; `None` when there is nobody to ask.
     client: RefCell<Option<Client>>,
     names: RefCell<Option<Vec<Named>>>,
+    /// Whose commands there are too.
+    plugins: Vec<(String, PluginKind)>,
 }
 
 impl Completion {
     /// Forgets the names, and asks this client's server for them from now on.
-    pub(super) fn renew(&mut self, client: &Client) {
+    pub(super) fn renew(&mut self, client: &Client, plugins: &Plugins) {
+        self.plugins = plugins.to_vec();
         *self.client.get_mut() = client.twin().ok();
         *self.names.get_mut() = None;
     }
@@ -47,9 +51,11 @@ impl Completion {
     fn candidates(&self, line: &str) -> (usize, Vec<String>) {
         let start = word_start(line);
         let word = &line[start..];
-        let all: Vec<String> = match wanted(line) {
+        let all: Vec<String> = match wanted(line, &self.plugins) {
             Completes::Nothing => Vec::new(),
-            Completes::Commands => table::names().map(str::to_owned).collect(),
+            Completes::Commands => {
+                table::names(&self.plugins).into_iter().map(str::to_owned).collect()
+            }
             Completes::Groups => self.with_names(groups),
             Completes::Processes => self.with_names(|names| processes(names, word)),
         };
@@ -76,12 +82,12 @@ impl Completion {
 }
 
 /// What belongs where the cursor is: commands while the first word is written.
-fn wanted(line: &str) -> Completes {
+fn wanted(line: &str, plugins: &Plugins) -> Completes {
     let written = line.trim_start();
     match written.split_once(char::is_whitespace) {
         None => Completes::Commands,
         Some((command, _)) => {
-            table::find(command).map_or(Completes::Nothing, |command| command.completes)
+            table::find(command, plugins).map_or(Completes::Nothing, |command| command.completes)
         }
     }
 }
@@ -171,6 +177,17 @@ mod tests {
     }
 
     #[test]
+    fn the_commands_of_plugins_are_known_where_the_file_names_them() {
+        let mut completion = completion();
+        assert_eq!(completion.candidates("ki").1, [] as [&str; 0]);
+
+        completion.plugins = vec![("laforge".to_owned(), PluginKind::Laforge)];
+
+        assert_eq!(completion.candidates("ki").1, ["kill"]);
+        assert_eq!(completion.candidates("kill HUP g:a-1").1, ["g:a-1"]);
+    }
+
+    #[test]
     fn names_are_those_of_the_server() {
         assert_eq!(completed("start "), ["start cat", "start g:a-1", "start g:*", "start g:a-2"]);
         assert_eq!(completed("tail -f g:a-"), ["tail -f g:a-1", "tail -f g:a-2"]);
@@ -189,7 +206,8 @@ mod tests {
     #[test]
     fn a_server_that_is_not_there_has_no_names() {
         let mut completion = Completion::default();
-        completion.renew(&Client::new("unix:///no/such/socket", None, None).unwrap());
+        let client = Client::new("unix:///no/such/socket", None, None).unwrap();
+        completion.renew(&client, &[]);
 
         assert_eq!(completion.candidates("start ").1, [] as [&str; 0]);
     }

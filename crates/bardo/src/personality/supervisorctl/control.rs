@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 
+use bardo_config::PluginKind;
 use bardo_wire::xmlrpc::Value;
 use rustyline::error::ReadlineError;
 use serde::Serialize;
@@ -35,6 +36,7 @@ pub(super) mod exit {
 /// Fault numbers.
 pub(super) mod fault {
     pub(in super::super) const UNKNOWN_METHOD: i32 = 1;
+    pub(in super::super) const BAD_ARGUMENTS: i32 = 3;
     pub(in super::super) const SHUTDOWN_STATE: i32 = 6;
     pub(in super::super) const BAD_NAME: i32 = 10;
     pub(in super::super) const BAD_SIGNAL: i32 = 11;
@@ -134,6 +136,8 @@ pub(super) struct Control<'a> {
     /// typed ahead, so every question goes by it.
     pub(super) editor: Option<Editor>,
     pub(super) manner: Manner,
+    /// The plugins that the file names.
+    pub(super) plugins: Vec<(String, PluginKind)>,
     /// How the command in hand answers.
     format: Format,
     /// What it has to answer so far, when that is a document.
@@ -144,7 +148,8 @@ pub(super) struct Control<'a> {
 impl<'a> Control<'a> {
     pub(super) fn new(client: Client, output: &'a mut dyn Write, manner: Manner) -> Self {
         let (input, format) = (Input::default(), manner.format);
-        Self { client, output, input, editor: None, manner, format, document: None, exit: 0 }
+        let (editor, plugins, document) = (None, Vec::new(), None);
+        Self { client, output, input, editor, manner, plugins, format, document, exit: 0 }
     }
 
     /// The code of the run so far.
@@ -213,8 +218,17 @@ impl<'a> Control<'a> {
         method: &str,
         parameters: Vec<Value>,
     ) -> Result<Value, CallError> {
+        self.call_any(&format!("supervisor.{method}"), parameters)
+    }
+
+    /// Calls a method of any namespace.
+    pub(super) fn call_any(
+        &mut self,
+        method: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Value, CallError> {
         self.flush();
-        self.client.call(&format!("supervisor.{method}"), parameters)
+        self.client.call(method, parameters)
     }
 
     /// Runs one command line.
@@ -231,7 +245,7 @@ impl<'a> Control<'a> {
         let end = line.find(|one: char| !one.is_ascii_alphanumeric() && one != '_');
         let (name, argument) = line.split_at(end.unwrap_or(line.len()));
         let argument = argument.trim();
-        let Some(command) = table::find(name) else {
+        let Some(command) = table::find(name, &self.plugins) else {
             self.fail(format_args!("*** Unknown syntax: {line}"));
             return Next::Line;
         };
@@ -351,7 +365,7 @@ impl<'a> Control<'a> {
 
     /// Says what a command does.
     pub(super) fn say_help(&mut self, name: &str) {
-        match table::help(name) {
+        match table::help(name, &self.plugins) {
             Some(text) => self.say(text),
             None => self.say(format_args!("*** No help on {name}")),
         }

@@ -12,6 +12,8 @@ mod control;
 mod history;
 mod input;
 mod logs;
+mod plugins;
+mod pretty;
 mod processes;
 mod report;
 mod server;
@@ -215,6 +217,7 @@ fn run(errand: &Errand) -> std::io::Result<u8> {
     let mut output = BufWriter::new(std::io::stdout().lock());
     let manner = Manner { questions, format: errand.format, colour };
     let mut control = Control::new(client, &mut output, manner);
+    control.plugins.clone_from(&settings.plugins);
     let shell =
         shell::Manner { prompt: &settings.prompt, history_file: settings.history_file.as_deref() };
     if is_shell {

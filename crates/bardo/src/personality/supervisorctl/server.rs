@@ -11,9 +11,8 @@ pub(super) fn quit(control: &mut Control<'_>, _: &str) -> Result<Next, Stop> {
 
 pub(super) fn help(control: &mut Control<'_>, topic: &str) -> Result<(), Stop> {
     if topic.is_empty() {
-        const HEADING: &str = "default commands (type help <topic>):";
-        control.say(format_args!("\n{HEADING}\n{}", "=".repeat(HEADING.len())));
-        control.say(format_args!("{}\n", table::topics()));
+        let topics = table::topics(&control.plugins);
+        control.say(topics);
     } else {
         control.say_help(topic);
     }

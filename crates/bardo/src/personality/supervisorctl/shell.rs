@@ -89,7 +89,7 @@ fn remember(control: &mut Control<'_>, file: Option<&str>) {
 fn read(control: &mut Control<'_>, prompt: &str) -> Next {
     loop {
         if let Some(completion) = control.editor.as_mut().and_then(Editor::helper_mut) {
-            completion.renew(&control.client);
+            completion.renew(&control.client, &control.plugins);
         }
         let Ok(line) = control.ask(prompt) else {
             return Next::Interrupted;

@@ -1,7 +1,8 @@
 //! The only list of commands.
 
 use super::control::{Control, Next, Stop};
-use super::{configuration, logs, processes, server};
+use super::{configuration, logs, plugins, processes, server};
+use bardo_config::PluginKind;
 
 /// A command.
 pub(super) struct Command {
@@ -355,24 +356,97 @@ const HIDDEN: &[Command] = &[
     },
 ];
 
-/// The command of that name.
-pub(super) fn find(name: &str) -> Option<&'static Command> {
-    COMMANDS.iter().chain(HIDDEN).find(|command| command.name == name)
+/// The commands of the plugin of supervisor_cache.
+const CACHE: &[Command] = &[
+    plugged("cache_clear", "cache_clear\tClear all items from the cache.", plugins::clear),
+    plugged("cache_count", "cache_count\tGet a count of all items in the cache.", plugins::count),
+    plugged(
+        "cache_delete",
+        "cache_delete <key>\tDelete the item cached at <key>.",
+        plugins::delete,
+    ),
+    plugged("cache_fetch", "cache_fetch <key>\tFetch the item cached at <key>.", plugins::fetch),
+    plugged("cache_keys", "cache_keys\tList the keys of all items in the cache.", plugins::keys),
+    plugged(
+        "cache_store",
+        "cache_store <key> <value>\tStore <value> in the cache at <key>.",
+        plugins::store,
+    ),
+];
+
+/// The command of the plugin of mr.laforge.
+const LAFORGE: &[Command] = &[Command {
+    completes: Completes::Processes,
+    ..plugged(
+        "kill",
+        "kill <signal> <name>\t\tSend signal to a process\n\
+         kill <signal> <gname>:*\t\tSend signal to all processes in a group\n\
+         kill <signal> <name> <name>\tSend signal to multiple processes or groups",
+        plugins::kill,
+    )
+}];
+
+/// A command of a plugin. The manual does not speak of it: it is there where the file
+/// names its plugin.
+const fn plugged(
+    name: &'static str,
+    help: &'static str,
+    run: fn(&mut Control<'_>, &str) -> Result<Next, Stop>,
+) -> Command {
+    Command {
+        name,
+        about: "",
+        detail: "",
+        takes_nothing: false,
+        completes: Completes::Nothing,
+        answers: Answers::TextOnly,
+        help,
+        run,
+    }
+}
+
+/// The plugins of a client, by name.
+pub(super) type Plugins = [(String, PluginKind)];
+
+fn commands_of(kind: PluginKind) -> &'static [Command] {
+    match kind {
+        PluginKind::Cache => CACHE,
+        PluginKind::Laforge => LAFORGE,
+    }
+}
+
+/// The command of that name, where the client has these plugins.
+pub(super) fn find(name: &str, plugins: &Plugins) -> Option<&'static Command> {
+    let plugged = plugins.iter().flat_map(|(_, kind)| commands_of(*kind));
+    COMMANDS.iter().chain(HIDDEN).chain(plugged).find(|command| command.name == name)
 }
 
 /// What a first word may be, in the order in which Supervisor offers it.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    std::iter::once("help").chain(COMMANDS.iter().map(|command| command.name))
+pub(super) fn names(plugins: &Plugins) -> Vec<&'static str> {
+    let plugged = plugins.iter().flat_map(|(_, kind)| commands_of(*kind));
+    let names = COMMANDS.iter().chain(plugged).map(|command| command.name);
+    std::iter::once("help").chain(names).collect()
 }
 
 /// What a command does.
-pub(super) fn help(name: &str) -> Option<&'static str> {
-    find(name).map(|command| command.help).filter(|help| !help.is_empty())
+pub(super) fn help(name: &str, plugins: &Plugins) -> Option<&'static str> {
+    find(name, plugins).map(|command| command.help).filter(|help| !help.is_empty())
 }
 
-/// All names in columns: one below the other, as many columns as fit.
-pub(super) fn topics() -> String {
-    let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).collect();
+/// All commands below their headings, Supervisor's own first.
+pub(super) fn topics(plugins: &Plugins) -> String {
+    let plugged = plugins.iter().map(|(name, kind)| (name.as_str(), commands_of(*kind)));
+    let sections = std::iter::once(("default", COMMANDS)).chain(plugged).map(|(name, commands)| {
+        let heading = format!("{name} commands (type help <topic>):");
+        let rule = "=".repeat(heading.len());
+        format!("\n{heading}\n{rule}\n{}\n", columns(commands))
+    });
+    sections.collect::<Vec<String>>().join("\n")
+}
+
+/// Names in columns: one below the other, as many columns as fit.
+fn columns(commands: &[Command]) -> String {
+    let names: Vec<&str> = commands.iter().map(|command| command.name).collect();
     let (rows, widths) = (1..=names.len())
         .map(|rows| {
             let columns = names.chunks(rows);
@@ -408,9 +482,27 @@ mod tests {
     }
 
     #[test]
+    fn plugins_have_their_own_topics() {
+        let plugins =
+            [("cache".to_owned(), PluginKind::Cache), ("riker".to_owned(), PluginKind::Laforge)];
+
+        let topics = topics(&plugins);
+
+        let after = topics.split_once("version\n").map(|(_, after)| after);
+        let wanted = "\n\ncache commands (type help <topic>):\n\
+                      ===================================\n\
+                      cache_clear  cache_count  cache_delete  cache_fetch  cache_keys  cache_store\n\
+                      \n\nriker commands (type help <topic>):\n\
+                      ===================================\nkill\n";
+        assert_eq!(after, Some(wanted));
+        assert!(find("kill", &plugins).is_some() && find("kill", &[]).is_none());
+        assert_eq!(names(&plugins).len(), 1 + 21 + 7);
+    }
+
+    #[test]
     fn topics_stand_in_supervisors_columns() {
         assert_eq!(
-            topics(),
+            columns(COMMANDS),
             "add    exit      open  reload  restart   start   tail   \n\
              avail  fg        pid   remove  shutdown  status  update \n\
              clear  maintail  quit  reread  signal    stop    version"

@@ -3,6 +3,25 @@
 use super::*;
 
 #[test]
+fn the_handlers_of_known_packages_judge_results() {
+    for handler in [
+        "supervisor.dispatchers:default_handler",
+        "supervisor_stdout:event_handler",
+        "supervisor_console.events:event_handler",
+        "supervisor_twiddler.resulthandler:stdin_write_handler",
+    ] {
+        let section = "[eventlistener:x]\ncommand=/bin/x\nevents=EVENT\nresult_handler=";
+
+        let loaded = loaded(&format!("{section}{handler}\n"));
+
+        let GroupKind::Listeners(listeners) = &loaded.configuration.groups[0].kind else {
+            panic!("{handler}: no listeners");
+        };
+        assert_eq!(&*listeners.result_handler, handler);
+    }
+}
+
+#[test]
 fn a_program_of_few_words_has_supervisors_defaults() {
     let group = program("");
     let service = &group.services[0];

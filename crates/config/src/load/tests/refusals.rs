@@ -299,7 +299,7 @@ fn bad_servers_are_refused() {
 }
 
 #[test]
-fn only_the_built_in_interface_is_accepted() {
+fn an_interface_that_is_not_built_in_is_refused() {
     let cases = [
         ("foo=1", "section [rpcinterface:x] does not specify a supervisor.rpcinterface_factory"),
         (
@@ -316,11 +316,33 @@ fn only_the_built_in_interface_is_accepted() {
         "[rpcinterface:x]\nsupervisor.rpcinterface_factory={factory}\nk=%(ENV_HOME)s"
     ));
     let wanted = RpcInterface {
+        kind: InterfaceKind::Main,
         name: "x".to_owned(),
         factory: factory.to_owned(),
         arguments: vec![("k".to_owned(), "/home/me".to_owned())],
     };
+    assert!(!wanted.can_be_made(), "Supervisor's own factory takes no arguments");
     assert_eq!(loaded.interfaces, [wanted]);
+}
+
+#[test]
+fn the_interfaces_of_known_extensions_are_built_in() {
+    let factories = [
+        ("supervisor_twiddler.rpcinterface:make_twiddler_rpcinterface", InterfaceKind::Twiddler),
+        ("supervisor_cache.rpcinterface:make_cache_rpcinterface", InterfaceKind::Cache),
+        ("mr.laforge.rpcinterface:make_laforge_rpcinterface", InterfaceKind::Laforge),
+    ];
+
+    for (factory, kind) in factories {
+        let section = "[rpcinterface:x]\nwhitelist=log, getGroupNames\n";
+        let loaded = loaded(&format!("{section}supervisor.rpcinterface_factory={factory}"));
+
+        let interface = &loaded.interfaces[0];
+        assert_eq!((interface.kind, interface.can_be_made()), (kind, true));
+        let allowed: &[&str] =
+            if kind == InterfaceKind::Twiddler { &["log", "getGroupNames"] } else { &[] };
+        assert_eq!(interface.allowed(), allowed);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bardo_config::ResultHandler;
 use bardo_core::{Generation, Instant, ServiceId};
 use bardo_wire::listener::{EventType, EventTypes};
 use proptest::collection::vec;
@@ -43,6 +44,7 @@ fn pool() -> impl Strategy<Value = PoolSpec> {
         name,
         wanted,
         buffer_size,
+        handler: ResultHandler::ALL[members.len()],
         members,
     })
 }

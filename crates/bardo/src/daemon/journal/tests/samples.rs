@@ -19,7 +19,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::super::{Entry, Process};
+use super::super::{Change, Entry, Process};
 
 fn text() -> impl Strategy<Value = Arc<str>> {
     ".{0,6}".prop_map(Arc::from)
@@ -268,15 +268,40 @@ fn mood() -> impl Strategy<Value = Mood> {
     prop_oneof![Just(Mood::Running), Just(Mood::Restarting), Just(Mood::Shutdown)]
 }
 
-/// Any change of the table.
+/// Any change of the table. The long strategies are boxed: they would lie on the stack
+/// of whoever draws from them.
 pub(super) fn record() -> impl Strategy<Value = Record> {
     prop_oneof![
-        configuration().prop_map(Record::Loaded),
-        group().prop_map(Record::GroupAdded),
+        configuration().prop_map(Record::Loaded).boxed(),
+        group().prop_map(Record::GroupAdded).boxed(),
         text().prop_map(Record::GroupRemoved),
+        group()
+            .prop_map(|Group { spec, members }| Record::MembersJoined {
+                group: Arc::clone(&spec.name),
+                services: spec.services.clone(),
+                members,
+            })
+            .boxed(),
+        (text(), id()).prop_map(|(group, service)| Record::MemberLeft { group, service }),
         service().prop_map(Record::Service),
         mood().prop_map(Record::Mood),
-        option::of(configuration()).prop_map(Record::Replacement),
+        option::of(configuration()).prop_map(Record::Replacement).boxed(),
+    ]
+}
+
+/// Few names, so that what is stored is also replaced and deleted.
+fn name() -> impl Strategy<Value = Arc<str>> {
+    prop_oneof![Just(Arc::from("a")), Just(Arc::from("b")), Just(Arc::from("ab"))]
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        4 => (name(), name(), text()).prop_map(|(interface, key, value)| {
+            Change::Store(interface, key, value)
+        }),
+        1 => (name(), name()).prop_map(|(interface, key)| Change::Delete(interface, key)),
+        1 => name().prop_map(Change::Clear),
+        1 => Just(Change::ClearAll),
     ]
 }
 
@@ -294,6 +319,7 @@ pub(super) fn entry() -> impl Strategy<Value = Entry> {
         1 => any::<u64>().prop_map(Entry::Greeted),
         1 => any::<bool>().prop_map(Entry::Reloading),
         1 => (0..3_u32, option::of(text())).prop_map(|(number, url)| Entry::Socket(number, url)),
+        3 => change().prop_map(Entry::Cache),
         9 => super::deeds::deed().prop_map(Entry::Audience),
     ]
 }
