@@ -22,6 +22,7 @@ mod lookup;
 pub mod names;
 mod page;
 mod places;
+mod rest;
 mod room;
 mod rpc;
 mod server;
@@ -44,6 +45,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use self::body::Bodies;
+use self::rest::feed::Feed;
 use self::room::Room;
 use crate::daemon::clients::Clients;
 use crate::daemon::main_log::{self, Level};
@@ -132,6 +134,8 @@ struct Context {
     bodies: Bodies,
     /// The room for large answers.
     room: Room,
+    /// What those are told who watch the table.
+    feed: Feed,
 }
 
 impl Context {
@@ -237,6 +241,7 @@ pub fn start(settings: ApiSettings, listeners: Vec<Listener>, clients: Clients) 
         ending: is_ending,
         bodies: Bodies::new(),
         room: Room::new(),
+        feed: Feed::new(),
     });
     let entrances = {
         let _entered = runtime.enter();

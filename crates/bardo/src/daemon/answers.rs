@@ -27,6 +27,10 @@ enum Asked {
     Core,
     /// A look at processes.
     Processes(Selection),
+    /// What has changed in the table, or all of it.
+    Changed { whole: bool },
+    /// What the supervisor is about.
+    Mood,
     /// A look at the loaded groups.
     Groups,
     /// Bytes for a standard input.
@@ -47,6 +51,8 @@ impl Machine {
                 }
                 Question::Command(command) => (Asked::Core, command),
                 Question::Processes(which) => (Asked::Processes(which), Command::Look),
+                Question::Changed { whole } => (Asked::Changed { whole }, Command::Look),
+                Question::Mood => (Asked::Mood, Command::Look),
                 Question::Groups => (Asked::Groups, Command::Look),
                 Question::Stdin { group, name, bytes } => {
                     (Asked::Stdin { group, name, bytes }, Command::Look)
@@ -88,6 +94,10 @@ impl Machine {
             (Asked::Processes(which), Answer::Table) => {
                 views::processes(supervisor, &self.surroundings, &which)
             }
+            (Asked::Changed { whole }, _) => {
+                Reply::Changed(self.changes.take(supervisor, &self.surroundings, whole))
+            }
+            (Asked::Mood, _) => Reply::Mood(supervisor.mood()),
             (Asked::Groups, Answer::Table) => views::groups(supervisor),
             (Asked::ClearLog(which), Answer::Table) => {
                 Reply::ClearLog(self.clear_logs(supervisor, &which))

@@ -11,9 +11,11 @@ use bardo_core::job::Answer;
 use bardo_core::service::{Failure, StateName};
 use bardo_core::spec::{GroupSpec, ServiceSpec};
 use bardo_core::time::WallTime;
-use bardo_core::{Command, ExitStatus, Pid};
+use bardo_core::{Command, ExitStatus, Mood, Pid};
 use bardo_sys::waker::Waker;
 use tokio::sync::oneshot;
+
+use super::changes::{Changed, Watch};
 
 /// Most questions that wait for the control thread. One client asks one thing at a
 /// time, so this is the number of busy clients; more of them are told to wait.
@@ -27,6 +29,15 @@ pub enum Question {
     /// How processes are; answered with [`Reply::Processes`] or
     /// [`Reply::Answer`] with the refusal.
     Processes(Selection),
+    /// What has changed since this was last asked, or the whole table; answered with
+    /// [`Reply::Changed`], also while everything is being stopped.
+    Changed {
+        /// Whether everything is to be told.
+        whole: bool,
+    },
+    /// What the supervisor is about; answered with [`Reply::Mood`], also while everything
+    /// is being stopped.
+    Mood,
     /// The loaded configuration; answered with [`Reply::Groups`].
     Groups,
     /// Write to a process's standard input; answered with [`Reply::Stdin`].
@@ -71,6 +82,10 @@ pub enum Reply {
     Answer(Answer),
     /// How processes are, sorted by group name, then process name.
     Processes(Vec<ProcessView>),
+    /// What has changed.
+    Changed(Changed),
+    /// What the supervisor is about.
+    Mood(Mood),
     /// The loaded configuration's groups in start order, and for each whether it is
     /// up.
     Groups(Vec<(Arc<GroupSpec>, bool)>),
@@ -156,6 +171,7 @@ pub enum AskError {
 pub struct Clients {
     questions: SyncSender<Request>,
     wake: Arc<Waker>,
+    watch: Arc<Watch>,
     asked: Arc<AtomicU64>,
     taken: Arc<AtomicU64>,
 }
@@ -164,6 +180,7 @@ pub struct Clients {
 #[derive(Debug)]
 pub struct Questions {
     requests: Receiver<Request>,
+    watch: Arc<Watch>,
     taken: Arc<AtomicU64>,
 }
 
@@ -180,9 +197,15 @@ pub struct Pending {
 pub fn channel(wake: Arc<Waker>) -> (Clients, Questions) {
     let (questions, requests) = sync_channel(QUESTIONS_MAX);
     let taken = Arc::new(AtomicU64::new(0));
-    let clients =
-        Clients { questions, wake, asked: Arc::new(AtomicU64::new(0)), taken: Arc::clone(&taken) };
-    (clients, Questions { requests, taken })
+    let watch = Arc::new(Watch::default());
+    let clients = Clients {
+        questions,
+        wake,
+        watch: Arc::clone(&watch),
+        asked: Arc::new(AtomicU64::new(0)),
+        taken: Arc::clone(&taken),
+    };
+    (clients, Questions { requests, watch, taken })
 }
 
 impl Clients {
@@ -200,6 +223,12 @@ impl Clients {
         self.wake.wake();
         Ok(Pending { answer, number, taken: Arc::clone(&self.taken) })
     }
+
+    /// Where to say that somebody watches the table, and to wait for its changes.
+    #[must_use]
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
 }
 
 impl Questions {
@@ -208,6 +237,12 @@ impl Questions {
         let request = self.requests.try_recv().ok()?;
         self.taken.fetch_add(1, Ordering::Relaxed);
         Some(request)
+    }
+
+    /// Where it is said whether somebody watches the table.
+    #[must_use]
+    pub fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.watch)
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod answers;
 pub mod boot;
+pub mod changes;
 pub mod children;
 pub mod clients;
 mod greeting;

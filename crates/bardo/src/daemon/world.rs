@@ -27,6 +27,7 @@ use bardo_sys::spawn::{ChildError, Settled};
 use bardo_sys::waker::Waker;
 
 use super::answers::Pending;
+use super::changes::Changes;
 use super::children::{Children, Life, Start};
 use super::clients::Questions;
 use super::journal::{Entry, Journal, Process, Surroundings};
@@ -54,6 +55,8 @@ pub struct Machine {
     pub(super) plans: Vec<Option<Arc<Plan>>>,
     pub(super) waker: Arc<Waker>,
     pub(super) questions: Questions,
+    /// What those who watch the table have not been told yet.
+    pub(super) changes: Changes,
     drained: Receiver<Drained>,
     pub(super) loaded_again: (Sender<Outcome>, Receiver<Outcome>),
     pub(super) restart: Restart,
@@ -137,6 +140,7 @@ impl Machine {
             planner,
             plans: Vec::new(),
             waker: parts.waker,
+            changes: Changes::new(parts.questions.watch()),
             questions: parts.questions,
             drained: parts.drained,
             loaded_again: std::sync::mpsc::channel(),
@@ -537,7 +541,12 @@ impl World for Machine {
         let journal = &mut self.journal;
         // After one that found no room no other is written: what is there stays a
         // beginning of all there was, until the snapshot takes its place.
-        supervisor.take_records(|record| full = full || !journal.append(&Entry::Table(record)));
+        let changes = &mut self.changes;
+        supervisor.take_records(|record| {
+            changes.note(&record);
+            full = full || !journal.append(&Entry::Table(record));
+        });
+        changes.tell();
         if full {
             self.compact(supervisor);
         }

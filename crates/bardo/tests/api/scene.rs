@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
 use bardo::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
+use bardo::daemon::changes::{Changed, Watch};
 use bardo::daemon::clients::{
     self, ClearRefusal, ProcessView, Question, Questions, Reply, Selection, StdinRefusal,
 };
@@ -20,7 +21,7 @@ use bardo_core::spec::{
 };
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Command, Configuration, Difference, GroupSpec, Pid, Refusal, Scope, ServiceSpec, Signal,
+    Command, Configuration, Difference, GroupSpec, Mood, Pid, Refusal, Scope, ServiceSpec, Signal,
     Target, Verb,
 };
 use bardo_sys::waker::Waker;
@@ -46,6 +47,7 @@ pub(crate) struct Play {
     /// While set no question is taken.
     pub(crate) deaf: AtomicBool,
     wake: Mutex<Option<Arc<Waker>>>,
+    watch: Mutex<Option<Arc<Watch>>>,
 }
 
 /// The table that questions are answered from.
@@ -82,6 +84,12 @@ impl Play {
         drop(reply.send(Reply::Answer(Answer::Done)));
     }
 
+    /// Changes the table, and tells those who watch it.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.world.lock().unwrap());
+        self.watch.lock().unwrap().as_ref().unwrap().wake();
+    }
+
     /// Takes questions again.
     pub(crate) fn listen(&self) {
         self.deaf.store(false, Ordering::SeqCst);
@@ -105,6 +113,7 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
     let play = Arc::new(Play::default());
     *play.world.lock().unwrap() = cast(room.path());
     *play.wake.lock().unwrap() = Some(Arc::clone(&wake));
+    *play.watch.lock().unwrap() = Some(questions.watch());
     let player = Arc::clone(&play);
     std::thread::spawn(move || perform(&player, &questions, &wake));
 
@@ -187,7 +196,7 @@ fn cast(room: &Path) -> World {
     world
 }
 
-trait Start {
+pub(crate) trait Start {
     fn start(&mut self);
     fn stop(&mut self);
 }
@@ -297,6 +306,13 @@ impl World {
                 self.heard.push(format!("clear {selection:?}"));
                 Some(Reply::ClearLog(self.clear(selection)))
             }
+            Question::Mood => Some(Reply::Mood(self.mood())),
+            Question::Changed { .. } => Some(Reply::Changed(Changed {
+                whole: true,
+                mood: self.mood(),
+                removed: Vec::new(),
+                processes: self.processes.clone(),
+            })),
             _ if self.shutting_down => refusal(Refusal::ShuttingDown),
             Question::Processes(selection) => {
                 let views: Vec<_> = self
@@ -319,6 +335,10 @@ impl World {
             }
             Question::Command(command) => self.command(command).map(Reply::Answer),
         }
+    }
+
+    fn mood(&self) -> Mood {
+        if self.shutting_down { Mood::Shutdown } else { Mood::Running }
     }
 
     fn has_group(&self, name: &str) -> bool {

@@ -15,3 +15,4 @@ mod signals;
 mod spawning;
 mod start;
 mod stuck;
+mod watch;

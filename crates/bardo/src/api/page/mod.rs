@@ -6,9 +6,9 @@
 
 mod action;
 mod assets;
-mod form;
+pub(super) mod form;
 mod index;
-mod origin;
+pub(super) mod origin;
 mod tail;
 
 use std::sync::Arc;
