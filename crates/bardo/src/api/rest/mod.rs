@@ -21,7 +21,9 @@ mod table;
 
 use std::sync::Arc;
 
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 
@@ -31,7 +33,7 @@ use self::table::{Found, Route};
 use super::Context;
 use super::answer::{self, Content};
 use super::body::Received;
-use super::page::origin;
+use super::page::{POLICY, origin};
 use super::places::Place;
 use super::room::Share;
 
@@ -106,6 +108,7 @@ fn not_allowed(method: &Method, others: &[&'static str]) -> Response<Content> {
 /// How things are now is never kept.
 fn fresh(mut response: Response<Content>) -> Response<Content> {
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, POLICY);
     response
 }
 
