@@ -53,21 +53,34 @@ class Drawer {
 
   /** Opens at the supervisor's own log. */
   open_supervisor() {
-    this.row = null;
-    this.page.mark(null);
-    this.deeds.replaceChildren();
-    this.facts.replaceChildren();
-    this.badge.className = "";
-    write(this.badge, "");
-    this.begin("Supervisor log");
+    this.open_logs("Supervisor log");
     this.bar.classList.add("only");
     this.raw.href = "mainlogtail";
     this.log.open("/log/events");
   }
 
+  /** Opens at the logs of a group, or of all. */
+  open_together(title, path) {
+    this.open_logs(title);
+    this.bar.classList.add("together");
+    this.path = path;
+    this.show("stdout");
+  }
+
+  open_logs(title) {
+    this.row = null;
+    this.page.mark(null);
+    this.deeds.replaceChildren();
+    this.facts.replaceChildren();
+    delete this.facts.dataset.names;
+    this.badge.className = "";
+    write(this.badge, "");
+    this.begin(title);
+  }
+
   begin(title) {
     write(this.title, title);
-    this.bar.classList.remove("only");
+    this.bar.classList.remove("only", "together");
     const was_open = this.is_open();
     this.element.hidden = false;
     document.body.classList.add("has-drawer");
@@ -77,6 +90,10 @@ class Drawer {
   show(channel) {
     this.channel = channel;
     for (const tab of this.tabs) tab.setAttribute("aria-selected", String(tab.textContent === channel));
+    if (!this.row) {
+      this.log.open(`${this.path}/log/${channel}/events`);
+      return;
+    }
     const name = encodeURIComponent(this.row.process.namespec);
     this.raw.href = channel === "stdout" ? `logtail/${name}` : `logtail/${name}/stderr`;
     this.log.open(`/processes/${name}/log/${channel}/events`);

@@ -51,62 +51,62 @@ class LogView {
     this.box.classList.toggle("stale", lost);
   }
 
-  take(name, data) {
+  take(name, { from, process, text }) {
     if (name === "begin") {
-      this.forget();
+      // One `begin` comes for each log; a connection that is new begins with the first.
+      if (this.sources.has(process)) this.forget();
       // A text that does not begin with the file begins within a line.
-      if (data.from > 0) this.skips = true;
-    } else if (name === "text") {
-      this.add(data);
-    } else if (name === "truncated") {
-      this.note("the log was cleared");
-    } else if (name === "replaced") {
-      this.note("a new file begins");
+      this.sources.set(process, { process, partial: "", look: null, last: null, skips: from > 0 });
+      return;
     }
+    const source = this.sources.get(process);
+    if (name === "text") this.add(source, text);
+    else if (name === "truncated") this.note(source, "the log was cleared");
+    else if (name === "replaced") this.note(source, "a new file begins");
+    else if (name === "lost") this.note(source, `the log cannot be read: ${text}`);
   }
 
   forget() {
-    this.partial = "";
-    this.skips = false;
-    this.look = null;
-    this.last = null;
+    this.sources = new Map();
     this.lines.replaceChildren();
     this.empty.hidden = false;
   }
 
-  add(text) {
-    if (this.skips) {
+  add(source, text) {
+    if (source.skips) {
       const end = text.indexOf("\n");
       if (end < 0) return;
       text = text.slice(end + 1);
-      this.skips = false;
+      source.skips = false;
     }
-    const lines = (this.partial + text).split("\n");
-    this.partial = lines.pop();
-    if (this.partial.length > LINE_MAX) {
-      lines.push(this.partial);
-      this.partial = "";
+    const lines = (source.partial + text).split("\n");
+    source.partial = lines.pop();
+    if (source.partial.length > LINE_MAX) {
+      lines.push(source.partial);
+      source.partial = "";
     }
     const added = document.createDocumentFragment();
-    for (const line of lines.slice(-LINES_MAX)) added.append(this.line(line, true));
-    this.last?.remove();
-    this.last = this.partial === "" ? null : this.line(this.partial, false);
-    if (this.last) added.append(this.last);
+    for (const line of lines.slice(-LINES_MAX)) added.append(this.line(source, line, true));
+    source.last?.remove();
+    source.last = source.partial === "" ? null : this.line(source, source.partial, false);
+    if (source.last) added.append(source.last);
     this.put(added);
   }
 
   /** One line; what a carriage return has written over is not shown. */
-  line(text, is_whole) {
+  line(source, text, is_whole) {
     const shown = text.replace(/\r+$/, "");
-    const { parts, look } = coloured(shown.slice(shown.lastIndexOf("\r") + 1), this.look);
-    if (is_whole) this.look = look;
-    const line = make("div", { class: "row" }, ...parts);
+    const { parts, look } = coloured(shown.slice(shown.lastIndexOf("\r") + 1), source.look);
+    if (is_whole) source.look = look;
+    const whose = source.process === null ? null : make("span", { class: "whose" }, source.process);
+    const line = make("div", { class: "row" }, whose, ...parts);
     line.hidden = !this.wants(line);
     return line;
   }
 
-  note(text) {
-    this.add(this.partial === "" ? "" : "\n");
+  note(source, text) {
+    if (source.partial !== "") this.add(source, "\n");
+    if (source.process !== null) text = `${source.process}: ${text}`;
     const fragment = document.createDocumentFragment();
     fragment.append(make("div", { class: "row note" }, text));
     this.put(fragment);

@@ -97,12 +97,13 @@ class Page {
           all("start", "Start all"),
           all("restart", "Restart all"),
           all("stop", "Stop all"),
+          button("log", "All logs", "Logs of all processes together", () => this.drawer.open_together("All logs", "/processes")),
           all("clear", "Clear all logs"),
         ),
         make(
           "div",
           { class: "set" },
-          button("log", "Log", "Log of the supervisor itself", () => this.drawer.open_supervisor()),
+          button("book", "Log", "Log of the supervisor itself", () => this.drawer.open_supervisor()),
           button("theme", "Theme", "Light or dark", () => theme(is_dark() ? "light" : "dark")),
           button("help", "Keys", "Keyboard (?)", () => this.help.showModal()),
         ),
@@ -218,7 +219,9 @@ class Page {
   /** Takes the place of the plain page. */
   begin() {
     const message = document.querySelector(".status_msg")?.textContent;
-    document.body.replaceChildren(this.element, document.getElementById("footer") ?? "");
+    const footer = document.getElementById("footer");
+    footer?.firstElementChild.append(" · ", make("a", { href: `${API}/docs` }, "API"));
+    document.body.replaceChildren(this.element, footer ?? "");
     document.body.classList.add("live");
     if (message) {
       if (message.startsWith("ERROR") || message.startsWith("unexpected")) this.toasts.complain({ title: message });

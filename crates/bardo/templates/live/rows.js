@@ -126,11 +126,14 @@ class Group {
       const { word } = DEEDS[name_of_deed];
       return button(name_of_deed, word, `${word} group ${name}`, () => page.act_on_group(this, name_of_deed));
     };
+    const log = button("log", "Logs", `Logs of group ${name}`, () =>
+      page.drawer.open_together(`${name}:*`, `/groups/${encodeURIComponent(name)}`),
+    );
     this.head = make(
       "tr",
       { class: "group", tabindex: "-1" },
       make("th", { colspan: "4", scope: "rowgroup" }, this.toggle),
-      make("td", { class: "deeds" }, make("div", {}, deed("start"), deed("stop"), deed("restart"), deed("clear"))),
+      make("td", { class: "deeds" }, make("div", {}, deed("start"), deed("stop"), deed("restart"), log, deed("clear"))),
     );
     this.element = make("tbody", { "data-group": name }, this.head);
     this.page = page;

@@ -2,6 +2,12 @@
 
 const API = "api/v1";
 
+/** An address of ours. A page that was opened with user and password in its own address
+ * may fetch nothing relative to it. */
+function address(path) {
+  return new URL(`${API}${path}`, location.origin + location.pathname);
+}
+
 /** A refusal of the server, or the lack of an answer: what, why, and what to do. */
 class Refusal extends Error {
   constructor(problem) {
@@ -33,7 +39,7 @@ class Refusal extends Error {
 async function post(path, fields) {
   let response;
   try {
-    response = await fetch(`${API}${path}`, {
+    response = await fetch(address(path), {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify(fields ?? {}),
@@ -93,7 +99,7 @@ class Events {
     let refusal = Refusal.silent();
     try {
       const headers = this.last ? { "Last-Event-ID": this.last } : {};
-      const response = await fetch(`${API}${this.path}`, { headers, signal: running.signal, cache: "no-store" });
+      const response = await fetch(address(this.path), { headers, signal: running.signal, cache: "no-store" });
       if (response.ok) await this.read(response.body, running);
       else refusal = await Refusal.of(response);
     } catch {

@@ -244,17 +244,39 @@ fn a_log_is_followed() {
     std::fs::write(&log, "before\n\u{e9}\n").unwrap();
     let mut events = Events::open(&scene, "/processes/p/log/stdout/events?tail=4", "");
 
-    assert_eq!(events.next().2, json!({ "from": 6 }));
-    assert_eq!(events.next().2, "\n\u{e9}\n");
+    assert_eq!(events.next().2["from"], 6);
+    assert_eq!(events.next().2["text"], "\n\u{e9}\n");
     let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
     file.write_all(b"\xffmore\n").unwrap();
-    assert_eq!(events.next().2, "\u{fffd}more\n");
+    assert_eq!(events.next().2["text"], "\u{fffd}more\n");
     std::fs::write(&log, "").unwrap();
     assert_eq!(events.next().1, "truncated");
     std::fs::rename(&log, scene.room.path().join("p.out.1")).unwrap();
     std::fs::write(&log, "new\n").unwrap();
     assert_eq!(events.next().1, "replaced");
-    assert_eq!(events.next().2, "new\n");
+    assert_eq!(events.next().2["text"], "new\n");
+}
+
+#[test]
+fn the_logs_of_a_group_come_as_one() {
+    let scene = scene();
+    for name in ["g1", "g2"] {
+        std::fs::write(scene.room.path().join(format!("{name}.out")), name).unwrap();
+    }
+
+    let mut events = Events::open(&scene, "/groups/g/log/stdout/events", "");
+
+    let first =
+        [events.next(), events.next()].map(|(_, name, data)| (name, data["process"].clone()));
+    assert_eq!(
+        first.map(|(name, whose)| format!("{name} {whose}")),
+        ["begin \"g:g1\"", "begin \"g:g2\""]
+    );
+    let texts = [events.next().2, events.next().2];
+    assert_eq!(texts[0], json!({ "process": "g:g1", "text": "g1" }));
+    assert_eq!(texts[1], json!({ "process": "g:g2", "text": "g2" }));
+    let answer = scene.http("GET", "/api/v1/processes/log/stderr/events", "", "");
+    assert_eq!(answer.status, 404, "nobody has such a log");
 }
 
 #[test]

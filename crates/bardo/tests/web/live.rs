@@ -194,3 +194,33 @@ fn a_page_outlives_the_supervisor() {
     browser.wait("document.querySelector('.line.is-live')");
     assert_eq!(browser.see("window.same_page"), true);
 }
+
+#[test]
+fn a_page_behind_a_password_is_alive_too() {
+    let Some(mut browser) = Browser::start() else { return };
+    let scene = Scene::open_with("username=user\npassword=123", CAST);
+
+    browser.go(&scene.address("/").replace("http://", "http://user:123@"));
+    browser.wait("document.querySelector('.line.is-live')");
+    browser.click(&row("cat", ".button.stop"));
+
+    browser.wait(&says("cat", ".badge", "stopped"));
+    browser.assert_content();
+}
+
+#[test]
+fn the_end_is_seen_and_said() {
+    let Some(mut browser) = Browser::start() else { return };
+    let mut scene = Scene::open(
+        "[program:slow]\ncommand=/bin/sh -c 'trap : TERM; while :; do sleep 0.1; done'\nstopwaitsecs=2\n",
+    );
+    scene.watch(&mut browser);
+
+    scene.daemon.signal_keeper(15).unwrap();
+    browser.wait("document.querySelector('.line').textContent === 'shutting down'");
+    scene.daemon.wait().unwrap();
+
+    browser.wait("document.querySelector('.line').textContent === 'connection lost'");
+    browser.picture("lost");
+    assert_eq!(browser.see("window.same_page"), true);
+}

@@ -31,10 +31,15 @@ pub(crate) const CAST: &str = "\
 impl Scene {
     /// A daemon with these programs, on a port of its own.
     pub(crate) fn open(programs: &str) -> Self {
+        Self::open_with("", programs)
+    }
+
+    /// The same, with more lines about the server.
+    pub(crate) fn open_with(more: &str, programs: &str) -> Self {
         let home = Home::new("web").unwrap();
         // The kernel gives no port twice in a row, so nobody else has it in between.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = format!("[inet_http_server]\nport=127.0.0.1:{port}\n{programs}");
+        let server = format!("[inet_http_server]\nport=127.0.0.1:{port}\n{more}\n{programs}");
         home.configure("identifier=web-01", &server).unwrap();
         let daemon = Daemon::start(Path::new(env!("CARGO_BIN_EXE_bardo")), &home).unwrap();
         Self { daemon, home, port }

@@ -31,13 +31,19 @@ fn the_page_has_room_in_every_window() {
             browser.dark(colours);
             fits(&mut browser, name);
             browser.picture(&format!("{name}-{colours}"));
-            browser.see("document.querySelector(\"tbody[data-group='api'] .button.log\").click()");
+            browser.click("tbody[data-group='api'] tr.process .button.log");
             browser.wait("document.querySelector('.log-box').textContent.includes('db-3')");
             fits(&mut browser, name);
             browser.picture(&format!("{name}-{colours}-log"));
             browser.press("Escape");
         }
     }
+    browser.window(1280, 800);
+    browser.click("tbody[data-group='api'] tr.group .button.log");
+    browser.wait("document.querySelectorAll('.whose').length > 100");
+    browser.picture("together");
+    browser.press("Escape");
+    browser.window(360, 740);
     browser.press("?");
     browser.picture("keys");
     browser.click("dialog[open] button");

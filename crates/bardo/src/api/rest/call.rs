@@ -109,6 +109,11 @@ impl Call {
         self.captured.get(1).map_or("", String::as_str)
     }
 
+    /// What stands in the last one.
+    pub(super) fn last(&self) -> &str {
+        self.captured.last().map_or("", String::as_str)
+    }
+
     /// A field of the body or of the query.
     pub(super) fn field(&self, name: &str) -> Option<String> {
         match self.object.get(name) {

@@ -121,6 +121,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "No such log", detail, remedy)
     }
 
+    pub(super) fn too_many_logs(number: usize, most: usize) -> Self {
+        let detail = format!("{number} logs are more than the {most} that one stream carries");
+        let remedy = "follow a group, or one process";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Too many logs", detail, remedy)
+    }
+
     pub(super) fn too_many_followers() -> Self {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
