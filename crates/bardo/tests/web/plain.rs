@@ -12,6 +12,7 @@ fn links_work_without_a_script() {
     browser.ask("Emulation.setScriptExecutionDisabled", json!({ "value": true }));
     browser.go(&scene.address("/"));
 
+    browser.picture("plain");
     assert_eq!(browser.see("document.querySelectorAll('tbody tr').length"), 4);
     browser.see("document.querySelector('a[href*=\"processname=cat&action=stop\"]').click()");
 
