@@ -332,6 +332,7 @@ impl World for Machine {
         if self.mortal.cut {
             return;
         }
+        let somebody_leaves = self.somebody_leaves();
         self.consult(supervisor);
         let mut records: Vec<Record> = Vec::new();
         supervisor.take_records(|record| records.push(record));
@@ -344,7 +345,7 @@ impl World for Machine {
             }
             self.journal.apply(record);
         }
-        self.make_known();
+        self.make_known(somebody_leaves);
         if self.cut() {
             return;
         }

@@ -34,7 +34,8 @@ pub(super) enum Code {
 }
 
 impl Code {
-    fn name(self) -> &'static str {
+    /// Its name, with which its text begins.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::UnknownMethod => "UNKNOWN_METHOD",
             Self::IncorrectParameters => "INCORRECT_PARAMETERS",

@@ -73,6 +73,11 @@ impl Part {
         usize::try_from(self.to.saturating_sub(self.from)).unwrap_or(usize::MAX)
     }
 
+    /// Where it begins and ends in the file, and how long the file is.
+    pub(super) fn span(&self) -> (u64, u64, u64) {
+        (self.from, self.to, self.size)
+    }
+
     /// The characters that begin in it.
     ///
     /// It may block.

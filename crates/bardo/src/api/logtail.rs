@@ -16,10 +16,10 @@ use super::places::Place;
 use super::tail_file::TailFile;
 
 /// How often a file is looked at while somebody follows it: Supervisor's number.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Pieces that are ready before the client has taken them.
-const PIECES_AHEAD: usize = 1;
+pub(super) const PIECES_AHEAD: usize = 1;
 
 const TEXT: &str = "text/plain;charset=utf-8";
 

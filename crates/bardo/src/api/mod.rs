@@ -23,6 +23,7 @@ mod metrics;
 pub mod names;
 mod page;
 mod places;
+mod rest;
 mod room;
 mod rpc;
 mod server;
@@ -46,6 +47,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use self::body::Bodies;
+use self::rest::feed::Feed;
 use self::room::Room;
 use crate::daemon::clients::Clients;
 use crate::daemon::main_log::{self, Level};
@@ -145,6 +147,8 @@ struct Context {
     bodies: Bodies,
     /// The room for large answers.
     room: Room,
+    /// What those are told who watch the table.
+    feed: Feed,
 }
 
 impl Context {
@@ -255,6 +259,7 @@ pub fn start(settings: ApiSettings, listeners: Vec<Listener>, clients: Clients) 
         ending: is_ending,
         bodies: Bodies::new(),
         room: Room::new(),
+        feed: Feed::new(),
     });
     let entrances = {
         let _entered = runtime.enter();

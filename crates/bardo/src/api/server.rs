@@ -27,7 +27,7 @@ use super::auth::{self, Claim};
 use super::body::{Received, discard};
 use super::connection::{Connection, Phase, Socket};
 use super::places::{Place, Places, are_descriptors_short};
-use super::{Context, Listener, ListenerKind, access, logtail, metrics, page, rpc};
+use super::{Context, Listener, ListenerKind, access, logtail, metrics, page, rest, rpc};
 
 /// Most bytes of a request's first line and headers.
 const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -333,6 +333,8 @@ impl Guest {
             logtail::main_log(context, &self.place, &head.method).await
         } else if path == "/metrics" {
             metrics::answer(context, head).await
+        } else if rest::is_ours(head.uri.path()) {
+            rest::answer(context, &self.place, head, body).await
         } else {
             page::answer(context, head, &body.bytes).await
         }

@@ -20,6 +20,19 @@ const PIECE_BYTES_MAX: u64 = 64 << 10;
 /// What a follower is told when the file has become shorter.
 const TRUNCATED: &[u8] = b"==> File truncated <==\n";
 
+/// What has happened to a file since it was looked at last.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// Nothing.
+    Nothing,
+    /// This was added.
+    Text(Vec<u8>),
+    /// It has become shorter, and is read anew.
+    Truncated,
+    /// Another file has its name, and is read from its beginning.
+    Replaced,
+}
+
 /// A file and how far it was read.
 #[derive(Debug)]
 pub(super) struct TailFile {
@@ -30,13 +43,20 @@ pub(super) struct TailFile {
 }
 
 impl TailFile {
-    /// Opens a file near its end.
+    /// Opens a file near its end, as far from it as Supervisor does.
     ///
     /// It may block.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
+        Self::open_at(path, HEAD_BYTES)
+    }
+
+    /// Opens a file so many bytes before its end.
+    ///
+    /// It may block.
+    pub(super) fn open_at(path: &Path, head: u64) -> io::Result<Self> {
         let mut tail = Self::reopen(path)?;
         let size = tail.file.metadata()?.len();
-        let position = size.saturating_sub(HEAD_BYTES);
+        let position = size.saturating_sub(head);
         let before = position.min(3);
         let mut around = [0; 7];
         let read = logs::read_at(&tail.file, &mut around, position - before)?;
@@ -61,32 +81,51 @@ impl TailFile {
         self.file.metadata()?.modified()
     }
 
-    /// What was added; nothing when there is nothing yet. When another file has
-    /// taken the name, the old one is read to its end first, which Supervisor
-    /// forgets.
+    /// How far it was read.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// What was added, as a follower of Supervisor's is told; nothing when there is
+    /// nothing yet.
     ///
     /// It may block.
     pub(super) fn more(&mut self) -> io::Result<Vec<u8>> {
-        let added = self.added()?;
-        if !added.is_empty() || !self.was_replaced() {
-            return Ok(added);
-        }
-        match Self::reopen(&self.path) {
-            Ok(next) => {
-                *self = next;
-                self.added()
+        loop {
+            match self.next()? {
+                Piece::Nothing => return Ok(Vec::new()),
+                Piece::Text(bytes) => return Ok(bytes),
+                Piece::Truncated => return Ok(TRUNCATED.to_vec()),
+                Piece::Replaced => {}
             }
-            // It is being replaced at this moment.
-            Err(_) => Ok(added),
         }
     }
 
-    fn added(&mut self) -> io::Result<Vec<u8>> {
+    /// What has happened. When another file has taken the name, the old one is read to
+    /// its end first, which Supervisor forgets.
+    ///
+    /// It may block.
+    pub(super) fn next(&mut self) -> io::Result<Piece> {
         let size = self.file.metadata()?.len();
         if size < self.position {
             self.position = 0;
-            return Ok(TRUNCATED.to_vec());
+            return Ok(Piece::Truncated);
         }
+        let added = self.added(size)?;
+        if !added.is_empty() {
+            return Ok(Piece::Text(added));
+        }
+        match self.was_replaced().then(|| Self::reopen(&self.path)) {
+            Some(Ok(next)) => {
+                *self = next;
+                Ok(Piece::Replaced)
+            }
+            // An error says that it is being replaced at this moment.
+            Some(Err(_)) | None => Ok(Piece::Nothing),
+        }
+    }
+
+    fn added(&mut self, size: u64) -> io::Result<Vec<u8>> {
         let length = (size - self.position).min(PIECE_BYTES_MAX);
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
         let read = logs::read_at(&self.file, &mut bytes, self.position)?;

@@ -35,6 +35,10 @@ enum Asked {
     Processes(Selection),
     /// A look at all processes and what was counted.
     Measured,
+    /// What has changed in the table, or all of it.
+    Changed { whole: bool },
+    /// What the supervisor is about.
+    Mood,
     /// A look at the loaded groups.
     Groups,
     /// The names of the groups that are there.
@@ -71,6 +75,8 @@ impl Machine {
                 Question::Command(command) => (Asked::Core, command),
                 Question::Processes(which) => (Asked::Processes(which), Command::Look),
                 Question::Measure => (Asked::Measured, Command::Look),
+                Question::Changed { whole } => (Asked::Changed { whole }, Command::Look),
+                Question::Mood => (Asked::Mood, Command::Look),
                 Question::Groups => (Asked::Groups, Command::Look),
                 Question::GroupNames => (Asked::GroupNames, Command::Look),
                 Question::Stdin { group, name, bytes } => {
@@ -114,6 +120,10 @@ impl Machine {
                 views::processes(supervisor, &self.surroundings, &which)
             }
             (Asked::Measured, _) => views::measured(supervisor, &self.surroundings, &self.metrics),
+            (Asked::Changed { whole }, _) => {
+                Reply::Changed(self.changes.take(supervisor, &self.surroundings, whole))
+            }
+            (Asked::Mood, _) => Reply::Mood(supervisor.mood()),
             (Asked::Groups, Answer::Table) => views::groups(supervisor),
             (Asked::GroupNames, Answer::Table) => {
                 let groups = supervisor.groups().iter();

@@ -11,10 +11,11 @@ use bardo_core::job::Answer;
 use bardo_core::service::{Failure, StateName};
 use bardo_core::spec::{GroupSpec, ServiceSpec};
 use bardo_core::time::WallTime;
-use bardo_core::{Command, ExitStatus, Pid, ServiceId};
+use bardo_core::{Command, ExitStatus, Mood, Pid, ServiceId};
 use bardo_sys::waker::Waker;
 use tokio::sync::oneshot;
 
+use super::changes::{Changed, Watch};
 use super::main_log::Level;
 use super::metrics::{Counted, Counts};
 
@@ -33,6 +34,15 @@ pub enum Question {
     /// All processes, and what was counted; answered with [`Reply::Measured`], also
     /// while everything is being stopped.
     Measure,
+    /// What has changed since this was last asked, or the whole table; answered with
+    /// [`Reply::Changed`], also while everything is being stopped.
+    Changed {
+        /// Whether everything is to be told.
+        whole: bool,
+    },
+    /// What the supervisor is about; answered with [`Reply::Mood`], also while everything
+    /// is being stopped.
+    Mood,
     /// The loaded configuration; answered with [`Reply::Groups`].
     Groups,
     /// Write to a process's standard input; answered with [`Reply::Stdin`].
@@ -125,6 +135,10 @@ pub enum Reply {
     Processes(Vec<ProcessView>),
     /// All processes and what was counted of them, and of the whole.
     Measured(Box<Measured>),
+    /// What has changed.
+    Changed(Changed),
+    /// What the supervisor is about.
+    Mood(Mood),
     /// The loaded configuration's groups in start order, and for each whether it is
     /// up.
     Groups(Vec<(Arc<GroupSpec>, bool)>),
@@ -224,6 +238,7 @@ pub enum AskError {
 pub struct Clients {
     questions: SyncSender<Request>,
     wake: Arc<Waker>,
+    watch: Arc<Watch>,
     asked: Arc<AtomicU64>,
     taken: Arc<AtomicU64>,
 }
@@ -232,6 +247,7 @@ pub struct Clients {
 #[derive(Debug)]
 pub struct Questions {
     requests: Receiver<Request>,
+    watch: Arc<Watch>,
     taken: Arc<AtomicU64>,
 }
 
@@ -248,9 +264,15 @@ pub struct Pending {
 pub fn channel(wake: Arc<Waker>) -> (Clients, Questions) {
     let (questions, requests) = sync_channel(QUESTIONS_MAX);
     let taken = Arc::new(AtomicU64::new(0));
-    let clients =
-        Clients { questions, wake, asked: Arc::new(AtomicU64::new(0)), taken: Arc::clone(&taken) };
-    (clients, Questions { requests, taken })
+    let watch = Arc::new(Watch::default());
+    let clients = Clients {
+        questions,
+        wake,
+        watch: Arc::clone(&watch),
+        asked: Arc::new(AtomicU64::new(0)),
+        taken: Arc::clone(&taken),
+    };
+    (clients, Questions { requests, watch, taken })
 }
 
 impl Clients {
@@ -268,6 +290,12 @@ impl Clients {
         self.wake.wake();
         Ok(Pending { answer, number, taken: Arc::clone(&self.taken) })
     }
+
+    /// Where to say that somebody watches the table, and to wait for its changes.
+    #[must_use]
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
 }
 
 impl Questions {
@@ -276,6 +304,12 @@ impl Questions {
         let request = self.requests.try_recv().ok()?;
         self.taken.fetch_add(1, Ordering::Relaxed);
         Some(request)
+    }
+
+    /// Where it is said whether somebody watches the table.
+    #[must_use]
+    pub fn watch(&self) -> Arc<Watch> {
+        Arc::clone(&self.watch)
     }
 }
 

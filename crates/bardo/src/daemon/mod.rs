@@ -8,6 +8,7 @@
 mod answers;
 pub mod boot;
 pub mod cache;
+pub mod changes;
 pub mod children;
 pub mod clients;
 pub mod fastcgi;

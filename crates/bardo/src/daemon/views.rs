@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bardo_core::job::{Answer, Refusal};
 use bardo_core::service::Service;
 use bardo_core::spec::GroupSpec;
-use bardo_core::{Group, Supervisor};
+use bardo_core::{Group, ServiceId, Supervisor};
 
 use super::clients::{Measured, ProcessView, Reply, Selection};
 use super::journal::Surroundings;
@@ -55,6 +55,19 @@ pub(super) fn measured(supervisor: &Supervisor, around: &Surroundings, metrics: 
         (&one.group.name, &one.spec.name).cmp(&(&other.group.name, &other.spec.name))
     });
     Reply::Measured(Box::new(Measured { processes, counted: metrics.counted().clone() }))
+}
+
+/// Those of the processes whose place is wanted, in no special order.
+pub(super) fn those(
+    supervisor: &Supervisor,
+    around: &Surroundings,
+    wanted: impl Fn(ServiceId) -> bool,
+) -> Vec<ProcessView> {
+    let groups = supervisor.groups().iter();
+    let wanted = |service: &&Service| wanted(service.id);
+    let of_group =
+        |group| members(supervisor, group).filter(wanted).map(move |service| (group, service));
+    groups.flat_map(of_group).map(|(group, service)| view(&group.spec, service, around)).collect()
 }
 
 /// The loaded groups in start order, and whether each is up.

@@ -27,6 +27,7 @@ use bardo_sys::spawn::{ChildError, Settled};
 use bardo_sys::waker::Waker;
 
 use super::answers::Pending;
+use super::changes::Changes;
 use super::children::{Children, Life, Start};
 use super::clients::Questions;
 use super::fastcgi::SharedSockets;
@@ -60,6 +61,8 @@ pub struct Machine {
     pub(super) plans: Vec<Option<Arc<Plan>>>,
     pub(super) waker: Arc<Waker>,
     pub(super) questions: Questions,
+    /// What those who watch the table have not been told yet.
+    pub(super) changes: Changes,
     drained: Receiver<Drained>,
     pub(super) loaded_again: (Sender<Outcome>, Receiver<Outcome>),
     pub(super) restart: Restart,
@@ -156,6 +159,7 @@ impl Machine {
             planner,
             plans: Vec::new(),
             waker: parts.waker,
+            changes: Changes::new(parts.questions.watch()),
             questions: parts.questions,
             drained: parts.drained,
             loaded_again: std::sync::mpsc::channel(),
@@ -614,21 +618,28 @@ impl World for Machine {
         let mut full = self.must_compact;
         let journal = &mut self.journal;
         let published = self.listening.take_published();
+        let changes = &mut self.changes;
         if full {
             // The snapshot has it all.
-            supervisor.take_records(drop);
+            supervisor.take_records(|record| changes.note(&record));
         } else if !published.is_empty() {
             // What is published and what it tells of are written down in one entry.
             let mut both = journal.begin();
             published.into_iter().for_each(|deed| both.add(&Entry::Audience(deed)));
-            supervisor.take_records(|record| both.add(&Entry::Table(record)));
+            supervisor.take_records(|record| {
+                changes.note(&record);
+                both.add(&Entry::Table(record));
+            });
             full = !both.append();
         }
-        self.want_chunks();
-        let journal = &mut self.journal;
         // After one that found no room no other is written: what is there stays a
         // beginning of all there was, until the snapshot takes its place.
-        supervisor.take_records(|record| full = full || !journal.append(&Entry::Table(record)));
+        supervisor.take_records(|record| {
+            changes.note(&record);
+            full = full || !journal.append(&Entry::Table(record));
+        });
+        changes.tell();
+        self.want_chunks();
         self.must_compact = full;
         if self.compact_in() == Some(0) {
             self.compact(supervisor);

@@ -11,6 +11,8 @@ mod page;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
+mod rest;
+#[cfg(test)]
 mod scene;
 #[cfg(test)]
 mod server;

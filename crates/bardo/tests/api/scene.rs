@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::Duration;
 
 use bardo::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
+use bardo::daemon::changes::{Changed, Watch};
 use bardo::daemon::clients::{
     self, ClearRefusal, Measured, ProcessView, Question, Questions, Reply, Selection, StdinRefusal,
 };
@@ -22,8 +23,8 @@ use bardo_core::spec::{
 };
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Command, Configuration, Difference, GroupSpec, Pid, Refusal, Scope, ServiceId, ServiceSpec,
-    Signal, Target, Verb,
+    Command, Configuration, Difference, GroupSpec, Mood, Pid, Refusal, Scope, ServiceId,
+    ServiceSpec, Signal, Target, Verb,
 };
 use bardo_sys::waker::Waker;
 use bardo_wire::xmlrpc::{Request, Response, Value};
@@ -48,6 +49,7 @@ pub(crate) struct Play {
     /// While set no question is taken.
     pub(crate) deaf: AtomicBool,
     wake: Mutex<Option<Arc<Waker>>>,
+    watch: Mutex<Option<Arc<Watch>>>,
 }
 
 /// The table that questions are answered from.
@@ -84,6 +86,12 @@ impl Play {
         drop(reply.send(Reply::Answer(Answer::Done)));
     }
 
+    /// Changes the table, and tells those who watch it.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut World)) {
+        change(&mut self.world.lock().unwrap());
+        self.watch.lock().unwrap().as_ref().unwrap().wake();
+    }
+
     /// Takes questions again.
     pub(crate) fn listen(&self) {
         self.deaf.store(false, Ordering::SeqCst);
@@ -107,6 +115,7 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
     let play = Arc::new(Play::default());
     *play.world.lock().unwrap() = cast(room.path());
     *play.wake.lock().unwrap() = Some(Arc::clone(&wake));
+    *play.watch.lock().unwrap() = Some(questions.watch());
     let player = Arc::clone(&play);
     std::thread::spawn(move || perform(&player, &questions, &wake));
 
@@ -191,7 +200,7 @@ fn cast(room: &Path) -> World {
     world
 }
 
-trait Start {
+pub(crate) trait Start {
     fn start(&mut self);
     fn stop(&mut self);
 }
@@ -309,6 +318,13 @@ impl World {
                     views.map(|(place, view)| (number(place), view, Counts::default())).collect();
                 Some(Reply::Measured(Box::new(Measured { processes, ..Measured::default() })))
             }
+            Question::Mood => Some(Reply::Mood(self.mood())),
+            Question::Changed { .. } => Some(Reply::Changed(Changed {
+                whole: true,
+                mood: self.mood(),
+                removed: Vec::new(),
+                processes: self.processes.clone(),
+            })),
             _ if self.shutting_down => refusal(Refusal::ShuttingDown),
             Question::Processes(selection) => {
                 let views: Vec<_> = self
@@ -336,6 +352,10 @@ impl World {
             Question::Log { .. } | Question::Cache { .. } => Some(Reply::Answer(Answer::Done)),
             Question::Command(command) => self.command(command).map(Reply::Answer),
         }
+    }
+
+    fn mood(&self) -> Mood {
+        if self.shutting_down { Mood::Shutdown } else { Mood::Running }
     }
 
     fn has_group(&self, name: &str) -> bool {

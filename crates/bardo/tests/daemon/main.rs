@@ -19,3 +19,4 @@ mod signals;
 mod spawning;
 mod start;
 mod stuck;
+mod watch;

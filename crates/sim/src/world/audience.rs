@@ -2,19 +2,27 @@
 //! state once, in its order, whenever the supervisor is cut off.
 
 use bardo_core::service::StateName;
-use bardo_core::{Event, Supervisor};
+use bardo_core::{Command, Event, Input, Supervisor};
 
 use super::Machine;
 
 impl Machine {
+    /// Whether a service leaves its group in this turn. Nobody is told of that, and one of
+    /// the same name may come.
+    pub(super) fn somebody_leaves(&self) -> bool {
+        self.mortal.told.iter().any(|(_, input)| {
+            matches!(input, Input::Command { command: Command::Leave { .. }, .. })
+        })
+    }
+
     /// The events of a turn become known, together with its records.
-    pub(super) fn make_known(&mut self) {
+    pub(super) fn make_known(&mut self, somebody_leaves: bool) {
         for event in std::mem::take(&mut self.mortal.events) {
             match event {
                 Event::ProcessState { group, name, from, to, .. } => {
                     let key = (group, name);
                     let last = self.told_states.get(&key).copied();
-                    if last.unwrap_or(StateName::Stopped) != from {
+                    if last.unwrap_or(StateName::Stopped) != from && !somebody_leaves {
                         self.violate(|| {
                             format!("listeners hear of {key:?} going from {from:?}, after {last:?}")
                         });
@@ -28,6 +36,11 @@ impl Machine {
                 Event::SupervisorRunning | Event::SupervisorStopping | Event::GroupAdded(_) => {}
             }
         }
+        let groups = &self.journal.groups;
+        self.told_states.retain(|(group, name), _| {
+            let of_name = groups.iter().find(|there| there.spec.name == *group);
+            of_name.is_some_and(|group| group.spec.services.iter().any(|spec| spec.name == *name))
+        });
     }
 
     /// Whether listeners know the state that each service has.

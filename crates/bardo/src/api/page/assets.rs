@@ -3,15 +3,28 @@
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use hyper::header::{HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED, LOCATION};
+use hyper::header::{CACHE_CONTROL, HeaderValue, IF_MODIFIED_SINCE, LAST_MODIFIED, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 
 use crate::api::answer::{self, Content};
 
 const CSS: &str = "text/css";
+const SCRIPT: &str = "text/javascript;charset=utf-8";
 const GIF: &str = "image/gif";
 const PNG: &str = "image/png";
+
+/// The one script, put together from its parts.
+const PARTS: &str = concat!(
+    include_str!("../../../templates/live/dom.js"),
+    include_str!("../../../templates/live/talk.js"),
+    include_str!("../../../templates/live/ansi.js"),
+    include_str!("../../../templates/live/toasts.js"),
+    include_str!("../../../templates/live/log.js"),
+    include_str!("../../../templates/live/rows.js"),
+    include_str!("../../../templates/live/drawer.js"),
+    include_str!("../../../templates/live/page.js"),
+);
 
 /// Address, type and content of every file.
 const FILES: &[(&str, &str, &[u8])] = &[
@@ -20,6 +33,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
         CSS,
         include_bytes!("../../../templates/static/stylesheets/supervisor.css"),
     ),
+    ("/scripts/bardo.js", SCRIPT, PARTS.as_bytes()),
     ("/images/icon.png", PNG, include_bytes!("../../../templates/static/images/icon.png")),
     ("/images/rule.gif", GIF, include_bytes!("../../../templates/static/images/rule.gif")),
     ("/images/state0.gif", GIF, include_bytes!("../../../templates/static/images/state0.gif")),
@@ -50,6 +64,8 @@ pub(super) fn answer(head: &Parts) -> Response<Content> {
         response = answer::whole(kind, "");
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
+    // A browser asks each time whether they are new: they change with the program.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(changed)) {
         response.headers_mut().insert(LAST_MODIFIED, date);
     }

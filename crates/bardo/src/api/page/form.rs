@@ -8,12 +8,12 @@ const QUOTED: &AsciiSet =
 
 /// Fields by name.
 #[derive(Debug, Default)]
-pub(super) struct Form(Vec<(String, String)>);
+pub(in crate::api) struct Form(Vec<(String, String)>);
 
 impl Form {
     /// Reads the fields of a query and of a body. What the body says counts more; of
     /// several values in the query the first one does, and in the body the last one.
-    pub(super) fn read(query: &str, body: &[u8]) -> Self {
+    pub(in crate::api) fn read(query: &str, body: &[u8]) -> Self {
         let posted: Vec<_> = form_urlencoded::parse(body).into_owned().collect();
         let asked = form_urlencoded::parse(query.as_bytes()).into_owned();
         let fields = posted.into_iter().rev().chain(asked);
@@ -22,7 +22,7 @@ impl Form {
     }
 
     /// The value of a field.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(in crate::api) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 }

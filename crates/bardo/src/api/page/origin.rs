@@ -16,7 +16,7 @@ const SITE: &str = "sec-fetch-site";
 const FORWARDED_HOST: &str = "x-forwarded-host";
 
 /// Whether an action may be done that these headers ask for.
-pub(super) fn is_ours(headers: &HeaderMap) -> bool {
+pub(in crate::api) fn is_ours(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(site) = text(SITE) {
         return matches!(site, "same-origin" | "none");

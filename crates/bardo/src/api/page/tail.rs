@@ -24,6 +24,8 @@ struct TailPage<'a> {
     title: &'a str,
     text: String,
     refresh: Option<String>,
+    /// Whether there is a log that a script can follow.
+    follows: bool,
 }
 
 /// Answers `/tail.html`.
@@ -31,18 +33,25 @@ pub(super) async fn answer(context: &Arc<Context>, form: &Form) -> Response<Cont
     let share = context.room.share();
     let Some(name) = form.get("processname") else {
         let text = "No process name found".to_owned();
-        return super::rendered(&TailPage { title: "", text, refresh: None }, share).await;
+        return super::rendered(
+            &TailPage { title: "", text, refresh: None, follows: false },
+            share,
+        )
+        .await;
     };
     let bytes = limit(form.get("limit"));
     let parameters = vec![Value::from(name), Value::Int(-bytes), Value::Int(0)];
     let method = "supervisor.readProcessStdoutLog";
-    let text = match rpc::call_for_page(context, method, parameters, &share).await {
+    let log = rpc::call_for_page(context, method, parameters, &share).await;
+    let follows = log.is_ok();
+    let text = match log {
         Ok(text) => text.as_str().unwrap_or_default().to_owned(),
         Err(fault) if fault.code == Code::NoFile => format!("No file for {name}"),
         Err(fault) => format!("ERROR: {}", unexpected(&fault)),
     };
     let refresh = format!("tail.html?processname={}&amp;limit={bytes}", quoted(name));
-    super::rendered(&TailPage { title: name, text, refresh: Some(refresh) }, share).await
+    let page = TailPage { title: name, text, refresh: Some(refresh), follows };
+    super::rendered(&page, share).await
 }
 
 fn limit(asked: Option<&str>) -> i64 {

@@ -1,0 +1,81 @@
+//! The pages in a real browser, in front of the real program with real processes.
+
+#![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
+
+mod browser;
+mod live;
+mod pictures;
+mod plain;
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use bardo::selftest::client::Info;
+use bardo::selftest::home::{self, Daemon, Home};
+
+use crate::browser::Browser;
+
+/// The daemon and its folder. The daemon goes first when they are dropped.
+pub(crate) struct Scene {
+    daemon: Daemon,
+    home: Home,
+    port: u16,
+}
+
+/// Two groups: `cat`, and `pair` with two processes.
+pub(crate) const CAST: &str = "\
+[program:cat]\ncommand=/bin/cat\nstartsecs=0\n
+[program:pair]\ncommand=/bin/cat\nstartsecs=0\nnumprocs=2\nprocess_name=%(process_num)d\n
+[program:bad]\ncommand=/no/such/program\nautostart=false\n";
+
+impl Scene {
+    /// A daemon with these programs, on a port of its own.
+    pub(crate) fn open(programs: &str) -> Self {
+        Self::open_with("", programs)
+    }
+
+    /// The same, with more lines about the server.
+    pub(crate) fn open_with(more: &str, programs: &str) -> Self {
+        let home = Home::new("web").unwrap();
+        // The kernel gives no port twice in a row, so nobody else has it in between.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = format!("[inet_http_server]\nport=127.0.0.1:{port}\n{more}\n{programs}");
+        home.configure("identifier=web-01", &server).unwrap();
+        let daemon = Daemon::start(Path::new(env!("CARGO_BIN_EXE_bardo")), &home).unwrap();
+        Self { daemon, home, port }
+    }
+
+    /// The address of a page.
+    pub(crate) fn address(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// How a process is, by the name of its group.
+    pub(crate) fn info(&self, group: &str) -> Info {
+        let infos = self.daemon.client().infos().unwrap();
+        infos.into_iter().find(|info| info.group == group).unwrap()
+    }
+
+    /// Waits until something is so.
+    pub(crate) fn wait(&self, what: &str, condition: impl FnMut() -> bool) {
+        let waited = home::wait_until(what, condition);
+        waited.unwrap_or_else(|error| panic!("{error}\n{}", self.home.main_log()));
+    }
+
+    /// Opens the live page and waits until it is alive.
+    pub(crate) fn watch(&self, browser: &mut Browser) {
+        browser.go(&self.address("/"));
+        browser.wait("document.querySelector('.line.is-live')");
+        browser.see("window.same_page = true");
+    }
+}
+
+/// The row of a process.
+pub(crate) fn row(name: &str, part: &str) -> String {
+    format!("tbody[data-group='{name}'] tr.process {part}")
+}
+
+/// Whether a row says so, as an expression.
+pub(crate) fn says(name: &str, part: &str, text: &str) -> String {
+    format!("document.querySelector(\"{}\")?.textContent === '{text}'", row(name, part))
+}
