@@ -92,6 +92,8 @@ pub enum Refusal {
     NameTaken(Arc<str>),
     /// The members of the group are not ordinary programs.
     TakesNoPrograms,
+    /// There is no room for more services, says the world.
+    TableFull,
     /// It is up already.
     AlreadyStarted,
     /// It is not up.

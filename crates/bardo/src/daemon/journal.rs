@@ -29,6 +29,9 @@ use super::listeners::audience::{Audience, Deed};
 /// Entries behind the snapshot are worth a new snapshot from this many bytes on.
 const COMPACT_FROM: usize = 128 << 10;
 
+/// Clients add programs up to this size of it, which is half of what it can be.
+const ADDED_UP_TO: usize = 32 << 20;
+
 /// The first byte of a snapshot, and of an entry of several parts. Others have the
 /// number of their kind.
 const SNAPSHOT: u8 = 0;
@@ -154,6 +157,14 @@ impl Journal {
     pub fn is_long(&self) -> bool {
         let (snapshot, behind) = self.regions.sizes();
         behind > COMPACT_FROM.max(snapshot)
+    }
+
+    /// Whether there is room for much more. What clients add must leave some for what
+    /// happens to it.
+    #[must_use]
+    pub fn has_room_to_add(&self) -> bool {
+        let (snapshot, behind) = self.regions.sizes();
+        snapshot + behind < ADDED_UP_TO
     }
 
     /// Puts a snapshot in place of all entries.
