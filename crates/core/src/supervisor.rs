@@ -272,14 +272,18 @@ impl Supervisor {
     }
 
     fn remove_group(&mut self, index: usize, actions: &mut Actions) {
+        let name = Arc::clone(&self.groups[index].spec.name);
+        self.take_out_group(index, actions);
+        actions.push(Action::Event(Event::GroupRemoved(name)));
+    }
+
+    fn take_out_group(&mut self, index: usize, actions: &mut Actions) {
         let group = self.groups.remove(index);
         for id in &group.members {
             self.vacate(*id, actions);
         }
-        let name = Arc::clone(&group.spec.name);
-        let record = Record::GroupRemoved(Arc::clone(&name));
+        let record = Record::GroupRemoved(Arc::clone(&group.spec.name));
         self.changes.table.push(record);
-        actions.push(Action::Event(Event::GroupRemoved(name)));
     }
 
     fn reconcile(&mut self, now: Now, scope: &Scope, actions: &mut Actions) -> Answer {

@@ -146,14 +146,14 @@ pub struct Header<'a> {
 }
 
 impl Header<'_> {
-    /// The event as it is sent: the line with its header, and the payload.
+    /// The line before a payload.
     #[must_use]
-    pub fn envelope(&self, payload: &str) -> String {
+    pub fn line(&self, payload: &str) -> String {
         let Self { server, serial, pool, pool_serial, event } = self;
         let (name, length) = (event.name(), payload.chars().count());
         format!(
             "ver:3.0 server:{server} serial:{serial} pool:{pool} poolserial:{pool_serial} \
-             eventname:{name} len:{length}\n{payload}"
+             eventname:{name} len:{length}\n"
         )
     }
 }
@@ -381,8 +381,8 @@ mod tests {
             Header { server: "s", serial: 3, pool: "p", pool_serial: 1, event: EventType::Tick5 };
 
         assert_eq!(
-            header.envelope("when:é"),
-            "ver:3.0 server:s serial:3 pool:p poolserial:1 eventname:TICK_5 len:6\nwhen:é"
+            header.line("when:é"),
+            "ver:3.0 server:s serial:3 pool:p poolserial:1 eventname:TICK_5 len:6\n"
         );
     }
 

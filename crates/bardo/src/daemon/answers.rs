@@ -182,6 +182,11 @@ impl Machine {
         let (pid, child) =
             self.children.get(life).filter(|_| up).ok_or(StdinRefusal::NotRunning)?;
         let stdin = child.stdin.as_ref().ok_or(StdinRefusal::Closed)?;
+        // An event is not interrupted.
+        let pools = &self.surroundings.audience.pools;
+        if pools.outgoing(life.service, life.generation).is_some() {
+            return Err(StdinRefusal::Full);
+        }
         self.backlog.write(pid, stdin, bytes)
     }
 

@@ -26,8 +26,9 @@ use self::region::Regions;
 pub use self::region::{BIRTHS_AT, INTAKE_AT, PUMP_AT, PUMP_WORDS, WORDS};
 use super::listeners::audience::{Audience, Deed};
 
-/// Entries behind the snapshot are worth a new snapshot from this many bytes on.
-const COMPACT_FROM: usize = 128 << 10;
+/// Entries behind the snapshot are worth a new snapshot from this many bytes on: four of
+/// the largest chunks that event listeners are told of.
+const COMPACT_FROM: usize = 512 << 10;
 
 /// Clients add programs up to this size of it, which is half of what it can be.
 const ADDED_UP_TO: usize = 32 << 20;
@@ -93,6 +94,9 @@ pub enum Entry {
 pub struct Journal {
     regions: Regions,
     encoder: Encoder,
+    /// Whether an entry found no room. After it no other is written: what is there stays a
+    /// beginning of all there was, until a snapshot takes its place.
+    is_full: bool,
 }
 
 /// What a journal says.
@@ -112,7 +116,8 @@ impl Journal {
     /// # Errors
     /// When it is longer than a journal can be.
     pub fn create(memory: Arc<SharedMemory>, loaded: Configuration) -> io::Result<Self> {
-        let mut journal = Self { regions: Regions::create(memory), encoder: Encoder::default() };
+        let mut journal =
+            Self { regions: Regions::create(memory), encoder: Encoder::default(), is_full: false };
         let table = Snapshot { loaded, ..Snapshot::default() };
         journal.replace(&table, &Surroundings::default())?;
         Ok(journal)
@@ -129,7 +134,7 @@ impl Journal {
                 known.unreadable += 1;
             }
         })?;
-        Ok((Self { regions, encoder: Encoder::default() }, known))
+        Ok((Self { regions, encoder: Encoder::default(), is_full: false }, known))
     }
 
     /// Writes something down: when this returns true it survives. False means that
@@ -141,13 +146,14 @@ impl Journal {
     }
 
     fn append_encoded(&mut self) -> bool {
-        let written = self.regions.append(self.encoder.bytes()).is_ok();
+        self.is_full = self.is_full || self.regions.append(self.encoder.bytes()).is_err();
         self.encoder.clear();
-        written
+        !self.is_full
     }
 
     /// Begins an entry of several parts.
     pub fn begin(&mut self) -> Several<'_> {
+        self.encoder.clear();
         self.encoder.byte(SEVERAL);
         Several { journal: self }
     }
@@ -156,7 +162,8 @@ impl Journal {
     #[must_use]
     pub fn is_long(&self) -> bool {
         let (snapshot, behind) = self.regions.sizes();
-        behind > COMPACT_FROM.max(snapshot)
+        let is_nearly_full = snapshot + behind > region::BYTES / 4 * 3;
+        behind > COMPACT_FROM.max(snapshot) || (is_nearly_full && behind > COMPACT_FROM)
     }
 
     /// Whether there is room for much more. What clients add must leave some for what
@@ -174,7 +181,9 @@ impl Journal {
     pub fn replace(&mut self, table: &Snapshot, surroundings: &Surroundings) -> io::Result<()> {
         let mut encoder = Encoder::default();
         write_all(&mut encoder, table, surroundings);
-        self.regions.replace(encoder.bytes()).map_err(|_| {
+        let replaced = self.regions.replace(encoder.bytes());
+        self.is_full = self.is_full && replaced.is_err();
+        replaced.map_err(|_| {
             io::Error::new(
                 io::ErrorKind::StorageFull,
                 "the configuration is too long for a journal",

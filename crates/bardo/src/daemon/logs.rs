@@ -4,9 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use bardo_core::Supervisor;
 use bardo_core::service::Service;
-use bardo_core::spec::{GroupKind, LogSpec, LogTarget, ServiceSpec};
+use bardo_core::spec::{LogSpec, LogTarget, ServiceSpec};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::journal::Surroundings;
@@ -44,7 +43,7 @@ pub fn path(around: &Surroundings, service: &Service, channel: Channel) -> Optio
 #[must_use]
 pub fn echo(
     settings: &Settings,
-    supervisor: &Supervisor,
+    around: &Surroundings,
     service: &Service,
     channel: Channel,
 ) -> Option<Echo> {
@@ -53,10 +52,8 @@ pub fn echo(
         return None;
     }
     // What a listener says on its standard output is for the supervisor, not for readers.
-    let group = supervisor.groups().iter().find(|group| group.spec.name == service.group);
-    let is_pool = group.is_some_and(|group| matches!(group.spec.kind, GroupKind::Listeners(_)));
     let log = spec(&service.spec, channel);
-    let is_protocol = is_pool && channel == Channel::Stdout;
+    let is_protocol = channel == Channel::Stdout && around.audience.pools.has_member(service.id);
     let to_syslog = log.syslog && !is_protocol;
     let to_main_log = settings.main_log.level <= Level::Debug;
     let tells = match (is_protocol, capture_bytes_max(log)) {

@@ -36,6 +36,11 @@ impl Backlog {
         self.waiting.is_empty()
     }
 
+    /// Whether something waits for a process.
+    pub(super) fn has(&self, pid: u32) -> bool {
+        self.waiting.contains_key(&pid)
+    }
+
     /// What becomes readable when a pipe has room.
     pub(super) fn room(&self) -> Option<BorrowedFd<'_>> {
         self.poller.as_ref().filter(|_| !self.is_empty()).map(AsFd::as_fd)

@@ -30,6 +30,7 @@ use super::fastcgi::SharedSockets;
 use super::journal::{self, Journal, Memory};
 use super::link::{Held, Link};
 use super::listeners::Listening;
+use super::listeners::outbox::Outbox;
 use super::main_log::{self, Level};
 use super::pump::intake::Intake;
 use super::pump::{
@@ -174,7 +175,9 @@ fn assemble(
     };
     let outbox = std::mem::take(&mut inheritance.outbox);
     let intake = Intake::open(Arc::clone(journal.memory()), journal::INTAKE_AT);
-    let listening = Listening::new(intake.clone(), outbox.0.zip(outbox.1));
+    let outbox = outbox.0.zip(outbox.1).map(|(read, write)| Outbox::new(read, write));
+    let outbox = outbox.transpose().map_err(system("take over the outbox"))?;
+    let listening = Listening::new(intake.clone(), outbox);
     let (drained_sender, drained) = std::sync::mpsc::channel();
     let pump_settings = PumpSettings {
         cells: Arc::clone(journal.memory()),
@@ -431,7 +434,7 @@ fn attach_all(
         let Life { service, generation } = life;
         streams.push(StreamKey { service, generation, channel });
         let service = supervisor.service(life.service);
-        let sink = |service| machine.sink(supervisor, service, channel);
+        let sink = |service| machine.sink(service, channel);
         let sink = service.map_or_else(Sink::nowhere, sink);
         let pid = machine.pid_of(life);
         machine.attach(life, pid, (channel, pipe, sink));

@@ -45,6 +45,9 @@ use super::stdin::Backlog;
 use crate::api::{Doors, Shown};
 use crate::personality::{payload, words};
 
+/// How long, in nanoseconds, a snapshot is put off that was too long for the journal.
+const COMPACT_AGAIN: u64 = 1_000_000_000;
+
 /// This machine, as the core sees it.
 pub struct Machine {
     pub(super) settings: Settings,
@@ -86,7 +89,13 @@ pub struct Machine {
     pub(super) metrics: Metrics,
     settled: Vec<Settled>,
     news: News,
+    /// Whether an entry found no room in the journal: until there is a snapshot, nothing
+    /// that has to be written down first may be done.
     pub(super) must_compact: bool,
+    /// Whether a snapshot would do the journal good.
+    wants_snapshot: bool,
+    /// When a snapshot is tried again for which there was no room.
+    compact_again_at: Option<u64>,
     /// Whether the keeper is gone: nothing can be known of any child any more.
     pub(super) keeper_lost: bool,
 }
@@ -169,6 +178,8 @@ impl Machine {
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
+            wants_snapshot: false,
+            compact_again_at: None,
             keeper_lost: false,
         }
     }
@@ -185,15 +196,28 @@ impl Machine {
         self.surroundings.apply(entry);
         if !self.journal.append(entry) {
             self.must_compact = true;
+            self.listening.hold_up();
         }
+    }
+
+    /// How many nanoseconds from now a snapshot is due; `None` where none is wanted.
+    fn compact_in(&self) -> Option<u64> {
+        let again = self.compact_again_at.map_or(0, |at| at.saturating_sub(clock::monotonic()));
+        (self.must_compact || self.wants_snapshot).then_some(again)
     }
 
     /// Puts a snapshot in place of the journal's entries.
     fn compact(&mut self, supervisor: &Supervisor) {
-        self.must_compact = false;
-        if let Err(error) = self.journal.replace(&supervisor.snapshot(), &self.surroundings) {
+        let replaced = self.journal.replace(&supervisor.snapshot(), &self.surroundings);
+        if let Err(error) = &replaced
+            && self.compact_again_at.is_none()
+        {
             self.log(Level::Critical, &format!("cannot write the journal: {error}"));
         }
+        // What has no room now has none in the next moment.
+        self.compact_again_at = replaced.is_err().then(|| clock::monotonic() + COMPACT_AGAIN);
+        self.must_compact &= replaced.is_err();
+        self.wants_snapshot = false;
         memory::give_back();
     }
 
@@ -403,7 +427,7 @@ impl Machine {
             life,
             plan,
             redirect_stderr: service.spec.program.redirect_stderr,
-            sinks: Channel::BOTH.map(|channel| self.sink(supervisor, service, channel)),
+            sinks: Channel::BOTH.map(|channel| self.sink(service, channel)),
             stdin,
             cause: self.metrics.cause(service),
         })
@@ -422,14 +446,9 @@ impl Machine {
     }
 
     /// Where a stream goes.
-    pub(super) fn sink(
-        &self,
-        supervisor: &Supervisor,
-        service: &Service,
-        channel: Channel,
-    ) -> Sink {
+    pub(super) fn sink(&self, service: &Service, channel: Channel) -> Sink {
         let log = logs::spec(&service.spec, channel);
-        let echo = logs::echo(&self.settings, supervisor, service, channel);
+        let echo = logs::echo(&self.settings, &self.surroundings, service, channel);
         Sink {
             path: logs::path(&self.surroundings, service, channel),
             bytes_max: log.bytes_max,
@@ -547,13 +566,14 @@ impl World for Machine {
         self.listen_and_send();
         let look = self.children.next_look();
         // There is time for a snapshot when there is nothing else.
-        self.must_compact |= inputs.is_empty() && self.journal.is_long();
-        let idle = inputs.is_empty() && !self.must_compact && !self.has_more_to_hear();
+        self.wants_snapshot = inputs.is_empty() && self.journal.is_long();
+        let idle = inputs.is_empty() && self.compact_in() != Some(0) && !self.has_more_to_hear();
         let timeout = if idle {
             let now = clock::monotonic();
             let until = deadline.map(|deadline| deadline.0.saturating_sub(now));
             let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-            [until, look.map(nanoseconds), self.attend_in()].into_iter().flatten().min()
+            let waits = [until, look.map(nanoseconds), self.attend_in(), self.compact_in()];
+            waits.into_iter().flatten().min()
         } else {
             Some(0)
         };
@@ -583,7 +603,9 @@ impl World for Machine {
     }
 
     fn publish(&mut self, supervisor: &Supervisor, event: Event) {
-        self.metrics.told(payload::event_type(&event));
+        if let Some(event) = payload::event_type(&event) {
+            self.metrics.told(event);
+        }
         self.release_socket(supervisor, &event);
         self.publish_event(supervisor, &event);
     }
@@ -592,19 +614,23 @@ impl World for Machine {
         let mut full = self.must_compact;
         let journal = &mut self.journal;
         let published = self.listening.take_published();
-        if !published.is_empty() {
+        if full {
+            // The snapshot has it all.
+            supervisor.take_records(drop);
+        } else if !published.is_empty() {
             // What is published and what it tells of are written down in one entry.
             let mut both = journal.begin();
             published.into_iter().for_each(|deed| both.add(&Entry::Audience(deed)));
             supervisor.take_records(|record| both.add(&Entry::Table(record)));
-            full = full || !both.append();
-            self.want_chunks();
+            full = !both.append();
         }
+        self.want_chunks();
         let journal = &mut self.journal;
         // After one that found no room no other is written: what is there stays a
         // beginning of all there was, until the snapshot takes its place.
         supervisor.take_records(|record| full = full || !journal.append(&Entry::Table(record)));
-        if full {
+        self.must_compact = full;
+        if self.compact_in() == Some(0) {
             self.compact(supervisor);
         }
         self.mood = supervisor.mood();

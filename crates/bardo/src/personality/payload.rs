@@ -9,10 +9,10 @@ use bardo_wire::listener::EventType;
 use super::words::{self, readable};
 use crate::daemon::pump::intake::Tidings;
 
-/// The type of an event of the core.
+/// The type of an event of the core; `None` for what listeners are not told.
 #[must_use]
-pub fn event_type(event: &Event) -> EventType {
-    match event {
+pub fn event_type(event: &Event) -> Option<EventType> {
+    Some(match event {
         Event::ProcessState { to, .. } => match to {
             StateName::Stopped => EventType::ProcessStateStopped,
             StateName::Starting => EventType::ProcessStateStarting,
@@ -27,7 +27,8 @@ pub fn event_type(event: &Event) -> EventType {
         Event::SupervisorStopping => EventType::SupervisorStopping,
         Event::GroupAdded(_) => EventType::ProcessGroupAdded,
         Event::GroupRemoved(_) => EventType::ProcessGroupRemoved,
-    }
+        Event::Cleared => return None,
+    })
 }
 
 /// Whether events of a type come from the core.
@@ -56,7 +57,7 @@ pub fn event(event: &Event) -> Arc<str> {
             };
             text.into()
         }
-        Event::SupervisorRunning | Event::SupervisorStopping => "".into(),
+        Event::SupervisorRunning | Event::SupervisorStopping | Event::Cleared => "".into(),
         Event::GroupAdded(name) | Event::GroupRemoved(name) => format!("groupname:{name}\n").into(),
     }
 }

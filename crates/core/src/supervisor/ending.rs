@@ -133,8 +133,9 @@ impl Supervisor {
         match &self.replacement {
             Some(configuration) if self.mood == Mood::Restarting => {
                 let configuration = configuration.clone();
+                actions.push(Action::Event(Event::Cleared));
                 for index in (0..self.groups.len()).rev() {
-                    self.remove_group(index, actions);
+                    self.take_out_group(index, actions);
                 }
                 // Recorded at the end of `begin`: until then the end can come again.
                 self.mood = Mood::Running;

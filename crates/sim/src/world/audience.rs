@@ -24,6 +24,7 @@ impl Machine {
                 Event::GroupRemoved(gone) => {
                     self.told_states.retain(|(group, _), _| *group != gone);
                 }
+                Event::Cleared => self.told_states.clear(),
                 Event::SupervisorRunning | Event::SupervisorStopping | Event::GroupAdded(_) => {}
             }
         }

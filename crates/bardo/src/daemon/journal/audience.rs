@@ -11,7 +11,7 @@ use bardo_wire::listener::{Conversation, EventType, EventTypes, ListenerState};
 use super::codec::{Decoder, Encoder, Malformed};
 use crate::daemon::listeners::audience::{Audience, Deed, Transfer};
 use crate::daemon::listeners::captures::{Captures, Message as Capture};
-use crate::daemon::listeners::pools::{Letter, Message, Pool, PoolSpec, Pools, Talk};
+use crate::daemon::listeners::pools::{Letter, Message, Outgoing, Pool, PoolSpec, Pools, Talk};
 use crate::daemon::pump::Channel;
 
 type Read<T> = Result<T, Malformed>;
@@ -63,8 +63,6 @@ pub(super) fn read(from: &mut Decoder<'_>) -> Read<Audience> {
 fn write_pool(to: &mut Encoder, pool: &Pool) {
     write_spec(to, &pool.spec);
     to.u64(pool.next_serial);
-    to.option(pool.rest_until, |to, until| to.u64(until.0));
-    to.u64(u64::try_from(pool.rest.as_nanos()).unwrap_or(u64::MAX));
     let queue: Vec<&Letter> = pool.queue.iter().collect();
     to.list(&queue, |to, letter| write_letter(to, letter));
     to.list(&pool.talks, write_talk);
@@ -72,11 +70,9 @@ fn write_pool(to: &mut Encoder, pool: &Pool) {
 
 fn read_pool(from: &mut Decoder<'_>) -> Read<Pool> {
     let (spec, next_serial) = (read_spec(from)?, from.u64()?);
-    let rest_until = from.option(|from| from.u64().map(Instant))?;
-    let rest = Duration::from_nanos(from.u64()?);
     let queue = VecDeque::from(from.list(read_letter)?);
     let talks = from.list(read_talk)?;
-    Ok(Pool::restored(spec, next_serial, (rest_until, rest), queue, talks))
+    Ok(Pool::restored(spec, next_serial, queue, talks))
 }
 
 fn write_spec(to: &mut Encoder, spec: &PoolSpec) {
@@ -113,10 +109,13 @@ fn write_talk(to: &mut Encoder, talk: &Talk) {
     to.blob(&talk.conversation.heard);
     to.option(talk.conversation.result_bytes, Encoder::length);
     to.option(talk.letter.as_ref(), write_letter);
-    to.option(talk.outgoing.as_ref(), |to, (letter, sent)| {
-        write_letter(to, letter);
-        to.u64(*sent);
+    to.option(talk.outgoing.as_ref(), |to, outgoing| {
+        to.text(&outgoing.header);
+        write_letter(to, &outgoing.letter);
+        to.u64(outgoing.sent);
     });
+    to.option(talk.rest_until, |to, until| to.u64(until.0));
+    to.u64(u64::try_from(talk.rest.as_nanos()).unwrap_or(u64::MAX));
 }
 
 fn read_talk(from: &mut Decoder<'_>) -> Read<Talk> {
@@ -133,8 +132,23 @@ fn read_talk(from: &mut Decoder<'_>) -> Read<Talk> {
     let result_bytes = from.option(Decoder::length)?;
     let conversation = Conversation { state, heard, result_bytes };
     let letter = from.option(read_letter)?;
-    let outgoing = from.option(|from| Ok((read_letter(from)?, from.u64()?)))?;
-    Ok(Talk { service, generation, is_running, is_deaf, conversation, letter, outgoing })
+    let outgoing = from.option(|from| {
+        let (header, letter) = (from.text()?.into(), read_letter(from)?);
+        Ok(Outgoing { header, letter, sent: from.u64()? })
+    })?;
+    let rest_until = from.option(|from| from.u64().map(Instant))?;
+    let rest = Duration::from_nanos(from.u64()?);
+    Ok(Talk {
+        service,
+        generation,
+        is_running,
+        is_deaf,
+        conversation,
+        letter,
+        outgoing,
+        rest_until,
+        rest,
+    })
 }
 
 fn write_letter(to: &mut Encoder, letter: &Letter) {
@@ -203,9 +217,10 @@ pub(super) fn write_deed(to: &mut Encoder, deed: &Deed) {
             write_life(to, *service, *generation);
             to.byte(channel.index() as u8);
         }
-        Deed::Assigned(service, generation) => {
+        Deed::Assigned(service, generation, server) => {
             to.byte(7);
             write_life(to, *service, *generation);
+            to.text(server);
         }
         Deed::Packing(service, generation, bytes) => {
             to.byte(8);
@@ -247,7 +262,10 @@ pub(super) fn read_deed(from: &mut Decoder<'_>) -> Read<Deed> {
             let channel = Channel::BOTH.get(usize::from(from.byte()?)).copied();
             Deed::Ended { service, generation, channel: channel.ok_or(Malformed)? }
         }
-        7 => read_life(from).map(|(service, generation)| Deed::Assigned(service, generation))?,
+        7 => {
+            let (service, generation) = read_life(from)?;
+            Deed::Assigned(service, generation, from.text()?.into())
+        }
         8 => {
             let (service, generation) = read_life(from)?;
             Deed::Packing(service, generation, from.u32()?)

@@ -29,6 +29,9 @@ pub const PUMP_WORDS: usize = 1 << 20;
 /// services need about 5 MiB.
 const REGION_WORDS: usize = 1 << 23;
 
+/// Bytes of a region.
+pub(super) const BYTES: usize = REGION_WORDS * 8;
+
 /// Where the births stand.
 pub const BIRTHS_AT: usize = HEADER_WORDS;
 

@@ -55,8 +55,8 @@ pub enum Deed {
         /// Which channel.
         channel: Channel,
     },
-    /// A listener is given the next event of its pool.
-    Assigned(ServiceId, Generation),
+    /// A listener is given the next event of its pool, by a supervisor of this name.
+    Assigned(ServiceId, Generation, Arc<str>),
     /// So many bytes of an event are about to be put into the outbox, for this listener.
     Packing(ServiceId, Generation, u32),
     /// They are there, and about to be moved into its standard input.
@@ -131,8 +131,8 @@ impl Audience {
                     self.pools.ended(*service, *generation, notes);
                 }
             }
-            Deed::Assigned(service, generation) => {
-                self.pools.assign(*service, *generation, notes);
+            Deed::Assigned(service, generation, server) => {
+                self.pools.assign(*service, *generation, server, notes);
             }
             Deed::Packing(service, generation, bytes) => {
                 let (service, generation) = (*service, *generation);

@@ -33,13 +33,14 @@ use bardo_keeper::protocol::{Key, Roles};
 use bardo_sys::clock;
 use bardo_sys::pipe;
 use bardo_sys::poller::{Events, Interest, Poller};
-use bardo_wire::listener::{EventType, EventTypes, Header};
+use bardo_wire::listener::{EventType, EventTypes};
 
 use self::audience::{Deed, log};
 use self::outbox::{Moved, Outbox};
 use self::pools::{Note, PoolSpec};
 use super::children::Life;
 use super::journal::Entry;
+use super::main_log::Level;
 use super::pump::intake::Intake;
 use super::pump::{Channel, StreamKey};
 use super::result_handler::{Judgement, judge};
@@ -61,6 +62,10 @@ pub struct Listening {
     outbox: Option<Outbox>,
     /// When something is tried again that was refused.
     try_again_at: Option<u64>,
+    /// Whether people were told that it was.
+    refusal_told: bool,
+    /// Whether the journal had no room, so that events may have stopped on their way.
+    was_held_up: bool,
     /// What was published and is written down with the next record.
     published: Vec<Deed>,
     /// Streams that have ended, each with the place in the intake before which all is that
@@ -78,12 +83,13 @@ pub struct Listening {
 impl Listening {
     /// With the ring that the pump fills, and the outbox of a predecessor, if there is one.
     #[must_use]
-    pub fn new(intake: Intake, outbox: Option<(OwnedFd, OwnedFd)>) -> Self {
-        let outbox = outbox.and_then(|(read, write)| Outbox::new(read, write).ok());
+    pub fn new(intake: Intake, outbox: Option<Outbox>) -> Self {
         Self {
             intake,
             outbox,
             try_again_at: None,
+            refusal_told: false,
+            was_held_up: false,
             published: Vec::new(),
             endings: VecDeque::new(),
             poller: None,
@@ -96,6 +102,11 @@ impl Listening {
     /// What becomes readable when a listener has room.
     pub fn room(&self) -> Option<BorrowedFd<'_>> {
         self.poller.as_ref().filter(|_| !self.full.is_empty()).map(AsFd::as_fd)
+    }
+
+    /// The journal has no room: what is on its way may have stopped.
+    pub fn hold_up(&mut self) {
+        self.was_held_up = true;
     }
 
     /// What was published since the last time.
@@ -147,11 +158,11 @@ impl Machine {
         if self.surroundings.audience.pools.is_empty() {
             return;
         }
-        if let Event::GroupRemoved(name) = event {
-            self.enact_later(Deed::PoolRemoved(name.clone()));
+        for pool in self.removed_pools(event) {
+            self.enact_later(Deed::PoolRemoved(pool));
         }
         let pools = &self.surroundings.audience.pools;
-        let wanted = pools.wants(payload::event_type(event));
+        let wanted = payload::event_type(event).filter(|event| pools.wants(*event));
         if let Event::ProcessState { service, generation, to, .. } = event
             && pools.has_member(*service)
         {
@@ -159,9 +170,20 @@ impl Machine {
             let (service, generation) = (*service, *generation);
             self.enact_later(Deed::Process { service, generation, is_running });
         }
-        if wanted {
-            self.enact_later(Deed::Offered(payload::event_type(event), payload::event(event)));
+        if let Some(wanted) = wanted {
+            self.enact_later(Deed::Offered(wanted, payload::event(event)));
         }
+    }
+
+    /// The pools that an event says were removed.
+    fn removed_pools(&self, event: &Event) -> Vec<Arc<str>> {
+        let pools = self.surroundings.audience.pools.all().iter();
+        let is_gone = |name: &Arc<str>| match event {
+            Event::Cleared => true,
+            Event::GroupRemoved(removed) => name == removed,
+            _ => false,
+        };
+        pools.map(|pool| Arc::clone(&pool.spec.name)).filter(is_gone).collect()
     }
 
     /// Tells listeners something by itself.
@@ -184,21 +206,26 @@ impl Machine {
 
     /// Takes in what the pump has told, a little at a time.
     pub(super) fn hear(&mut self) {
-        let audience = &self.surroundings.audience;
-        if audience.heard == self.listening.intake.end() && self.listening.endings.is_empty() {
+        let intake = &self.listening.intake;
+        if intake.start() == intake.end() && self.listening.endings.is_empty() {
             return;
         }
         for _ in 0..ENTRIES_AT_A_TIME {
+            if self.must_compact {
+                return;
+            }
             let heard = self.surroundings.audience.heard;
             let Some((bytes, place)) = self.listening.intake.next(heard) else { break };
             let at = Instant(clock::monotonic());
             self.enact(Deed::Heard { bytes, place, at });
         }
-        if !self.must_compact {
-            self.listening.intake.take(self.surroundings.audience.heard);
-            self.pump.intake_has_room();
+        if self.must_compact {
+            return;
         }
-        while let Some((place, key)) = self.listening.endings.front().copied()
+        self.listening.intake.take(self.surroundings.audience.heard);
+        self.pump.intake_has_room();
+        while !self.must_compact
+            && let Some((place, key)) = self.listening.endings.front().copied()
             && place <= self.surroundings.audience.heard
         {
             self.listening.endings.pop_front();
@@ -209,13 +236,14 @@ impl Machine {
 
     /// Whether there is more to be taken in at once.
     pub(super) fn has_more_to_hear(&self) -> bool {
-        self.surroundings.audience.heard < self.listening.intake.end()
+        !self.must_compact && self.surroundings.audience.heard < self.listening.intake.end()
     }
 
     /// Whether something of a stream may be of interest when it has ended.
     pub(super) fn stream_has_ended(&mut self, key: StreamKey) {
         let audience = &self.surroundings.audience;
-        if !audience.pools.is_empty() || audience.captures.all().next().is_some() {
+        let is_heard = self.listening.intake.end() == audience.heard;
+        if !is_heard || !audience.pools.is_empty() || audience.captures.all().next().is_some() {
             self.listening.ended(key);
         }
     }
@@ -224,8 +252,11 @@ impl Machine {
 
     /// Sends what there is to whoever is ready, and says what has happened.
     pub(super) fn attend(&mut self) {
-        if self.surroundings.audience.pools.is_empty() {
+        if self.must_compact || self.surroundings.audience.pools.is_empty() {
             return;
+        }
+        if std::mem::take(&mut self.listening.was_held_up) {
+            self.send_to_all();
         }
         if self.surroundings.audience.pools.is_tick_due(clock::wall_seconds()) {
             self.enact(Deed::Ticked(clock::wall_seconds()));
@@ -238,7 +269,8 @@ impl Machine {
             && self.listening.try_again_at.is_none()
             && let Some((service, generation)) = self.surroundings.audience.pools.next_receiver(now)
         {
-            self.enact(Deed::Assigned(service, generation));
+            let server = self.settings.identifier.as_str().into();
+            self.enact(Deed::Assigned(service, generation, server));
             self.send(Life { service, generation });
         }
     }
@@ -250,17 +282,23 @@ impl Machine {
             return None;
         }
         let now = clock::monotonic();
+        if let Some(at) = self.listening.try_again_at {
+            return Some(at.saturating_sub(now));
+        }
         let rest = pools.next_rest_end().map(|until| until.0.saturating_sub(now));
         let wall = clock::wall_nanoseconds();
         let tick = pools
             .next_tick(wall.div_euclid(1_000_000_000))
             .map(|second| u64::try_from(second.saturating_mul(1_000_000_000) - wall).unwrap_or(0));
-        let again = self.listening.try_again_at.map(|at| at.saturating_sub(now));
-        [rest, tick, again].into_iter().flatten().min()
+        [rest, tick].into_iter().flatten().min()
     }
 
     /// Goes on where there is room again.
     pub(super) fn send_on(&mut self) {
+        if self.must_compact {
+            // There is room also when it is asked again.
+            return;
+        }
         let Listening { poller: Some(poller), events, .. } = &mut self.listening else { return };
         if poller.wait(events, Some(Duration::ZERO)).is_err() {
             return;
@@ -277,10 +315,16 @@ impl Machine {
     fn send(&mut self, life: Life) {
         let Life { service, generation } = life;
         if let Err(error) = self.make_outbox() {
-            let text = format!("cannot send events: {error}; trying again");
-            self.log(super::main_log::Level::Warn, &text);
+            if !std::mem::replace(&mut self.listening.refusal_told, true) {
+                let text = format!("cannot send events: {error}; trying again");
+                self.log(Level::Warn, &text);
+            }
             self.try_later();
             return;
+        }
+        if self.children.get(life).is_some_and(|(pid, _)| self.backlog.has(pid)) {
+            // What a client has sent to it goes first, whole.
+            return self.try_later();
         }
         while !self.must_compact
             && let Some((bytes, sent)) = self.rest_of_event(life)
@@ -298,28 +342,18 @@ impl Machine {
         }
     }
 
-    /// What was not sent yet of a listener's event, and how much was.
+    /// What comes next of a listener's event, as much as can be sent at a time, and how much
+    /// of it was sent.
     fn rest_of_event(&self, life: Life) -> Option<(Vec<u8>, u64)> {
-        let pools = &self.surroundings.audience.pools;
-        let (pool, letter, sent) = pools.outgoing(life.service, life.generation)?;
-        let header = Header {
-            server: &self.settings.identifier,
-            serial: letter.message.serial,
-            pool,
-            pool_serial: letter.pool_serial,
-            event: letter.message.event,
-        };
-        let mut envelope = header.envelope(&letter.message.payload).into_bytes();
-        let start = usize::try_from(sent).unwrap_or(usize::MAX).min(envelope.len());
-        Some((envelope.split_off(start), sent))
+        let bytes_max = self.listening.outbox.as_ref()?.capacity();
+        let outgoing = self.surroundings.audience.pools.outgoing(life.service, life.generation)?;
+        Some((outgoing.next_bytes(bytes_max), outgoing.sent))
     }
 
     /// Moves what fits into the outbox into a standard input; `None` where nothing can be
     /// packed now.
-    fn send_part(&mut self, life: Life, bytes: &[u8], sent: u64) -> Option<Moved> {
+    fn send_part(&mut self, life: Life, part: &[u8], sent: u64) -> Option<Moved> {
         let Life { service, generation } = life;
-        let capacity = self.listening.outbox.as_ref()?.capacity();
-        let part = &bytes[..bytes.len().min(capacity)];
         self.enact(Deed::Packing(service, generation, u32::try_from(part.len()).ok()?));
         if self.must_compact || self.listening.outbox.as_ref()?.pack(part).is_err() {
             self.listening.outbox.as_ref()?.empty();
@@ -356,11 +390,13 @@ impl Machine {
     fn make_outbox(&mut self) -> io::Result<()> {
         if self.listening.outbox.is_none() {
             let (read, write) = pipe::pipe()?;
+            let outbox = Outbox::new(read, write)?;
             let key = Key { owner: Key::HOUSE, life: 0 };
             let roles = Roles::OUTBOX_READ.and(Roles::OUTBOX_WRITE);
-            self.link.hold(key, roles, &[read.as_fd(), write.as_fd()])?;
-            self.listening.outbox = Some(Outbox::new(read, write)?);
+            self.link.hold(key, roles, &outbox.ends())?;
+            self.listening.outbox = Some(outbox);
         }
+        self.listening.refusal_told = false;
         Ok(())
     }
 
@@ -374,7 +410,7 @@ impl Machine {
         if let Some(transfer) = self.surroundings.audience.transfer {
             let (service, generation) = (transfer.service, transfer.generation);
             let pools = &self.surroundings.audience.pools;
-            let sent = pools.outgoing(service, generation).map_or(0, |(_, _, sent)| sent);
+            let sent = pools.outgoing(service, generation).map_or(0, |outgoing| outgoing.sent);
             let left = self.listening.outbox.as_ref().map_or(0, Outbox::left) as u64;
             let moved = match transfer.is_moving {
                 true => u64::from(transfer.bytes).saturating_sub(left),

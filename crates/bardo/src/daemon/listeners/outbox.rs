@@ -20,7 +20,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use bardo_sys::pipe;
@@ -53,6 +53,12 @@ impl Outbox {
     pub fn new(read: OwnedFd, write: OwnedFd) -> io::Result<Self> {
         let capacity = pipe::capacity(&write)?;
         Ok(Self { read, write, null: pipe::open_target(Path::new("/dev/null"))?, capacity })
+    }
+
+    /// Both ends, for the keeper.
+    #[must_use]
+    pub fn ends(&self) -> [BorrowedFd<'_>; 2] {
+        [self.read.as_fd(), self.write.as_fd()]
     }
 
     /// Most bytes that can be packed at once.

@@ -6,7 +6,7 @@
 //! An event gets its number when the first pool takes it. It waits in the queue of each
 //! pool that has subscribed to it, until a listener of the pool has processed it. What is
 //! rejected, or was with a listener that died, goes back to the head of its own pool's
-//! queue. Supervisor's source: `EventListenerPool` in its `process.py`. Two things differ:
+//! queue; a listener that rejects rests for a moment, others do not. Supervisor's source: `EventListenerPool` in its `process.py`. Two things differ:
 //! Supervisor puts a rejected event also into other pools, for it takes processes of equal
 //! priority for equal, and sends it again at once, as fast as it can.
 
@@ -16,13 +16,13 @@ use std::time::Duration;
 
 use bardo_config::ResultHandler;
 use bardo_core::{Generation, Instant, ServiceId};
-use bardo_wire::listener::{Conversation, EventType, EventTypes, ListenerState, Said};
+use bardo_wire::listener::{Conversation, EventType, EventTypes, Header, ListenerState, Said};
 
 use crate::daemon::pump::Channel;
 use crate::daemon::result_handler::{Verdict, judge};
 
-/// Most bytes that wait in all pools together. They are in the journal, which has room for
-/// several times as much.
+/// Most bytes that wait in all pools together, with what listeners have in their hands. They
+/// are in the journal, which has room for three times as much.
 pub const WAITING_BYTES_MAX: usize = 16 << 20;
 
 /// The wait after an event was rejected; it doubles with each further one, up to the most.
@@ -80,12 +80,9 @@ pub struct Pool {
     pub next_serial: u64,
     /// The events that wait, the next one first.
     pub queue: VecDeque<Letter>,
-    /// Nothing is sent before this, for an event was rejected.
-    pub rest_until: Option<Instant>,
-    /// How long the last such rest was.
-    pub rest: Duration,
     /// What its listeners say, life by life.
     pub talks: Vec<Talk>,
+    /// Bytes of what waits and of what its listeners have in their hands.
     bytes: usize,
 }
 
@@ -104,9 +101,48 @@ pub struct Talk {
     pub conversation: Conversation,
     /// The event that its result is due for.
     pub letter: Option<Letter>,
-    /// The event that is being sent, and how many bytes of it are in its standard input.
-    /// It may have been judged before it was read to its end.
-    pub outgoing: Option<(Letter, u64)>,
+    /// The event that is being sent. It may have been judged before it was read to its end.
+    pub outgoing: Option<Outgoing>,
+    /// It is given nothing before this, for it has rejected an event.
+    pub rest_until: Option<Instant>,
+    /// How long the last such rest was.
+    pub rest: Duration,
+}
+
+impl Talk {
+    /// Whether it waits for an event, and can read it.
+    fn is_ready(&self) -> bool {
+        self.is_running
+            && !self.is_deaf
+            && self.outgoing.is_none()
+            && self.conversation.state == ListenerState::Ready
+    }
+}
+
+/// An event that is being sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The line before its payload.
+    pub header: Arc<str>,
+    /// The event.
+    pub letter: Letter,
+    /// How many bytes of both are in the listener's standard input.
+    pub sent: u64,
+}
+
+impl Outgoing {
+    /// The bytes that come next, so many at most.
+    #[must_use]
+    pub fn next_bytes(&self, bytes_max: usize) -> Vec<u8> {
+        let sent = usize::try_from(self.sent).unwrap_or(usize::MAX);
+        let (header, payload) = (self.header.as_bytes(), self.letter.message.payload.as_bytes());
+        let mut bytes = header.get(sent..).unwrap_or_default().to_vec();
+        let payload_sent = sent.saturating_sub(header.len());
+        let payload = payload.get(payload_sent..).unwrap_or_default();
+        bytes.extend_from_slice(&payload[..payload.len().min(bytes_max)]);
+        bytes.truncate(bytes_max);
+        bytes
+    }
 }
 
 /// Something that people are told, or that is counted.
@@ -244,8 +280,6 @@ impl Pools {
             spec,
             next_serial: 0,
             queue: VecDeque::new(),
-            rest_until: None,
-            rest: Duration::ZERO,
             talks: Vec::new(),
             bytes: 0,
         });
@@ -334,6 +368,7 @@ impl Pools {
             let is_it = |talk: &Talk| (talk.service, talk.generation) == (service, generation);
             let Some(place) = pool.talks.iter().position(is_it) else { continue };
             if let Some(letter) = pool.talks.remove(place).letter {
+                pool.bytes -= letter.message.payload.len();
                 pool.accept(letter, End::Head, notes);
             }
         }
@@ -343,29 +378,41 @@ impl Pools {
     /// The next listener that can be given an event.
     #[must_use]
     pub fn next_receiver(&self, now: Instant) -> Option<(ServiceId, Generation)> {
-        let pools = self.pools.iter().filter(|pool| {
-            !pool.queue.is_empty() && pool.rest_until.is_none_or(|until| until <= now)
-        });
-        pools.filter_map(Pool::next_receiver).next()
+        let mut waiting = self.pools.iter().filter(|pool| !pool.queue.is_empty());
+        waiting.find_map(|pool| pool.next_receiver(now))
     }
 
-    /// When the first rest of a pool is over that has something to send.
+    /// When the first rest of a listener is over for which there is something.
     #[must_use]
     pub fn next_rest_end(&self) -> Option<Instant> {
-        let waiting = |pool: &&Pool| !pool.queue.is_empty() && pool.next_receiver().is_some();
-        self.pools.iter().filter(waiting).filter_map(|pool| pool.rest_until).min()
+        let waiting = self.pools.iter().filter(|pool| !pool.queue.is_empty());
+        let talks = waiting.flat_map(|pool| &pool.talks).filter(|talk| talk.is_ready());
+        talks.filter_map(|talk| talk.rest_until).min()
     }
 
     /// Gives the head of its pool's queue to a listener that is ready.
-    pub fn assign(&mut self, service: ServiceId, generation: Generation, notes: &mut Vec<Note>) {
+    pub fn assign(
+        &mut self,
+        service: ServiceId,
+        generation: Generation,
+        server: &str,
+        notes: &mut Vec<Note>,
+    ) {
         let Some((place, _)) = self.talk(service, generation) else { return };
         let pool = &mut self.pools[place];
         let Some(letter) = pool.queue.pop_front() else { return };
-        pool.bytes -= letter.message.payload.len();
         let (serial, listener) = (letter.message.serial, pool.name_of(service));
+        let header = Header {
+            server,
+            serial,
+            pool: &pool.spec.name,
+            pool_serial: letter.pool_serial,
+            event: letter.message.event,
+        };
+        let header = header.line(&letter.message.payload).into();
         if let Some(talk) = pool.talk(service, generation) {
             talk.conversation.sent();
-            talk.outgoing = Some((letter.clone(), 0));
+            talk.outgoing = Some(Outgoing { header, letter: letter.clone(), sent: 0 });
             talk.letter = Some(letter);
         }
         notes.push(Note::Sent { serial, listener });
@@ -373,10 +420,9 @@ impl Pools {
 
     /// So many bytes of its event are in a listener's standard input.
     pub fn sent(&mut self, service: ServiceId, generation: Generation, bytes: u64) {
-        if let Some((_, sent)) =
-            self.talk(service, generation).and_then(|(_, talk)| talk.outgoing.as_mut())
-        {
-            *sent = bytes;
+        let talk = self.talk(service, generation);
+        if let Some(outgoing) = talk.and_then(|(_, talk)| talk.outgoing.as_mut()) {
+            outgoing.sent = bytes;
         }
     }
 
@@ -395,24 +441,19 @@ impl Pools {
         let letter = talk.letter.take();
         let pool = &mut self.pools[place];
         if let Some(letter) = letter {
+            pool.bytes -= letter.message.payload.len();
             let (serial, listener) = (letter.message.serial, pool.name_of(service));
             notes.push(Note::Deaf { serial, listener });
             pool.accept(letter, End::Head, notes);
         }
     }
 
-    /// The event that is being sent to a listener, how much of it was sent, and its pool.
+    /// The event that is being sent to a listener.
     #[must_use]
-    pub fn outgoing(
-        &self,
-        service: ServiceId,
-        generation: Generation,
-    ) -> Option<(&Arc<str>, &Letter, u64)> {
-        self.pools.iter().find_map(|pool| {
-            let is_it = |talk: &&Talk| (talk.service, talk.generation) == (service, generation);
-            let (letter, sent) = pool.talks.iter().find(is_it)?.outgoing.as_ref()?;
-            Some((&pool.spec.name, letter, *sent))
-        })
+    pub fn outgoing(&self, service: ServiceId, generation: Generation) -> Option<&Outgoing> {
+        let is_it = |talk: &&Talk| (talk.service, talk.generation) == (service, generation);
+        let mut talks = self.pools.iter().flat_map(|pool| &pool.talks);
+        talks.find(is_it)?.outgoing.as_ref()
     }
 
     /// The lives to which an event is being sent.
@@ -431,7 +472,9 @@ impl Pools {
     /// Keeps what waits within its bounds: the pool for which most waits gives up its oldest.
     fn limit(&mut self, notes: &mut Vec<Note>) {
         while self.pools.iter().map(|pool| pool.bytes).sum::<usize>() > WAITING_BYTES_MAX {
-            let Some(pool) = self.pools.iter_mut().max_by_key(|pool| pool.bytes) else { return };
+            let waiting = self.pools.iter_mut().filter(|pool| !pool.queue.is_empty());
+            // What listeners have in their hands is not taken from them.
+            let Some(pool) = waiting.max_by_key(|pool| pool.bytes) else { return };
             pool.overflow(notes);
         }
     }
@@ -451,6 +494,8 @@ impl Pools {
         let place = self.pools.iter().position(|pool| pool.has_member(service))?;
         let pool = &mut self.pools[place];
         if pool.talk(service, generation).is_none() {
+            // Of an earlier life nothing is wanted any more but the event that it has.
+            pool.talks.retain(|talk| talk.service != service || talk.letter.is_some());
             pool.talks.push(Talk {
                 service,
                 generation,
@@ -459,6 +504,8 @@ impl Pools {
                 conversation: Conversation::default(),
                 letter: None,
                 outgoing: None,
+                rest_until: None,
+                rest: Duration::ZERO,
             });
         }
         Some((place, pool.talk(service, generation)?))
@@ -478,12 +525,12 @@ impl Pool {
     pub fn restored(
         spec: PoolSpec,
         next_serial: u64,
-        (rest_until, rest): (Option<Instant>, Duration),
         queue: VecDeque<Letter>,
         talks: Vec<Talk>,
     ) -> Self {
-        let bytes = queue.iter().map(|letter| letter.message.payload.len()).sum();
-        Self { spec, next_serial, queue, rest_until, rest, talks, bytes }
+        let at_work = talks.iter().filter_map(|talk| talk.letter.as_ref());
+        let bytes = queue.iter().chain(at_work).map(|letter| letter.message.payload.len()).sum();
+        Self { spec, next_serial, queue, talks, bytes }
     }
 
     fn has_member(&self, service: ServiceId) -> bool {
@@ -501,14 +548,11 @@ impl Pool {
     }
 
     /// The first of its listeners, in their order, that is ready.
-    fn next_receiver(&self) -> Option<(ServiceId, Generation)> {
+    fn next_receiver(&self, now: Instant) -> Option<(ServiceId, Generation)> {
         let ready = |service: ServiceId| {
             self.talks.iter().find(|talk| {
-                talk.service == service
-                    && talk.is_running
-                    && !talk.is_deaf
-                    && talk.outgoing.is_none()
-                    && talk.conversation.state == ListenerState::Ready
+                let is_resting = talk.rest_until.is_some_and(|until| now < until);
+                talk.service == service && talk.is_ready() && !is_resting
             })
         };
         let talk = self.spec.members.iter().find_map(|(service, _)| ready(*service))?;
@@ -570,24 +614,23 @@ impl Pool {
         now: Instant,
         notes: &mut Vec<Note>,
     ) {
-        let letter = self.talk(service, generation).and_then(|talk| talk.letter.take());
+        let Some(talk) = self.talk(service, generation) else { return };
+        let letter = talk.letter.take();
         match verdict {
             Some(Verdict::Accepted) => {
-                self.rest = Duration::ZERO;
-                self.rest_until = None;
+                talk.rest = Duration::ZERO;
+                talk.rest_until = None;
             }
             Some(Verdict::Rejected) => {
-                self.rest = (self.rest * 2).clamp(REJECTED_WAIT, REJECTED_WAIT_MAX);
-                self.rest_until = Some(now + self.rest);
-                self.put_back(letter, notes);
+                talk.rest = (talk.rest * 2).clamp(REJECTED_WAIT, REJECTED_WAIT_MAX);
+                talk.rest_until = Some(now + talk.rest);
             }
             // One that wants an event, or speaks out of turn, was given none.
-            Some(Verdict::Failed) | None => self.put_back(letter, notes),
+            Some(Verdict::Failed) | None => {}
         }
-    }
-
-    fn put_back(&mut self, letter: Option<Letter>, notes: &mut Vec<Note>) {
-        if let Some(letter) = letter {
+        let Some(letter) = letter else { return };
+        self.bytes -= letter.message.payload.len();
+        if verdict != Some(Verdict::Accepted) {
             self.accept(letter, End::Head, notes);
         }
     }
@@ -664,9 +707,9 @@ mod tests {
         fn dispatch(&mut self, now: Instant) -> Vec<(ServiceId, String)> {
             let mut sent = Vec::new();
             while let Some((service, life)) = self.pools.next_receiver(now) {
-                self.pools.assign(service, life, &mut self.notes);
-                let (_, letter, _) = self.pools.outgoing(service, life).unwrap();
-                sent.push((service, letter.message.payload.to_string()));
+                self.pools.assign(service, life, "server", &mut self.notes);
+                let outgoing = self.pools.outgoing(service, life).unwrap();
+                sent.push((service, outgoing.letter.message.payload.to_string()));
                 self.pools.delivered(service, life);
             }
             sent
@@ -726,14 +769,63 @@ mod tests {
 
         bench.hear(A, "RESULT 4\nFAILREADY\n");
         bench.offer("2");
+        bench.pools.process(B, LIFE, false);
         assert_eq!(bench.dispatch(NOW), []);
         assert_eq!(bench.pools.next_rest_end(), Some(NOW + REJECTED_WAIT));
 
         let later = NOW + REJECTED_WAIT;
+        bench.pools.process(B, LIFE, true);
         assert_eq!(bench.dispatch(later), [sent(A, "1"), sent(B, "2")]);
         let put_back =
             Note::PutBack { pool: "pool".into(), serial: 0, waiting: 0, buffer_size: 10 };
         assert!(bench.notes.contains(&put_back));
+    }
+
+    #[test]
+    fn one_that_rejects_holds_up_no_other() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.offer("1");
+        bench.dispatch(NOW);
+
+        bench.hear(A, "RESULT 4\nFAILREADY\n");
+
+        assert_eq!(bench.dispatch(NOW), [sent(B, "1")]);
+    }
+
+    #[test]
+    fn a_long_event_is_handed_out_in_parts() {
+        let mut bench = Bench::new("EVENT", 10);
+        bench.offer("payload");
+        bench.pools.assign(A, LIFE, "server", &mut bench.notes);
+        let mut all = Vec::new();
+        loop {
+            let outgoing = bench.pools.outgoing(A, LIFE).unwrap();
+            let part = outgoing.next_bytes(10);
+            if part.is_empty() {
+                break;
+            }
+            all.extend_from_slice(&part);
+            bench.pools.sent(A, LIFE, all.len() as u64);
+        }
+
+        let outgoing = bench.pools.outgoing(A, LIFE).unwrap();
+        assert_eq!(String::from_utf8(all).unwrap(), format!("{}payload", outgoing.header));
+    }
+
+    #[test]
+    fn what_listeners_have_in_their_hands_counts() {
+        let mut bench = Bench::new("EVENT", 1000);
+        let large = "x".repeat(WAITING_BYTES_MAX / 2);
+        for _ in 0..2 {
+            bench.offer(&large);
+        }
+        bench.dispatch(NOW);
+
+        bench.offer("more");
+        assert!(bench.waiting().is_empty());
+        bench.hear(A, "RESULT 2\nOK");
+        bench.offer("more");
+        assert_eq!(bench.waiting(), ["more"]);
     }
 
     #[test]
@@ -744,13 +836,13 @@ mod tests {
         for _ in 0..7 {
             bench.dispatch(Instant(u64::MAX));
             bench.hear(A, "RESULT 4\nFAILREADY\n");
-            rests.push(bench.pools.all()[0].rest.as_millis());
+            rests.push(bench.pools.all()[0].talks[0].rest.as_millis());
         }
         assert_eq!(rests, [100, 200, 400, 800, 1600, 3000, 3000]);
 
         bench.dispatch(Instant(u64::MAX));
         bench.hear(A, "RESULT 2\nOK");
-        assert_eq!(bench.pools.all()[0].rest_until, None);
+        assert_eq!(bench.pools.all()[0].talks[0].rest_until, None);
     }
 
     #[test]
@@ -859,7 +951,7 @@ mod tests {
     fn one_that_does_not_read_is_passed_over() {
         let mut bench = Bench::new("EVENT", 10);
         bench.offer("1");
-        bench.pools.assign(A, LIFE, &mut bench.notes);
+        bench.pools.assign(A, LIFE, "server", &mut bench.notes);
 
         bench.pools.deaf(A, LIFE, &mut bench.notes);
 

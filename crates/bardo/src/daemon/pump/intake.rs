@@ -189,9 +189,14 @@ impl Intake {
         used as usize + words_of(ENTRY_BYTES_MAX) <= RING_WORDS
     }
 
+    /// Whether the last thing that was put in is of chunk `number`.
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.last() == Some(number)
+    }
+
     /// Puts in what is to be told of chunk `number`, unless that is there already.
     pub(super) fn put(&self, number: u64, tidings: &Tidings) {
-        if self.last() == Some(number) {
+        if self.has(number) {
             return;
         }
         let bytes = tidings.to_bytes();

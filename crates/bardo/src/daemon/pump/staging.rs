@@ -175,21 +175,23 @@ impl Staging {
         self.deliver(source, target, next, show)
     }
 
-    /// Whose chunk was in flight when the last pump died.
-    pub(super) fn unsettled(&self) -> Option<StreamKey> {
-        self.record.in_flight().map(|(_, flight)| flight.key)
+    /// Whose chunk was in flight when the last pump died, and its number.
+    pub(super) fn unsettled(&self) -> Option<(StreamKey, u64)> {
+        self.record.in_flight().map(|(_, flight)| (flight.key, flight.number))
     }
 
     /// Finishes what the last pump had in flight, or undoes it where nothing had
     /// left the stream's pipe. To be called before anything is carried, with the
     /// stream that [`Staging::unsettled`] names and its file; without
-    /// its pipe there is nothing but staging to empty.
+    /// its pipe there is nothing but staging to empty. One that `was_told` was whole in its
+    /// file, whatever has become of that since.
     ///
     /// Returns where the stream's filter stands, where that has changed.
     pub(super) fn settle(
         &mut self,
         source: Option<Source<'_>>,
         target: Option<Target<'_>>,
+        was_told: bool,
         show: Show<'_>,
     ) -> io::Result<Option<u16>> {
         let pipe = source.map(|source| source.pipe);
@@ -202,7 +204,7 @@ impl Staging {
         };
         let step = match phase {
             Phase::Moving if pipe.is_none() => Step::Mark,
-            Phase::Moving if staged > 0 => Step::Move,
+            Phase::Moving if staged > 0 || was_told => Step::Move,
             Phase::Moving if is_written(&flight, target) => {
                 self.copy_again(&flight, source)?;
                 Step::Show
@@ -229,7 +231,7 @@ impl Staging {
         next: Filter,
         show: Show<'_>,
     ) -> io::Result<Carried> {
-        let (mut chunk, next) = self.begin(source, target, next, show)?;
+        let (mut chunk, next) = self.begin(source, target, next)?;
         while chunk.step != Step::Done {
             self.advance(&mut chunk, Some(source.pipe), Some(target), show)?;
         }
@@ -242,15 +244,14 @@ impl Staging {
 
     /// Records the chunk that is in the buffers.
     ///
-    /// A target without an end is written to first, and what it took is shown: how much
-    /// that was is not to be seen afterwards. If the pump is killed right then, that much is written
-    /// again; it is the one place where that can happen.
+    /// A target without an end is written to first: how much it took is not to be seen
+    /// afterwards. If the pump is killed right then, that much is written again; it is the
+    /// one place where that can happen.
     fn begin(
         &mut self,
         source: Source<'_>,
         target: Target<'_>,
         mut next: Filter,
-        show: Show<'_>,
     ) -> io::Result<(Chunk, Filter)> {
         let number = self.record.next_number();
         if target.place.is_none() {
@@ -265,7 +266,6 @@ impl Staging {
                 self.output.cut(written);
                 self.input.truncate(consumed);
             }
-            show(self.shown(number));
         }
         let (input_bytes, output_bytes) = (self.input.len(), self.output.log.len());
         let flight = InFlight {
@@ -279,7 +279,7 @@ impl Staging {
         self.record.begin(&flight);
         let step = match target.place {
             Some(_) => Step::Write,
-            None => Step::Move,
+            None => Step::Show,
         };
         Ok((Chunk { flight, step, staged: 0 }, next))
     }
@@ -371,9 +371,18 @@ impl Staging {
             source.filter.finish(&mut self.output);
             return Ok(());
         }
-        let copied = pipe::tee(source.pipe, &self.scratch_write, input)?;
+        // A target that took only a part may have had the first bytes of what the next one
+        // of input has freed.
+        let freed = usize::from(flight.place.is_none());
+        let copied = pipe::tee(source.pipe, &self.scratch_write, input + freed)?;
         self.read_scratch(copied)?;
-        source.filter.transform(&self.input, &mut self.output);
+        let beyond = self.input.split_off(input.min(copied));
+        let state = source.filter.transform(&self.input, &mut self.output);
+        let written = usize::try_from(flight.output_bytes).unwrap_or(usize::MAX);
+        if self.output.log.len() < written {
+            state.transform(&beyond, &mut self.output);
+            self.output.cut(written);
+        }
         Ok(())
     }
 

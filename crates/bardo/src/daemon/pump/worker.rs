@@ -31,7 +31,7 @@ use super::staging::{Shown, Source, Staging, Target};
 use super::streams::{Entry, Flow, Growth, Slot, Streams};
 use super::strip::Strip;
 use super::syslog::Syslog;
-use super::{Channel, Command, MainLogSettings, Severity, Shared, Stream, StreamKey};
+use super::{Channel, Command, MainLogSettings, Severity, Shared, Stream, StreamKey, Tells};
 
 /// Chunks smaller than this on average are a trickle.
 const TRICKLE_CHUNK: usize = 4096;
@@ -253,7 +253,9 @@ impl Worker {
 
     fn settle(&mut self) {
         let Self { streams, files, staging, syslog, main_log, intake, shared, control, .. } = self;
-        let slot = staging.unsettled().and_then(|key| streams.find(key));
+        let unsettled = staging.unsettled();
+        let was_told = unsettled.is_some_and(|(_, number)| intake.has(number));
+        let slot = unsettled.and_then(|(key, _)| streams.find(key));
         let entry = slot.and_then(|slot| streams.get(slot));
         let file = entry.and_then(|entry| entry.file);
         let place = file.map(|file| files.prepare(file));
@@ -268,7 +270,7 @@ impl Worker {
             pipe: entry.pipe.as_fd(),
             filter: entry.filter,
         });
-        let settled = staging.settle(source, target, show);
+        let settled = staging.settle(source, target, was_told, show);
         match settled {
             Ok(Some(state)) => {
                 if let Some(entry) = slot.and_then(|slot| self.streams.get_mut(slot)) {
@@ -350,6 +352,11 @@ impl Worker {
         }
         if self.stage == Stage::Flowing {
             for slot in self.streams.which(|_| true) {
+                // Nobody listens any more.
+                if let Some(echo) = self.streams.get_mut(slot).and_then(|entry| entry.echo.as_mut())
+                {
+                    echo.tells = Tells::Nothing;
+                }
                 let waiting = self.streams.get(slot).map(|entry| pipe::waiting(&entry.pipe));
                 let left = waiting.and_then(Result::ok).unwrap_or(0);
                 self.end(slot, u32::try_from(left).unwrap_or(u32::MAX));

@@ -92,7 +92,9 @@ pub(super) fn deed() -> BoxedStrategy<Deed> {
         2 => (life(), channel()).prop_map(|((service, generation), channel)| {
             Deed::Ended { service, generation, channel }
         }),
-        9 => life().prop_map(|(service, generation)| Deed::Assigned(service, generation)),
+        9 => (life(), name()).prop_map(|((service, generation), server)| {
+            Deed::Assigned(service, generation, server)
+        }),
         2 => (life(), any::<u32>())
             .prop_map(|((service, generation), bytes)| Deed::Packing(service, generation, bytes)),
         1 => Just(Deed::Moving),

@@ -95,7 +95,7 @@ fn carry_until(pump: &mut Staging, keeper: &Keeper, file: &File, steps: usize) -
     let place = end_of(file);
     let target = Target { file, place };
     let show = &mut |shown: Shown<'_>| keeper.show(shown);
-    let (mut chunk, _) = pump.begin(keeper.source(state), target, next, show).unwrap();
+    let (mut chunk, _) = pump.begin(keeper.source(state), target, next).unwrap();
     for _ in 0..steps {
         let pipe = Some(keeper.pipe.as_fd());
         pump.advance(&mut chunk, pipe, Some(target), show).unwrap();
@@ -108,11 +108,11 @@ fn restart_and_carry_all(keeper: &Keeper) {
     let mut pump = keeper.pump();
     let file = pipe::open_target(&keeper.path).unwrap();
     let known = pump.unsettled();
-    assert!(known.is_none_or(|key| key == KEY));
+    assert!(known.is_none_or(|(key, _)| key == KEY));
     let target = Target { file: &file, place: end_of(&file) };
     let show = &mut |shown: Shown<'_>| keeper.show(shown);
     let before = stripping(pump.record.state(KEY).unwrap_or(0));
-    let settled = pump.settle(Some(keeper.source(before)), Some(target), show).unwrap();
+    let settled = pump.settle(Some(keeper.source(before)), Some(target), false, show).unwrap();
     let kept = pump.record.state(KEY);
     assert!(settled.is_none() || settled == kept);
     let mut filter = stripping(kept.unwrap_or(0));
@@ -210,7 +210,7 @@ fn without_its_stream_only_staging_is_emptied() {
     drop((pump, file));
 
     let mut pump = keeper.pump();
-    pump.settle(None, None, &mut |_| {}).unwrap();
+    pump.settle(None, None, false, &mut |_| {}).unwrap();
 
     assert_eq!(pump.unsettled(), None);
     assert_eq!(pipe::waiting(&keeper.staging.0).unwrap(), 0);
@@ -317,4 +317,66 @@ fn an_escape_at_the_very_end_is_written_when_nothing_follows() {
 
     assert_eq!(keeper.log(), b"before\n\x1b");
     assert_eq!(pump.record.state(KEY), Some(0));
+}
+
+/// What was shown, with the numbers of the chunks.
+type Shows = Vec<(u64, Vec<u8>)>;
+
+/// Does a chunk to a target that has no end, up to a step, and settles it with a new pump.
+fn cut_without_an_end(steps: usize, was_told: bool) -> (Shows, Vec<u8>) {
+    let keeper = Keeper::new();
+    let mut pump = keeper.pump();
+    let (far, near) = pipe::pipe().unwrap();
+    let near = File::from(near);
+    let target = Target { file: &near, place: None };
+    keeper.say(b"RESULT 2\nOK");
+    let mut shows = Shows::new();
+    let show = &mut |shown: Shown<'_>| shows.push((shown.number, shown.input.to_vec()));
+
+    let copied = pipe::tee(&keeper.pipe, &pump.scratch_write, CHUNK_BYTES_MAX).unwrap();
+    pump.read_scratch(copied).unwrap();
+    let next = Filter::default().transform(&pump.input, &mut pump.output);
+    let (mut chunk, _) = pump.begin(keeper.source(Filter::default()), target, next).unwrap();
+    for _ in 0..steps {
+        pump.advance(&mut chunk, Some(keeper.pipe.as_fd()), Some(target), show).unwrap();
+    }
+    let mut pump = keeper.pump();
+    let source = keeper.source(Filter::default());
+    pump.settle(Some(source), Some(target), was_told, show).unwrap();
+    assert!(matches!(pump.carry(source, target, 100, show), Ok(Carried::Empty)));
+
+    let mut buffer = [0; 100];
+    let length = pipe::read(&far, &mut buffer).unwrap();
+    (shows, buffer[..length].to_vec())
+}
+
+#[test]
+fn a_chunk_for_a_target_without_an_end_is_shown_under_one_number() {
+    for steps in 0..8 {
+        let (shows, written) = cut_without_an_end(steps, false);
+
+        let first = shows.first().cloned().unwrap();
+        assert_eq!(first, (1, b"RESULT 2\nOK".to_vec()), "{steps}");
+        assert!(shows.iter().all(|show| *show == first), "{steps}: {shows:?}");
+        assert_eq!(written, b"RESULT 2\nOK", "{steps}");
+    }
+}
+
+#[test]
+fn what_was_told_is_not_shown_again_and_is_not_undone() {
+    let (shows, written) = cut_without_an_end(0, true);
+    assert_eq!((shows, written.as_slice()), (vec![], b"RESULT 2\nOK".as_slice()));
+
+    // Its file was made shorter since: the chunk goes on all the same.
+    let keeper = Keeper::new();
+    let mut pump = keeper.pump();
+    let file = pipe::open_target(&keeper.path).unwrap();
+    keeper.say(b"line\n");
+    carry_until(&mut pump, &keeper, &file, 2);
+    file.set_len(0).unwrap();
+
+    let target = Target { file: &file, place: end_of(&file) };
+    let mut pump = keeper.pump();
+    pump.settle(Some(keeper.source(stripping(0))), Some(target), true, &mut |_| {}).unwrap();
+    assert_eq!(pipe::waiting(&keeper.pipe).unwrap(), 0);
 }
