@@ -88,6 +88,17 @@ pub enum ConfigError {
     /// A program without a command.
     #[error("program section {0} does not specify a command")]
     NoCommand(String),
+    /// A program that a client describes and that would take too much memory.
+    #[error(
+        "numprocs is too great for options of this length: their product must stay below {most} \
+         bytes, with {each} bytes more for each process"
+    )]
+    TooMuch {
+        /// The most.
+        most: u64,
+        /// What a process costs beside its options.
+        each: u64,
+    },
     /// Several processes of one name.
     #[error("%(process_num) must be present within process_name when numprocs > 1")]
     NoProcessNumber,

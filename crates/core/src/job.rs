@@ -90,8 +90,10 @@ pub enum Refusal {
     NoSuchGroup,
     /// The group has a member of this name already.
     NameTaken(Arc<str>),
-    /// The members of the group are not ordinary programs.
+    /// The members of the group are event listeners.
     TakesNoPrograms,
+    /// There is no room for more services, says the world.
+    TableFull,
     /// It is up already.
     AlreadyStarted,
     /// It is not up.

@@ -96,6 +96,10 @@ pub(super) fn refused(refusal: &Refusal, name: &str) -> Fault {
             Code::IncorrectParameters,
             format_args!("the group {name} takes no ordinary programs"),
         ),
+        Refusal::TableFull => Fault::with(
+            Code::Failed,
+            "no more programs can be added than there is room for; remove some first",
+        ),
         Refusal::AlreadyStarted => Fault::with(Code::AlreadyStarted, name),
         Refusal::NotRunning => Fault::with(Code::NotRunning, name),
         Refusal::UnknownState => {

@@ -72,6 +72,10 @@ impl Machine {
                     let _ = reply.send(Reply::Cache(self.cache(namespace, request)));
                     continue;
                 }
+                Question::Command(Command::Join { .. }) if !self.journal.has_room_to_add() => {
+                    let _ = reply.send(Reply::Answer(Answer::Refused(Refusal::TableFull)));
+                    continue;
+                }
                 Question::Command(command) => (Asked::Core, command),
                 Question::Processes(which) => (Asked::Processes(which), Command::Look),
                 Question::Measure => (Asked::Measured, Command::Look),

@@ -30,6 +30,9 @@ use super::listeners::audience::{Audience, Deed};
 /// the largest chunks that event listeners are told of.
 const COMPACT_FROM: usize = 512 << 10;
 
+/// Clients add programs up to this size of it, which is half of what it can be.
+const ADDED_UP_TO: usize = 32 << 20;
+
 /// The first byte of a snapshot, and of an entry of several parts. Others have the
 /// number of their kind.
 const SNAPSHOT: u8 = 0;
@@ -161,6 +164,14 @@ impl Journal {
         let (snapshot, behind) = self.regions.sizes();
         let is_nearly_full = snapshot + behind > region::BYTES / 4 * 3;
         behind > COMPACT_FROM.max(snapshot) || (is_nearly_full && behind > COMPACT_FROM)
+    }
+
+    /// Whether there is room for much more. What clients add must leave some for what
+    /// happens to it.
+    #[must_use]
+    pub fn has_room_to_add(&self) -> bool {
+        let (snapshot, behind) = self.regions.sizes();
+        snapshot + behind < ADDED_UP_TO
     }
 
     /// Puts a snapshot in place of all entries.

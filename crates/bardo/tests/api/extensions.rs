@@ -264,3 +264,59 @@ fn a_factory_that_is_not_built_in_is_refused_as_one_that_is_not_installed() {
     assert!(said.starts_with(wanted), "{said}");
     assert_eq!(output.status.code(), Some(2));
 }
+
+/// Sends back what it is told, as the listener of supervisor_stdout does.
+const ECHO: &str = r#"
+while :; do
+  printf 'READY\n'
+  read -r header || exit
+  data=$(head -c "${header##*len:}"; printf x)
+  data=${data%x}
+  printf 'RESULT %d\n%s' "${#data}" "$data"
+done
+"#;
+
+/// Answers every event with something for the standard input of its process.
+const TYPIST: &str = r#"
+while :; do
+  printf 'READY\n'
+  read -r header || exit
+  head -c "${header##*len:}" >/dev/null
+  printf 'RESULT 12\nSTDIN:typed\n'
+done
+"#;
+
+#[test]
+fn what_listeners_send_back_is_shown_as_the_handlers_of_packages_do() {
+    let home = Home::new("extensions-handlers").unwrap();
+    std::fs::write(home.file("echo.sh"), ECHO).unwrap();
+    let echo = format!("/bin/sh {}", home.file("echo.sh").display());
+    std::fs::write(home.file("typist.sh"), TYPIST).unwrap();
+    let typist = format!("/bin/sh {}", home.file("typist.sh").display());
+    let programs = format!(
+        "[eventlistener:typist]\ncommand={typist}\nevents=PROCESS_LOG_STDERR\n\
+         result_handler=supervisor_twiddler.resulthandler:stdin_write_handler\n\
+         [program:asks]\ncommand=/bin/sh -c \"echo who? >&2; exec cat\"\nstartsecs=0\n\
+         stdout_events_enabled=true\nstderr_events_enabled=true\n\
+         [eventlistener:plain]\ncommand={echo}\nevents=PROCESS_LOG_STDOUT\n\
+         result_handler=supervisor_stdout:event_handler\n\
+         [eventlistener:stamped]\ncommand={echo}\nevents=PROCESS_LOG_STDERR\n\
+         result_handler=supervisor_console.events:event_handler\n\
+         [program:talk]\ncommand=/bin/sh -c \"echo hello; echo alas >&2\"\nautorestart=false\n\
+         startsecs=0\nstdout_events_enabled=true\nstderr_events_enabled=true\n"
+    );
+    home.configure("silent=true", &programs).unwrap();
+
+    let _daemon = Daemon::start(Path::new(env!("CARGO_BIN_EXE_bardo")), &home).unwrap();
+
+    let shown = || std::fs::read_to_string(home.file("console")).unwrap_or_default();
+    let all = || {
+        let shown = shown();
+        let lines = ["talk stdout | hello\n", " | alas\n", "asks stdout | typed\n"];
+        lines.iter().all(|line| shown.contains(line))
+    };
+    if let Err(error) = wait_until("all lines are shown", all) {
+        panic!("{error}: {}\n{}", shown(), home.main_log());
+    }
+    assert!(!shown().contains(" INFO "), "silent: the main log is not shown: {}", shown());
+}

@@ -54,3 +54,27 @@ fn childutils_hears_events_and_asks_the_daemon() {
     let log = "3.0 supervisor ear PROCESS_LOG_STDOUT talk hello";
     assert_eq!(lines, [log, "3.0 supervisor ear PROCESS_STATE_EXITED EXITED talk"]);
 }
+
+#[test]
+fn supervisor_console_shows_what_programs_write() {
+    let (Some(interpreter), Some(_)) = (python("python"), python("supervisor-console")) else {
+        return;
+    };
+    let scene = Scene::open(
+        "clients-console",
+        &format!(
+            "[eventlistener:console]\ncommand={} -m supervisor_console\nbuffer_size=100\n\
+             events=PROCESS_LOG\nresult_handler=supervisor_console.events:event_handler\n\
+             [program:talk]\ncommand=/bin/sh -c \"echo hello; echo alas >&2\"\n\
+             autorestart=false\nstartsecs=0\n\
+             stdout_events_enabled=true\nstderr_events_enabled=true\n",
+            interpreter.display()
+        ),
+    );
+
+    let shown = |line: &str| {
+        let console = scene.read("console");
+        console.lines().any(|said| said.starts_with("talk | 2") && said.ends_with(line))
+    };
+    scene.wait_until("both lines are shown", || shown(" | hello") && shown(" | alas"));
+}

@@ -8,8 +8,16 @@ use bardo_core::ServiceSpec;
 use super::{Messages, Source, programs, variable};
 use crate::error::ConfigError;
 use crate::host::Host;
-use crate::ini::Ini;
+use crate::ini::{Ini, Section};
+use crate::options::PROGRAM_OPTIONS;
 use crate::path::{absolute, parent};
+
+/// Most bytes that a client may describe at once: sixteen thousand processes of the usual
+/// kind.
+const DESCRIBED_BYTES_MAX: u64 = 16 << 20;
+
+/// What a process costs beside its options.
+const PROCESS_BYTES: u64 = 1 << 10;
 
 /// A program as a client describes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,8 +56,32 @@ pub fn load_program(
         variables: variables.map(|(name, text)| variable(&name, text)).collect(),
     };
     let section = source.ini.section(&title).expect("the section was added just now");
+    check_size(&source, section, described)?;
     let given = programs::Given { environment: &[], socket: None };
     programs::services(&source, section, &described.group, &given, &mut Messages::default())
+}
+
+/// Refuses what would fill the memory before it fills it: whoever writes the file may ask
+/// for as much, a client may not.
+fn check_size(
+    source: &Source<'_>,
+    section: &Section,
+    described: &Described,
+) -> Result<(), ConfigError> {
+    let draft = source.section_with_here(section).read(PROGRAM_OPTIONS);
+    // What is wrong with an option is told by whoever reads all of them.
+    let processes = draft.map_or(1, |draft| u64::try_from(draft.numprocs).unwrap_or(0));
+    let lengths = described.options.iter().map(|(key, text)| key.len() + text.len());
+    let each = lengths.sum::<usize>() as u64 + PROCESS_BYTES;
+    if processes.saturating_mul(each) < DESCRIBED_BYTES_MAX {
+        return Ok(());
+    }
+    let error = ConfigError::TooMuch { most: DESCRIBED_BYTES_MAX, each: PROCESS_BYTES };
+    Err(ConfigError::Process {
+        error: Box::new(error),
+        section: section.name().to_owned(),
+        file: section.file().to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -83,6 +115,19 @@ mod tests {
         assert_eq!(names, ["cat_0", "cat_1"]);
         assert_eq!(&*services[0].command, "/bin/cat web /etc red");
         assert!(services[0].environment.is_empty(), "that of [supervisord] is left out");
+    }
+
+    #[test]
+    fn a_client_may_not_ask_for_more_than_memory_can_hold() {
+        let many =
+            |number| [("command", "x"), ("numprocs", number), ("process_name", "%(process_num)d")];
+
+        assert_eq!(
+            load_program(&FakeHost::new(), &described(&many("10000"))).unwrap().len(),
+            10_000
+        );
+        let error = load_program(&FakeHost::new(), &described(&many("1000000000"))).unwrap_err();
+        assert!(error.to_string().starts_with("numprocs is too great for options of this length"));
     }
 
     #[test]

@@ -30,7 +30,7 @@ impl Supervisor {
         if let Some(taken) = services.iter().find(|service| known(&service.name)) {
             return Answer::Refused(Refusal::NameTaken(Arc::clone(&taken.name)));
         }
-        if there.spec.kind != GroupKind::Programs {
+        if matches!(there.spec.kind, GroupKind::Listeners(_)) {
             return Answer::Refused(Refusal::TakesNoPrograms);
         }
         let members = self.place_services(group, &services, actions);

@@ -365,6 +365,15 @@ impl PumpHandle {
     /// Writes a finished line to the main log, or counts it as lost if too many
     /// wait.
     pub fn line(&self, line: Vec<u8>) {
+        self.queue(line, Command::Line);
+    }
+
+    /// Writes to the standard output, or counts it as a lost line if too much waits.
+    pub fn say_on_stdout(&self, bytes: Vec<u8>) {
+        self.queue(bytes, Command::Stdout);
+    }
+
+    fn queue(&self, line: Vec<u8>, command: fn(Vec<u8>) -> Command) {
         let bytes = line.len() + main_log::LINE_OVERHEAD;
         let before = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > main_log::QUEUE_BYTES_MAX {
@@ -373,12 +382,7 @@ impl PumpHandle {
             return;
         }
         self.shared.said.fetch_add(1, Ordering::Relaxed);
-        self.send(Command::Line(line));
-    }
-
-    /// Writes to the standard output, or drops it if too much waits.
-    pub fn say_on_stdout(&self, bytes: Vec<u8>) {
-        self.send(Command::Stdout(bytes));
+        self.send(command(line));
     }
 
     /// How many lines were accepted so far: a mark for [`Self::has_written`].

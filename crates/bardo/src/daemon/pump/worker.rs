@@ -166,12 +166,13 @@ impl Worker {
                 Command::Release(service, generation) => self.release(service, generation),
                 Command::Go => self.go(),
                 Command::Line(line) => {
-                    let bytes = line.len() + LINE_OVERHEAD;
-                    self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
                     self.main_log.line(&line);
-                    self.lines += 1;
+                    self.took_line(line.len());
                 }
-                Command::Stdout(bytes) => self.main_log.say_on_stdout(&bytes),
+                Command::Stdout(bytes) => {
+                    self.main_log.say_on_stdout(&bytes);
+                    self.took_line(bytes.len());
+                }
                 Command::Reopen => self.reopen(),
                 Command::Clear(path) => self.clear(&path),
                 Command::Strip(key, strip_ansi) => self.strip(key, strip_ansi),
@@ -282,6 +283,12 @@ impl Worker {
                 self.main_log.say(Severity::Critical, &text);
             }
         }
+    }
+
+    /// A line of that length has left the queue.
+    fn took_line(&mut self, length: usize) {
+        self.shared.queued_bytes.fetch_sub(length + LINE_OVERHEAD, Ordering::Relaxed);
+        self.lines += 1;
     }
 
     /// Lines that were said before belong to the files as they were.
