@@ -17,7 +17,8 @@ use serde_json::{Map, Value, json};
 use crate::machine::Machine;
 
 /// Warnings that Supervisor does not give.
-const OUR_WARNINGS: [&str; 3] = ["More than one group is named", "In group ", "stopsignal=0 asks"];
+const OUR_WARNINGS: [&str; 4] =
+    ["More than one group is named", "In group ", "stopsignal=0 asks", "has no socket in [group:"];
 
 /// Our answer to a question.
 pub(crate) fn answer(question: &Value) -> Value {
