@@ -218,6 +218,13 @@ impl Several<'_> {
     }
 }
 
+impl Drop for Several<'_> {
+    /// One that was begun and is not wanted leaves nothing for the entry after it.
+    fn drop(&mut self) {
+        self.journal.encoder.clear();
+    }
+}
+
 impl Surroundings {
     /// Takes in an entry that is not about the table.
     pub fn apply(&mut self, entry: &Entry) {

@@ -182,3 +182,15 @@ fn an_entry_with_more_behind_it_than_it_needs_is_not_of_this_version() {
 
     assert_eq!(known.unreadable, 1);
 }
+
+#[test]
+fn an_entry_that_was_begun_and_given_up_leaves_nothing_behind() {
+    let mut journal = journal();
+    let mut given_up = journal.begin();
+    given_up.add(&Entry::Greeted(1));
+    drop(given_up);
+
+    assert!(journal.append(&Entry::Reloading(true)));
+
+    assert_eq!(read(&journal), known_after(&[Entry::Reloading(true)]));
+}
