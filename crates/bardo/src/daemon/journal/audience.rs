@@ -63,16 +63,17 @@ pub(super) fn read(from: &mut Decoder<'_>) -> Read<Audience> {
 fn write_pool(to: &mut Encoder, pool: &Pool) {
     write_spec(to, &pool.spec);
     to.u64(pool.next_serial);
+    to.u64(pool.unsent_from);
     let queue: Vec<&Letter> = pool.queue.iter().collect();
     to.list(&queue, |to, letter| write_letter(to, letter));
     to.list(&pool.talks, write_talk);
 }
 
 fn read_pool(from: &mut Decoder<'_>) -> Read<Pool> {
-    let (spec, next_serial) = (read_spec(from)?, from.u64()?);
+    let (spec, serials) = (read_spec(from)?, (from.u64()?, from.u64()?));
     let queue = VecDeque::from(from.list(read_letter)?);
     let talks = from.list(read_talk)?;
-    Ok(Pool::restored(spec, next_serial, queue, talks))
+    Ok(Pool::restored(spec, serials, queue, talks))
 }
 
 fn write_spec(to: &mut Encoder, spec: &PoolSpec) {

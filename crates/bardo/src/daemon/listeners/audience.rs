@@ -178,7 +178,7 @@ impl Audience {
             }
             let is_chunk = matches!(kind, PartKind::Logged | PartKind::Captured);
             if tidings.chunks && is_chunk && self.pools.wants(log(key.channel)) {
-                self.pools.offer(log(key.channel), payload::log(tidings, bytes), notes);
+                self.pools.offer_chunk(log(key.channel), &payload::log(tidings, bytes), notes);
             }
         }
     }

@@ -9,6 +9,9 @@
 //! queue; a listener that rejects rests for a moment, others do not. Supervisor's source: `EventListenerPool` in its `process.py`. Two things differ:
 //! Supervisor puts a rejected event also into other pools, for it takes processes of equal
 //! priority for equal, and sends it again at once, as fast as it can.
+//!
+//! One thing surprises a newcomer: a chunk of what a process has written may become a part
+//! of an event that still waits, see [`Pools::offer_chunk`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +31,14 @@ pub const WAITING_BYTES_MAX: usize = 16 << 20;
 /// The wait after an event was rejected; it doubles with each further one, up to the most.
 const REJECTED_WAIT: Duration = Duration::from_millis(100);
 const REJECTED_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Chunks are put together up to so many bytes of an event, and with none that waits
+/// further ahead than this: what a chunk costs has a bound.
+const TOGETHER_BYTES_MAX: usize = 16 << 10;
+const TOGETHER_LOOK_BACK: usize = 64;
+
+/// What a chunk that is no text is shown as; such ones stay alone.
+const UNDECODABLE: &str = "Undecodable: ";
 
 /// The periods of the three ticks, in seconds.
 const TICKS: [(EventType, i64); 3] =
@@ -78,6 +89,8 @@ pub struct Pool {
     pub spec: PoolSpec,
     /// The number of its next event.
     pub next_serial: u64,
+    /// No event from this number on was sent to anybody.
+    pub unsent_from: u64,
     /// The events that wait, the next one first.
     pub queue: VecDeque<Letter>,
     /// What its listeners say, life by life.
@@ -279,6 +292,7 @@ impl Pools {
         self.pools.push(Pool {
             spec,
             next_serial: 0,
+            unsent_from: 0,
             queue: VecDeque::new(),
             talks: Vec::new(),
             bytes: 0,
@@ -295,15 +309,47 @@ impl Pools {
         if !self.wants(event) {
             return;
         }
-        notes.push(Note::Offered(event));
-        let message = Arc::new(Message { serial: self.next_serial, event, payload });
-        self.next_serial = after(self.next_serial);
+        let message = self.number(event, payload, notes);
         for pool in self.pools.iter_mut().filter(|pool| pool.spec.wanted.contains(event)) {
-            let letter = Letter { message: Arc::clone(&message), pool_serial: pool.next_serial };
-            pool.next_serial = after(pool.next_serial);
-            pool.accept(letter, End::Tail, notes);
+            pool.take_in(&message, notes);
         }
         self.limit(notes);
+    }
+
+    /// Hands a chunk of what a process has written to every pool that has subscribed to it.
+    ///
+    /// Where the last thing that waits of this process is a chunk of the same stream that
+    /// was never sent, it becomes a part of that: a chunk is what was read at once, and
+    /// Supervisor, which reads nothing while it is at work on events, reads more at once
+    /// the more there is to do. So one that answers at once keeps up with those who write
+    /// line by line.
+    pub fn offer_chunk(&mut self, event: EventType, payload: &Arc<str>, notes: &mut Vec<Note>) {
+        let mut alone = Vec::new();
+        for (place, pool) in self.pools.iter_mut().enumerate() {
+            if pool.spec.wanted.contains(event) && !pool.add_to_last(event, payload) {
+                alone.push(place);
+            }
+        }
+        if !alone.is_empty() {
+            let message = self.number(event, Arc::clone(payload), notes);
+            for place in alone {
+                self.pools[place].take_in(&message, notes);
+            }
+        }
+        self.limit(notes);
+    }
+
+    /// A new event, with the next number.
+    fn number(
+        &mut self,
+        event: EventType,
+        payload: Arc<str>,
+        notes: &mut Vec<Note>,
+    ) -> Arc<Message> {
+        notes.push(Note::Offered(event));
+        let serial = self.next_serial;
+        self.next_serial = after(serial);
+        Arc::new(Message { serial, event, payload })
     }
 
     /// The wall clock shows this second: hands out the ticks of slices that have begun. The
@@ -401,6 +447,7 @@ impl Pools {
         let Some((place, _)) = self.talk(service, generation) else { return };
         let pool = &mut self.pools[place];
         let Some(letter) = pool.queue.pop_front() else { return };
+        pool.unsent_from = pool.unsent_from.max(letter.pool_serial.saturating_add(1));
         let (serial, listener) = (letter.message.serial, pool.name_of(service));
         let header = Header {
             server,
@@ -524,13 +571,13 @@ impl Pool {
     #[must_use]
     pub fn restored(
         spec: PoolSpec,
-        next_serial: u64,
+        (next_serial, unsent_from): (u64, u64),
         queue: VecDeque<Letter>,
         talks: Vec<Talk>,
     ) -> Self {
         let at_work = talks.iter().filter_map(|talk| talk.letter.as_ref());
         let bytes = queue.iter().chain(at_work).map(|letter| letter.message.payload.len()).sum();
-        Self { spec, next_serial, queue, talks, bytes }
+        Self { spec, next_serial, unsent_from, queue, talks, bytes }
     }
 
     fn has_member(&self, service: ServiceId) -> bool {
@@ -635,6 +682,37 @@ impl Pool {
         }
     }
 
+    /// Takes in a new event.
+    fn take_in(&mut self, message: &Arc<Message>, notes: &mut Vec<Note>) {
+        let letter = Letter { message: Arc::clone(message), pool_serial: self.next_serial };
+        self.next_serial = after(self.next_serial);
+        self.accept(letter, End::Tail, notes);
+    }
+
+    /// Makes a chunk a part of the last event that waits of its process, if it may be one.
+    fn add_to_last(&mut self, event: EventType, payload: &str) -> bool {
+        let Some((head, data)) = payload.split_once('\n') else { return false };
+        let owner = head.rsplit_once(" pid:").map_or(head, |(owner, _)| owner);
+        let unsent_from = self.unsent_from;
+        let mut last = self.queue.iter_mut().rev().take(TOGETHER_LOOK_BACK);
+        let Some(letter) = last.find(|letter| is_of(&letter.message.payload, owner)) else {
+            return false;
+        };
+        let message = &letter.message;
+        let same_head = message.payload.split_once('\n').is_some_and(|(own, before)| {
+            own == head && !before.starts_with(UNDECODABLE) && !data.starts_with(UNDECODABLE)
+        });
+        let is_one = message.event == event && same_head && letter.pool_serial >= unsent_from;
+        if !is_one || message.payload.len() + data.len() > TOGETHER_BYTES_MAX {
+            return false;
+        }
+        let serial = message.serial;
+        let payload: Arc<str> = [&*message.payload, data].concat().into();
+        letter.message = Arc::new(Message { serial, event, payload });
+        self.bytes += data.len();
+        true
+    }
+
     /// Takes an event into the queue. A full queue gives up its oldest first.
     fn accept(&mut self, letter: Letter, end: End, notes: &mut Vec<Note>) {
         if end == End::Head {
@@ -662,6 +740,11 @@ impl Pool {
             notes.push(Note::Overflowed { pool, serial });
         }
     }
+}
+
+/// Whether a payload is about the process of which this is said first.
+fn is_of(payload: &str, owner: &str) -> bool {
+    payload.strip_prefix(owner).is_some_and(|rest| rest.starts_with([' ', '\n']))
 }
 
 fn after(serial: u64) -> u64 {
@@ -981,6 +1064,62 @@ mod tests {
 
         assert_eq!(bench.pools.next_tick(3601), Some(7200));
         assert_eq!(Bench::new("PROCESS_STATE", 10).pools.next_tick(3601), None);
+    }
+
+    fn chunk(process: &str, data: &str) -> Arc<str> {
+        format!("processname:{process} groupname:g pid:7 channel:stdout\n{data}").into()
+    }
+
+    fn write(bench: &mut Bench, process: &str, data: &str) {
+        let event = EventType::ProcessLogStdout;
+        bench.pools.offer_chunk(event, &chunk(process, data), &mut bench.notes);
+    }
+
+    #[test]
+    fn chunks_that_wait_are_put_together_and_one_that_was_sent_stays_as_it_is() {
+        let mut bench = Bench::new("EVENT", 10);
+        for (process, data) in [("p", "1"), ("p", "2")] {
+            write(&mut bench, process, data);
+        }
+        assert_eq!(bench.dispatch(NOW), [sent(A, &chunk("p", "12"))]);
+        bench.hear(A, "RESULT 4\nFAIL");
+
+        // What was rejected is told again as it was.
+        for (process, data) in [("p", "3"), ("q", "x"), ("p", "4")] {
+            write(&mut bench, process, data);
+        }
+
+        let (first, second, third) = (chunk("p", "12"), chunk("p", "34"), chunk("q", "x"));
+        assert_eq!(bench.waiting(), [&*first, &*second, &*third]);
+        let bytes: usize = bench.waiting().iter().map(|payload| payload.len()).sum();
+        assert_eq!((bench.pools.all()[0].bytes, bench.pools.next_serial), (bytes, 3));
+    }
+
+    #[test]
+    fn a_chunk_comes_after_what_was_told_of_its_process_before() {
+        let mut bench = Bench::new("EVENT", 10);
+        let state = "processname:p groupname:g from_state:RUNNING expected:1 pid:7";
+        write(&mut bench, "p", "1");
+        bench.offer(state);
+        write(&mut bench, "p", "2");
+        write(&mut bench, "p", "Undecodable: b'\\xff'");
+        write(&mut bench, "p", "3");
+
+        let waiting = bench.waiting();
+        assert_eq!(waiting.len(), 5);
+        assert_eq!((waiting[1], waiting[4]), (state, &*chunk("p", "3")));
+    }
+
+    #[test]
+    fn an_event_does_not_grow_for_ever() {
+        let mut bench = Bench::new("EVENT", 1000);
+        let data = "x".repeat(TOGETHER_BYTES_MAX / 3);
+
+        for _ in 0..8 {
+            write(&mut bench, "p", &data);
+        }
+
+        assert_eq!(bench.waiting().len(), 4);
     }
 
     #[test]
