@@ -10,6 +10,7 @@ use clap::ArgMatches;
 use crate::check::{self, Form};
 use crate::personality::shells::Shell;
 use crate::personality::{bardo, say};
+use crate::selftest::events::{self, Events};
 use crate::selftest::hostile::{self, Hostile};
 use crate::selftest::survival::{self, Survival};
 use crate::{demo, manual};
@@ -59,6 +60,8 @@ fn run_selftest(matches: &ArgMatches) -> ExitCode {
     let found = std::env::current_exe().and_then(|executable| match matches.subcommand() {
         Some(("survival", matches)) => survival::run(&survival_of(executable, matches))
             .map(|report| (report.to_string(), report.is_good())),
+        Some(("events", matches)) => events::run(&events_of(executable, matches))
+            .map(|report| (report.to_string(), report.is_good())),
         Some((_, matches)) => hostile::run(&hostile_of(executable, matches))
             .map(|report| (report.to_string(), report.is_good())),
         None => Ok((String::new(), true)),
@@ -88,6 +91,16 @@ fn survival_of(executable: PathBuf, matches: &ArgMatches) -> Survival {
         seed: given(matches, "seed"),
         keep: matches.get_flag("keep"),
         answer_within: Duration::from_millis(given(matches, "answer-within")),
+    }
+}
+
+fn events_of(executable: PathBuf, matches: &ArgMatches) -> Events {
+    Events {
+        executable,
+        span: Duration::from_secs(given(matches, "seconds")),
+        memory_within: given(matches, "memory-within").saturating_mul(1 << 20),
+        answer_within: Duration::from_millis(given(matches, "answer-within")),
+        keep: matches.get_flag("keep"),
     }
 }
 

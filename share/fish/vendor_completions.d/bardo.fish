@@ -71,9 +71,10 @@ complete -c bardo -n "__fish_bardo_using_subcommand supervisorctl" -s h -l help 
 complete -c bardo -n "__fish_bardo_using_subcommand supervisorctl" -s i -l interactive -d 'start an interactive shell after the command, and ask before anything grave'
 complete -c bardo -n "__fish_bardo_using_subcommand pidproxy" -s h -l help -d 'Print help'
 complete -c bardo -n "__fish_bardo_using_subcommand echo_supervisord_conf" -s h -l help -d 'Print help'
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile" -s h -l help -d 'Print help'
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile" -f -a "survival" -d 'Kill the supervisor again and again, and check that nothing is lost'
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile" -f -a "hostile" -d 'Attack the HTTP server, and check that programs do not notice'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -s h -l help -d 'Print help'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "survival" -d 'Kill the supervisor again and again, and check that nothing is lost'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "hostile" -d 'Attack the HTTP server, and check that programs do not notice'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "events" -d 'Have much to tell, and check that event listeners hear it'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l kills -d 'How often' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l seconds -d 'Spread over this time' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l seed -d 'What chance begins with' -r
@@ -87,6 +88,11 @@ complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_su
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -l starts-percent -d 'Starts in a time that there must be, of those without an attack' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -l keep -d 'Leave the folder with all logs there'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from events" -l seconds -d 'How long programs write' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from events" -l memory-within -d 'What the memory of keeper and supervisor must stay below' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from events" -l answer-within -d 'What the median time to an answer of the API must stay below' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from events" -l keep -d 'Leave the folder with all logs there'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from events" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bardo -n "__fish_bardo_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c bardo -n "__fish_bardo_using_subcommand manual" -s h -l help -d 'Print help'
 complete -c bardo -n "__fish_bardo_using_subcommand version" -s h -l help -d 'Print help'

@@ -177,6 +177,27 @@ fn selftest() -> Command {
                 )
                 .arg(keep()),
         )
+        .subcommand(
+            Command::new("events")
+                .about("Have much to tell, and check that event listeners hear it")
+                .long_about(
+                    "Runs twenty programs that write a thousand lines a second each, one event \
+                     listener that answers at once and one that hangs, and checks that the first \
+                     one hears every line, that memory is bounded, and that the API answers.",
+                )
+                .arg(number("seconds", "S").default_value("60").help("How long programs write"))
+                .arg(
+                    number("memory-within", "MIB")
+                        .default_value("128")
+                        .help("What the memory of keeper and supervisor must stay below"),
+                )
+                .arg(
+                    number("answer-within", "MS")
+                        .default_value("5")
+                        .help("What the median time to an answer of the API must stay below"),
+                )
+                .arg(keep()),
+        )
 }
 
 fn number(name: &'static str, value: &'static str) -> Arg {

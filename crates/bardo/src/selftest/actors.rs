@@ -16,6 +16,7 @@ use bardo_sys::{clock, signals};
 
 use super::home::add_line;
 use super::lines::{Random, Voice};
+use super::{events, listener, speakers};
 
 /// The word that calls this face.
 pub const WORD: &str = "selftest-actor";
@@ -109,6 +110,8 @@ const BOARD_WORDS: usize = 128;
 const STOP: usize = 0;
 const DONE_AT: usize = 1;
 const LINES_AT: usize = 64;
+const SPEECH_AT: usize = 96;
+const SILENT_AT: usize = 112;
 
 impl Board {
     /// Opens the one of this folder, or makes it.
@@ -140,7 +143,27 @@ impl Board {
         self.memory.words()[LINES_AT + place].load(Ordering::SeqCst)
     }
 
-    fn is_stopped(&self) -> bool {
+    /// Messages that a speaker has begun.
+    #[must_use]
+    pub fn speech(&self, speaker: usize) -> u64 {
+        self.memory.words()[SPEECH_AT + speaker].load(Ordering::SeqCst)
+    }
+
+    /// Whether a speaker has said all that it will.
+    #[must_use]
+    pub fn is_silent(&self, speaker: usize) -> bool {
+        self.memory.words()[SILENT_AT + speaker].load(Ordering::SeqCst) == 1
+    }
+
+    pub(super) fn set_speech(&self, speaker: usize, count: u64) {
+        self.memory.words()[SPEECH_AT + speaker].store(count, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_silent(&self, speaker: usize) {
+        self.memory.words()[SILENT_AT + speaker].store(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
         self.memory.words()[STOP].load(Ordering::SeqCst) == 1
     }
 
@@ -234,6 +257,16 @@ pub fn play(words: &[String]) -> io::Result<u8> {
             signals::block_all();
             wait_for_ever(folder, role)
         }
+        "speaker" => {
+            let number = rest.first().and_then(|word| word.parse().ok()).unwrap_or(0);
+            speakers::play(folder, number, Random::new(seed ^ (number as u64 + 1) << 40))
+        }
+        "talker" => {
+            let number = rest.first().and_then(|word| word.parse().ok()).unwrap_or(0);
+            events::talk(folder, number)
+        }
+        "counter" => events::count(folder),
+        "listener" => listener::play(folder, rest),
         // Keeps a file from everybody, so that it cannot be executed.
         "holder" => {
             let path = rest.first().ok_or(io::ErrorKind::InvalidInput)?;

@@ -6,11 +6,14 @@
 pub mod actors;
 pub mod client;
 mod drivers;
+pub mod events;
 pub mod home;
 pub mod hostile;
 pub mod lines;
+pub mod listener;
 pub mod procfs;
 pub mod report;
+pub mod speakers;
 pub mod survival;
 
 use std::ffi::OsString;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::lines::Tally;
+use super::speakers::Hearing;
 
 /// The figures of a survival test.
 #[derive(Debug, Default)]
@@ -43,6 +44,8 @@ pub struct Report {
     pub deadlines: u64,
     /// Descriptors of the keeper before the first kill and after the last one.
     pub descriptors: (usize, usize),
+    /// What became of events.
+    pub hearing: Hearing,
     /// Everything that is not as it should be, in words.
     pub findings: Vec<String>,
     /// What the median time to an answer must stay below.
@@ -66,6 +69,7 @@ impl Report {
             && self.lines.is_clean()
             && self.children_lost == 0
             && self.exits_missing == 0
+            && self.hearing.is_clean()
             && self.exits_unlogged <= self.kills
             && self.statuses_wrong == 0
             && self.answer_times().0 < self.answer_within
@@ -99,6 +103,15 @@ impl fmt::Display for Report {
             ("statuses wrong", self.statuses_wrong.to_string()),
             ("starts and stops", self.wishes.to_string()),
             ("deadlines measured", self.deadlines.to_string()),
+            (
+                "events accepted",
+                format!("{} ({} rejected before)", self.hearing.events, self.hearing.rejected),
+            ),
+            ("events missing", self.hearing.missing.to_string()),
+            ("events told again", self.hearing.again.to_string()),
+            ("messages captured", self.hearing.messages.to_string()),
+            ("messages wrong", self.hearing.messages_wrong.to_string()),
+            ("state chains broken", self.hearing.chains_broken.to_string()),
             (
                 "keeper's descriptors",
                 format!("{} before, {} after", self.descriptors.0, self.descriptors.1),

@@ -1,9 +1,9 @@
 //! The supervisor is killed again and again, and nothing is lost.
 //!
 //! A real daemon in a private folder runs programs that write, crash, fail, linger
-//! and refuse to stop. Its configuration file is removed, its supervisor is killed at
+//! and refuse to stop, and event listeners that are told of it all. Its configuration file is removed, its supervisor is killed at
 //! moments of chance, and after each death it is compared what is with what was. In
-//! the end every line, every exit and every deadline must be accounted for.
+//! the end every line, every exit, every deadline and every event must be accounted for.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,6 +20,7 @@ use super::home::{Daemon, Home, escaped, wait_until};
 use super::lines::{Random, Tally, read_rotated};
 use super::procfs;
 use super::report::Report;
+use super::speakers;
 
 /// Of so many kills one comes while the new supervisor takes over.
 const EARLY_KILLS: u64 = 6;
@@ -80,7 +81,12 @@ pub fn run(survival: &Survival) -> io::Result<Report> {
     if let Err(error) = written {
         findings.add(error.to_string());
     }
+    let heard = wait_until("the last events", || speakers::all_heard(home.path(), &board));
+    if let Err(error) = heard {
+        findings.add(error.to_string());
+    }
     finish(&home, &mut daemon, &findings)?;
+    report.hearing = speakers::compare(home.path(), &board, &mut |text| findings.add(text));
     check_lines(&home, &board, &findings, &mut report)?;
     check_exits(&home, &findings, &mut report);
     report.wishes = findings.wishes.load(Ordering::Relaxed);
@@ -96,7 +102,7 @@ fn programs(survival: &Survival, home: &Home) -> String {
     let executable = escaped(&survival.executable);
     let folder = escaped(home.path());
     let seed = survival.seed;
-    let mut text = String::new();
+    let mut text = speakers::sections(&executable, &folder, seed);
     let mut add = |name: &str, role: &str, options: &str| {
         let command = format!("\"{executable}\" {WORD} \"{folder}\" {seed} {role}");
         // Writing into memory cannot fail.
@@ -139,8 +145,13 @@ fn writer_options(writer: &Writer, folder: &str) -> String {
 
 /// The programs that live as long as the test, and that nobody touches.
 fn is_long_lived(info: &Info) -> bool {
-    info.name == "sitter" || WRITERS.iter().any(|writer| writer.name == info.name)
+    info.name == "sitter"
+        || speakers::is_one(&info.name)
+        || WRITERS.iter().any(|writer| writer.name == info.name)
 }
+
+/// How many they are.
+const LONG_LIVED: usize = WRITERS.len() + 1 + speakers::SPEAKERS + speakers::POOLS.len();
 
 fn long_lived(client: &Client) -> Vec<Info> {
     let mut infos = client.infos().unwrap_or_default();
@@ -152,7 +163,7 @@ fn all_running(client: &Client) -> io::Result<Vec<Info>> {
     let mut infos = Vec::new();
     wait_until("all programs to run", || {
         infos = long_lived(client);
-        infos.len() == WRITERS.len() + 1 && infos.iter().all(|info| info.state == "RUNNING")
+        infos.len() == LONG_LIVED && infos.iter().all(|info| info.state == "RUNNING")
     })?;
     Ok(infos)
 }
