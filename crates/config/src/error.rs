@@ -185,6 +185,11 @@ pub enum ConfigError {
          specified, both the username and password must be specified"
     )]
     IncompleteAuthentication(String),
+    /// A port without a password where `[supervisord]` wants one.
+    #[error(
+        "section [{0}] has no user name and password, and [supervisord] says require_password=true"
+    )]
+    NoPassword(String),
 }
 
 /// A line that is neither a section nor a key.

@@ -4,6 +4,7 @@
 mod address;
 mod boolean;
 mod environment;
+mod event_length;
 mod exit_codes;
 mod level;
 mod log_file;
@@ -18,6 +19,7 @@ mod url;
 pub use address::{InetAddress, fastcgi_address, inet_address};
 pub use boolean::boolean;
 pub use environment::environment;
+pub use event_length::event_length;
 pub use exit_codes::exit_codes;
 pub use level::{LogLevel, log_level};
 pub use log_file::{LogFile, log_file};
@@ -141,6 +143,9 @@ pub enum ValueError {
     /// An owner of a server's socket.
     #[error("Invalid sockchown value {0}")]
     SocketChown(String),
+    /// What the length of an event cannot count.
+    #[error("invalid 'event_length' value {}: use characters or bytes", Repr(.0))]
+    EventLength(String),
     /// A time that must be longer.
     #[error("Invalid hang_timeout value {0}")]
     HangTimeout(i64),

@@ -63,6 +63,18 @@ fn it_has_three_descriptors_and_no_signal_is_special_to_it() {
 }
 
 #[test]
+fn it_ignores_broken_pipes_where_it_is_to() {
+    let scene = open("", &(CAT.to_owned() + "ignore_sigpipe=true\n"));
+
+    let cat = scene.process("cat");
+
+    // Bit n is signal n + 1: SIGPIPE is 13, SIGXFSZ is 25.
+    let ignored = procfs::status(cat.pid, "SigIgn").unwrap();
+    assert_eq!(u64::from_str_radix(&ignored, 16).unwrap(), 1 << 12 | 1 << 24);
+    assert_eq!(procfs::status(cat.pid, "SigBlk").unwrap(), "0000000000000000");
+}
+
+#[test]
 fn its_umask_directory_and_limit_are_as_supervisors() {
     let (soft, hard) = file_limit("self");
     let (Ok(soft), Ok(hard)) = (soft.parse::<u64>(), hard.parse::<u64>()) else {

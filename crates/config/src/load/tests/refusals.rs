@@ -299,6 +299,24 @@ fn bad_servers_are_refused() {
 }
 
 #[test]
+fn a_port_without_a_password_is_refused_where_one_is_required() {
+    let required = |server: &str| format!("require_password=true\n{server}");
+    let words = "section [inet_http_server] has no user name and password, and [supervisord] says \
+                 require_password=true";
+
+    for options in ["", "username=u\npassword=\n"] {
+        let text = required(&format!("[inet_http_server]\nport=1\n{options}"));
+        assert_eq!(refused(&text), words);
+    }
+    for good in
+        ["[inet_http_server]\nport=1\nusername=u\npassword=p", "[unix_http_server]\nfile=/s"]
+    {
+        assert_eq!(loaded(&required(good)).servers.len(), 1);
+    }
+    assert_eq!(loaded("[inet_http_server]\nport=1").servers[0].credentials, None);
+}
+
+#[test]
 fn an_interface_that_is_not_built_in_is_refused() {
     let cases = [
         ("foo=1", "section [rpcinterface:x] does not specify a supervisor.rpcinterface_factory"),
