@@ -129,6 +129,14 @@ pub enum ConfigError {
         /// The size.
         size: i64,
     },
+    /// A unit that no event is measured in.
+    #[error("[{section}] section sets invalid event_length ({text}): characters or bytes")]
+    EventLength {
+        /// The section.
+        section: String,
+        /// What it says.
+        text: String,
+    },
     /// A listener without events.
     #[error("[{0}] section requires an \"events\" line")]
     NoEvents(String),

@@ -143,9 +143,6 @@ pub enum ValueError {
     /// An owner of a server's socket.
     #[error("Invalid sockchown value {0}")]
     SocketChown(String),
-    /// What the length of an event cannot count.
-    #[error("invalid 'event_length' value {}: use characters or bytes", Repr(.0))]
-    EventLength(String),
     /// A time that must be longer.
     #[error("Invalid hang_timeout value {0}")]
     HangTimeout(i64),

@@ -127,7 +127,13 @@ pub const LISTENER_OPTIONS: &[OptionEntry<ListenerDraft>] = &[
         name: "event_length",
         fallback: Fallback::Text("characters"),
         expansion: Expansion::Once,
-        apply: |draft, _, text| set(&mut draft.event_length, value::event_length(text)?),
+        apply: |draft, reading, text| {
+            let length = value::event_length(text).ok_or_else(|| ConfigError::EventLength {
+                section: reading.section.to_owned(),
+                text: text.to_owned(),
+            })?;
+            set(&mut draft.event_length, length)
+        },
         help: "What len: counts before an event: characters, as Supervisor does, or bytes, for \
                listeners that read bytes; Bardo's own.",
     },

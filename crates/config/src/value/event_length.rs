@@ -2,18 +2,13 @@
 
 use bardo_core::spec::EventLength;
 
-use super::ValueError;
-
-/// What the length of an event counts: `characters` or `bytes`.
-///
-/// # Errors
-///
-/// When it is neither.
-pub fn event_length(text: &str) -> Result<EventLength, ValueError> {
+/// What the length of an event counts: `characters` or `bytes`; `None` for anything else.
+#[must_use]
+pub fn event_length(text: &str) -> Option<EventLength> {
     match text.to_lowercase().as_str() {
-        "characters" => Ok(EventLength::Characters),
-        "bytes" => Ok(EventLength::Bytes),
-        _ => Err(ValueError::EventLength(text.to_owned())),
+        "characters" => Some(EventLength::Characters),
+        "bytes" => Some(EventLength::Bytes),
+        _ => None,
     }
 }
 
@@ -23,11 +18,8 @@ mod tests {
 
     #[test]
     fn an_event_is_measured_in_characters_or_bytes() {
-        assert_eq!(event_length("Characters"), Ok(EventLength::Characters));
-        assert_eq!(event_length("bytes"), Ok(EventLength::Bytes));
-        assert_eq!(
-            event_length("lines").unwrap_err().to_string(),
-            "invalid 'event_length' value 'lines': use characters or bytes"
-        );
+        assert_eq!(event_length("Characters"), Some(EventLength::Characters));
+        assert_eq!(event_length("bytes"), Some(EventLength::Bytes));
+        assert_eq!(event_length("lines"), None);
     }
 }

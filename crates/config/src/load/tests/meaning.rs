@@ -18,6 +18,7 @@ fn the_handlers_of_known_packages_judge_results() {
             panic!("{handler}: no listeners");
         };
         assert_eq!(&*listeners.result_handler, handler);
+        assert_eq!(listeners.event_length, EventLength::Characters);
     }
 }
 

@@ -144,6 +144,10 @@ fn what_is_wrong_with_a_listener_is_told() {
         ("events=EVENT,", "Unknown event type  in [eventlistener:l] events"),
         ("events=EVENT\nbuffer_size=0", "[eventlistener:l] section sets invalid buffer_size (0)"),
         (
+            "events=EVENT\nevent_length=words",
+            "[eventlistener:l] section sets invalid event_length (words): characters or bytes",
+        ),
+        (
             "events=EVENT\nresult_handler=foo:bar",
             "foo:bar cannot be resolved within [eventlistener:l]",
         ),
