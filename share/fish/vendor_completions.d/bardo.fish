@@ -45,7 +45,7 @@ complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s c -l configu
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s u -l user -d 'run as this user (name or number)' -r -f -a "(__fish_complete_users)"
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s m -l umask -d 'file mode mask in the background (default 022)' -r -f
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s d -l directory -d 'change to this directory in the background' -r -f -a "(__fish_complete_directories)"
-complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s l -l logfile -d 'the main log' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s l -l logfile -d 'use FILENAME as the main log' -r -F
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s y -l logfile_maxbytes -d 'size at which the main log is rotated' -r -f
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s z -l logfile_backups -d 'how many rotated main logs are kept' -r -f
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s e -l loglevel -d 'how much is logged: critical, error, warn, info, debug, trace or blather' -r -f
@@ -68,7 +68,7 @@ complete -c bardo -n "__fish_bardo_using_subcommand supervisorctl" -s p -l passw
 complete -c bardo -n "__fish_bardo_using_subcommand supervisorctl" -s r -l history_file -d 'where typed lines are kept' -r -F
 complete -c bardo -n "__fish_bardo_using_subcommand supervisorctl" -s o -l output -d 'how commands answer: text (for people) or json (for programs)' -r -f
 complete -c bardo -n "__fish_bardo_using_subcommand supervisorctl" -s h -l help -d 'print this text and exit'
-complete -c bardo -n "__fish_bardo_using_subcommand supervisorctl" -s i -l interactive -d 'ask before anything grave, and read more commands from the terminal after the one given'
+complete -c bardo -n "__fish_bardo_using_subcommand supervisorctl" -s i -l interactive -d 'start an interactive shell after the command, and ask before anything grave'
 complete -c bardo -n "__fish_bardo_using_subcommand pidproxy" -s h -l help -d 'Print help'
 complete -c bardo -n "__fish_bardo_using_subcommand echo_supervisord_conf" -s h -l help -d 'Print help'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile" -s h -l help -d 'Print help'

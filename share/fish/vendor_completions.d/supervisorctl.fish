@@ -39,7 +39,7 @@ end
 complete -c supervisorctl -f
 complete -c supervisorctl -s c -l configuration -rF -d 'the configuration file; searched for otherwise'
 complete -c supervisorctl -s h -l help -d 'print this text and exit'
-complete -c supervisorctl -s i -l interactive -d 'ask before anything grave, and read more commands from the terminal after the one given'
+complete -c supervisorctl -s i -l interactive -d 'start an interactive shell after the command, and ask before anything grave'
 complete -c supervisorctl -s s -l serverurl -x -d 'where the supervisor listens, http://host:port or unix:///path'
 complete -c supervisorctl -s u -l username -x -d 'the user to call as'
 complete -c supervisorctl -s p -l password -x -d 'the user\'s password'

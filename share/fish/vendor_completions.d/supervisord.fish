@@ -2,7 +2,7 @@ complete -c supervisord -s c -l configuration -d 'the configuration file; search
 complete -c supervisord -s u -l user -d 'run as this user (name or number)' -r -f -a "(__fish_complete_users)"
 complete -c supervisord -s m -l umask -d 'file mode mask in the background (default 022)' -r -f
 complete -c supervisord -s d -l directory -d 'change to this directory in the background' -r -f -a "(__fish_complete_directories)"
-complete -c supervisord -s l -l logfile -d 'the main log' -r -F
+complete -c supervisord -s l -l logfile -d 'use FILENAME as the main log' -r -F
 complete -c supervisord -s y -l logfile_maxbytes -d 'size at which the main log is rotated' -r -f
 complete -c supervisord -s z -l logfile_backups -d 'how many rotated main logs are kept' -r -f
 complete -c supervisord -s e -l loglevel -d 'how much is logged: critical, error, warn, info, debug, trace or blather' -r -f

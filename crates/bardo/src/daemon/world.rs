@@ -560,11 +560,12 @@ impl World for Machine {
 
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
         self.metrics.turn();
-        self.acknowledge();
-        self.identify();
+        // What a process has written stands in the main log before the word of its end.
         for life in std::mem::take(&mut self.over) {
             self.release(life);
         }
+        self.acknowledge();
+        self.identify();
         self.births(inputs);
         self.close_unused_sockets();
         self.listen_and_send();

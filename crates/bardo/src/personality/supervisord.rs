@@ -66,7 +66,7 @@ const FLAGS: &[ServerFlag] = &[
         Some("directory"),
         "change to this directory in the background",
     ),
-    flag('l', "logfile", Some("FILENAME"), Some("logfile"), "the main log"),
+    flag('l', "logfile", Some("FILENAME"), Some("logfile"), "use FILENAME as the main log"),
     flag(
         'y',
         "logfile_maxbytes",
@@ -242,16 +242,14 @@ fn usage(program: &str, message: &str) -> ExitCode {
 
 fn help(program: &str) -> String {
     let mut text = format!(
-        "{program} -- run programs and keep them running\n\nUsage: {program} [options]\n\nOptions:\n"
+        "{program} -- run a set of applications, and keep them running\n\nUsage: {program} \
+         [options]\n\nOptions:\n"
     );
     for flag in FLAGS {
         let argument = flag.argument.map(|name| format!(" {name}")).unwrap_or_default();
         let short = flag.short.map(|letter| format!("-{letter}/")).unwrap_or_default();
-        text.push_str(&format!(
-            "{:<32} {}\n",
-            format!("{short}--{}{argument}", flag.long),
-            flag.help
-        ));
+        // The shape of each line is Supervisor's: its own tests look for it.
+        text.push_str(&format!("{short}--{}{argument} -- {}\n", flag.long, flag.help));
     }
     text
 }

@@ -1,5 +1,6 @@
 //! The control tool on a terminal.
 
+use bardo_core::service::StateName;
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Stdio};
@@ -210,17 +211,24 @@ fn a_shell_follows_a_command_with_i() {
 }
 
 #[test]
-fn states_are_coloured_for_eyes_that_want_it() {
+fn what_needs_attention_is_coloured_for_eyes_that_want_it() {
     let scene = scene();
+    scene.play.change(|world| {
+        for view in &mut world.processes {
+            view.state = StateName::Fatal;
+        }
+    });
     let mut coloured = scene.terminal("status p", &[]);
     let mut plain = scene.terminal("status p", &[("NO_COLOR", "1")]);
     let mut dumb = scene.terminal("status p", &[("TERM", "dumb")]);
 
-    coloured.sees(&format!("p{}\x1b[32mRUNNING\x1b[0m   pid 4711", " ".repeat(32)));
-    plain.sees(&format!("p{}RUNNING   pid 4711", " ".repeat(32)));
-    dumb.sees(&format!("p{}RUNNING   pid 4711", " ".repeat(32)));
+    coloured.sees(&format!("\x1b[31mp{}FATAL", " ".repeat(32)));
+    for terminal in [&mut plain, &mut dumb] {
+        terminal.sees(&format!("p{}FATAL", " ".repeat(32)));
+        assert!(!terminal.screen.text.lock().unwrap().contains('\x1b'));
+    }
     for terminal in [coloured, plain, dumb] {
-        assert_eq!(terminal.ends().0, 0);
+        assert_eq!(terminal.ends().0, 3);
     }
 }
 
@@ -245,7 +253,7 @@ fn the_foreground_gives_the_terminal_back() {
 
     terminal.press("fg p\r");
     terminal.sees("==> Press Ctrl-C to exit <==");
-    scene.play.world.lock().unwrap().processes[3].state = bardo_core::service::StateName::Exited;
+    scene.play.world.lock().unwrap().processes[3].state = StateName::Exited;
     terminal.press("hello\r");
     terminal.sees("Process got killed\r\nExiting foreground");
     terminal.press("exit\r");

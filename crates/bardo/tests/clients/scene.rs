@@ -25,7 +25,8 @@ pub(crate) fn node_modules(module: &str) -> Option<PathBuf> {
     found(&["node", "node_modules", module]).and_then(|path| Some(path.parent()?.to_owned()))
 }
 
-fn found(parts: &[&str]) -> Option<PathBuf> {
+/// What has this path in the folder of clients.
+pub(crate) fn found(parts: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("BARDO_CLIENTS").map(PathBuf::from).map(|folder| {
         let parts: PathBuf = parts.iter().collect();
         folder.join(parts)

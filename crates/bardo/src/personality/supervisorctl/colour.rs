@@ -1,4 +1,4 @@
-//! Colours, on a terminal only. The columns are the same with and without them.
+//! Colours, on a terminal only. The text is the same with and without them.
 
 use std::ffi::OsStr;
 
@@ -25,27 +25,20 @@ impl Colour {
         if is_terminal && is_capable && is_wanted { Self::Shown } else { Self::Plain }
     }
 
-    /// The name of a state in a column of this width; the colour ends with the name.
-    pub(super) fn state(self, name: &str, width: usize) -> String {
-        let code = match (self, name) {
-            (Self::Plain, _) => None,
-            (Self::Shown, "RUNNING") => Some(GREEN),
-            (Self::Shown, "STARTING" | "STOPPING" | "BACKOFF") => Some(YELLOW),
-            (Self::Shown, "FATAL" | "UNKNOWN") => Some(RED),
-            (Self::Shown, _) => None,
+    /// A line about a process in a state. All of it is coloured or nothing, so that whoever
+    /// reads the terminal like a pipe finds name, state and description as they are there;
+    /// what runs needs no attention.
+    pub(super) fn line(self, state: &str, line: &str) -> String {
+        let code = match (self, state) {
+            (Self::Shown, "STARTING" | "STOPPING" | "BACKOFF") => YELLOW,
+            (Self::Shown, "FATAL" | "UNKNOWN") => RED,
+            (Self::Plain | Self::Shown, _) => return line.to_owned(),
         };
-        match code {
-            None => format!("{name:width$}"),
-            Some(code) => {
-                let pad = width.saturating_sub(name.chars().count());
-                format!("\x1b[{code}m{name}\x1b[0m{:pad$}", "")
-            }
-        }
+        format!("\x1b[{code}m{line}\x1b[0m")
     }
 }
 
 const RED: u8 = 31;
-const GREEN: u8 = 32;
 const YELLOW: u8 = 33;
 
 #[cfg(test)]
@@ -67,10 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn a_coloured_column_is_as_wide_as_a_plain_one() {
-        assert_eq!(Colour::Plain.state("RUNNING", 10), "RUNNING   ");
-        assert_eq!(Colour::Shown.state("RUNNING", 10), "\x1b[32mRUNNING\x1b[0m   ");
-        assert_eq!(Colour::Shown.state("STOPPED", 10), "STOPPED   ");
-        assert_eq!(Colour::Shown.state("FATAL", 2), "\x1b[31mFATAL\x1b[0m");
+    fn a_line_is_coloured_as_a_whole_where_it_needs_attention() {
+        assert_eq!(Colour::Plain.line("FATAL", "p  FATAL  gone"), "p  FATAL  gone");
+        assert_eq!(Colour::Shown.line("FATAL", "p  FATAL  gone"), "\x1b[31mp  FATAL  gone\x1b[0m");
+        assert_eq!(Colour::Shown.line("BACKOFF", "p"), "\x1b[33mp\x1b[0m");
+        for quiet in ["RUNNING", "STOPPED", "EXITED"] {
+            assert_eq!(Colour::Shown.line(quiet, "p"), "p");
+        }
     }
 }

@@ -77,8 +77,8 @@ const FLAGS: &[ToolFlag] = &[
         long: &["interactive"],
         argument: None,
         option: None,
-        help: "ask before anything grave, and read more commands from the \
-               terminal after the one given",
+        help: "start an interactive shell after the command, and ask before \
+               anything grave",
     },
     ToolFlag {
         short: 's',
@@ -301,8 +301,8 @@ fn find(name: &str) -> Option<&'static ToolFlag> {
 
 fn help(program: &str) -> String {
     let mut text = format!(
-        "supervisorctl asks a supervisor and steers it.\n\nUsage: {program} [options] [command \
-         [arguments]]\n\nOptions:\n"
+        "supervisorctl -- control applications that a supervisor runs\n\nUsage: {program} [options] \
+         [command [arguments]]\n\nOptions:\n"
     );
     for flag in FLAGS {
         let argument = flag.argument.map(|name| format!(" {name}")).unwrap_or_default();

@@ -59,9 +59,9 @@ fn show(control: &mut Control<'_>, shown: &[&Value]) {
     let width = shown.iter().map(|info| named(info).chars().count()).max().unwrap_or(0);
     let width = width.max(NAME_WIDTH) + 3;
     for info in shown {
-        let state = control.manner.colour.state(text(info, "statename"), STATE_WIDTH);
-        let description = text(info, "description");
-        control.say(format_args!("{:width$}{state}{description}", named(info)));
+        let (state, description) = (text(info, "statename"), text(info, "description"));
+        let line = format!("{:width$}{state:STATE_WIDTH$}{description}", named(info));
+        control.say(control.manner.colour.line(state, &line));
     }
 }
 
