@@ -155,7 +155,7 @@ fn examine(
     }
     logs::examine_sharing(&context, &programs, daemon.logfile.as_deref(), findings);
     groups::examine(source, &programs, &memberships, findings);
-    servers::examine(&context, &files[0], findings);
+    servers::examine(&context, &daemon, &files[0], findings);
     examine_files(inspector, source, files, findings);
 }
 

@@ -129,6 +129,14 @@ pub enum ConfigError {
         /// The size.
         size: i64,
     },
+    /// A unit that no event is measured in.
+    #[error("[{section}] section sets invalid event_length ({text}): characters or bytes")]
+    EventLength {
+        /// The section.
+        section: String,
+        /// What it says.
+        text: String,
+    },
     /// A listener without events.
     #[error("[{0}] section requires an \"events\" line")]
     NoEvents(String),
@@ -185,6 +193,11 @@ pub enum ConfigError {
          specified, both the username and password must be specified"
     )]
     IncompleteAuthentication(String),
+    /// A port without a password where `[supervisord]` wants one.
+    #[error(
+        "section [{0}] has no user name and password, and [supervisord] says require_password=true"
+    )]
+    NoPassword(String),
 }
 
 /// A line that is neither a section nor a key.

@@ -129,6 +129,9 @@ pub fn load(host: &dyn Host, request: &Request) -> Result<Loaded, ConfigError> {
     groups.read()?;
     let configuration = groups.finish();
     let servers = source.servers()?;
+    if draft.require_password {
+        servers.iter().try_for_each(HttpServer::check_password)?;
+    }
 
     apply_overrides(SERVER_OPTIONS, host, &request.overrides, &mut draft)?;
     draft.environment = environment;

@@ -1,5 +1,6 @@
 //! The HTTP servers that a configuration asks for.
 
+use crate::error::ConfigError;
 use crate::options::HttpDraft;
 use crate::value::Owner;
 
@@ -43,6 +44,18 @@ impl HttpServer {
         };
         let credentials = draft.username.zip(draft.password);
         Self { section: section.to_owned(), listen, credentials }
+    }
+
+    /// Whether `require_password` lets it be: a socket file has an owner and a mode
+    /// instead, and an empty password is none.
+    pub(crate) fn check_password(&self) -> Result<(), ConfigError> {
+        let is_guarded = match &self.listen {
+            Listen::Unix { .. } => true,
+            Listen::Inet { .. } => {
+                self.credentials.as_ref().is_some_and(|(_, password)| !password.is_empty())
+            }
+        };
+        if is_guarded { Ok(()) } else { Err(ConfigError::NoPassword(self.section.clone())) }
     }
 }
 

@@ -4,6 +4,7 @@
 mod address;
 mod boolean;
 mod environment;
+mod event_length;
 mod exit_codes;
 mod level;
 mod log_file;
@@ -18,6 +19,7 @@ mod url;
 pub use address::{InetAddress, fastcgi_address, inet_address};
 pub use boolean::boolean;
 pub use environment::environment;
+pub use event_length::event_length;
 pub use exit_codes::exit_codes;
 pub use level::{LogLevel, log_level};
 pub use log_file::{LogFile, log_file};
@@ -116,12 +118,12 @@ pub enum ValueError {
     /// A backslash ends `environment`.
     #[error("No escaped character")]
     NoEscapedCharacter,
-    /// Neither `unix://` nor `tcp://`. Supervisor shows the unfinished message as a
-    /// tuple, and scripts see it so.
-    #[error("('Bad socket format %s', {})", Repr(.0))]
+    /// Neither `unix://` nor `tcp://`. Supervisor forgets to put the value into the
+    /// sentence, and shows both as a tuple.
+    #[error("Bad socket format {0}")]
     SocketFormat(String),
-    /// A socket path that depends on the current directory; shown as a tuple too.
-    #[error("('Unix socket path %s is not an absolute path', {})", Repr(.0))]
+    /// A socket path that depends on the current directory; a tuple there too.
+    #[error("Unix socket path {0} is not an absolute path")]
     RelativeSocket(String),
     /// `socket_owner` or `socket_mode` without a socket file.
     #[error("socket_owner and socket_mode params should only be used with a Unix domain socket")]

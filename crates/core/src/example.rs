@@ -44,6 +44,7 @@ pub(crate) fn program() -> ProgramSpec {
         umask: None,
         redirect_stderr: false,
         strip_ansi: None,
+        ignore_sigpipe: false,
         server_url: None,
         socket: None,
     }

@@ -75,6 +75,18 @@ pub struct ListenerSpec {
     pub buffer_size: u32,
     /// The Python import spec of the result handler, as written.
     pub result_handler: Arc<str>,
+    /// What a header counts when it tells how long its event is.
+    pub event_length: EventLength,
+}
+
+/// What the length of an event counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EventLength {
+    /// Characters, as Supervisor on Python 3 does.
+    #[default]
+    Characters,
+    /// Bytes, as Supervisor's documentation says.
+    Bytes,
 }
 
 /// The listening socket of FastCGI programs.
@@ -161,6 +173,8 @@ pub struct ProgramSpec {
     /// Whether terminal escape sequences are taken out of its logs; `None` is what
     /// the supervisor does with all.
     pub strip_ansi: Option<bool>,
+    /// Whether it begins with SIGPIPE and SIGXFSZ ignored, as under Supervisor.
+    pub ignore_sigpipe: bool,
     /// `SUPERVISOR_SERVER_URL` of the process, where the file names one.
     pub server_url: Option<Arc<str>>,
     /// The listening socket that is the standard input of all its processes.

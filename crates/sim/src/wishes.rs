@@ -108,6 +108,7 @@ fn program(random: &mut Random) -> ProgramSpec {
         user: None,
         umask: None,
         strip_ansi: None,
+        ignore_sigpipe: false,
         redirect_stderr: false,
         server_url: None,
         socket: None,

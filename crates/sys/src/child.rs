@@ -107,6 +107,10 @@ impl ChildError {
     }
 }
 
+/// What the kernel takes as "ignore this signal": a handler that is no address, no
+/// flags, no restorer, no mask. A process born with `CLONE_VM` has actions of its own.
+const IGNORE: &[u64; 4] = &[libc::SIG_IGN as u64, 0, 0, 0];
+
 /// Makes a system call and names the step when it fails.
 macro_rules! step {
     ($step:expr, $number:expr, $($argument:expr),*) => {{
@@ -164,6 +168,12 @@ pub(crate) fn become_program(job: &Job) -> ChildError {
     }
     if let Some(umask) = plan.umask {
         step!(Step::Directory, libc::SYS_umask, umask as usize);
+    }
+    if plan.ignore_sigpipe {
+        let ignore = IGNORE.as_ptr().addr();
+        for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+            step!(Step::Exec, libc::SYS_rt_sigaction, signal as usize, ignore, 0, 8);
+        }
     }
     let none = 0_u64;
     let none: *const u64 = &raw const none;

@@ -81,6 +81,8 @@ pub struct Plan {
     pub identity: Option<Arc<Identity>>,
     /// Its file mode mask; `None` keeps ours.
     pub umask: Option<u32>,
+    /// Whether it begins with SIGPIPE and SIGXFSZ ignored.
+    pub ignore_sigpipe: bool,
 }
 
 impl Plan {

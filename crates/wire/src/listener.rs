@@ -6,7 +6,8 @@
 //! `process.py`.
 //!
 //! One thing surprises a newcomer: `len:` counts characters and not bytes, because that
-//! is what Supervisor 4 on Python 3 sends. The two are the same for ASCII.
+//! is what Supervisor 4 on Python 3 sends. The two are the same for ASCII. A pool can ask
+//! for bytes.
 
 use std::fmt;
 
@@ -143,14 +144,29 @@ pub struct Header<'a> {
     pub pool_serial: u64,
     /// Its type.
     pub event: EventType,
+    /// What its length counts.
+    pub unit: LengthUnit,
+}
+
+/// What the length in a header counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LengthUnit {
+    /// Characters, which those understand who read text.
+    Characters,
+    /// Bytes, which those understand who read bytes.
+    Bytes,
 }
 
 impl Header<'_> {
     /// The line before a payload.
     #[must_use]
     pub fn line(&self, payload: &str) -> String {
-        let Self { server, serial, pool, pool_serial, event } = self;
-        let (name, length) = (event.name(), payload.chars().count());
+        let Self { server, serial, pool, pool_serial, event, unit } = self;
+        let name = event.name();
+        let length = match unit {
+            LengthUnit::Characters => payload.chars().count(),
+            LengthUnit::Bytes => payload.len(),
+        };
         format!(
             "ver:3.0 server:{server} serial:{serial} pool:{pool} poolserial:{pool_serial} \
              eventname:{name} len:{length}\n"
@@ -376,13 +392,19 @@ mod tests {
     }
 
     #[test]
-    fn a_header_counts_characters() {
-        let header =
-            Header { server: "s", serial: 3, pool: "p", pool_serial: 1, event: EventType::Tick5 };
+    fn a_header_counts_characters_or_bytes() {
+        let header = |unit| {
+            let event = EventType::Tick5;
+            Header { server: "s", serial: 3, pool: "p", pool_serial: 1, event, unit }
+        };
 
         assert_eq!(
-            header.line("when:é"),
+            header(LengthUnit::Characters).line("when:é"),
             "ver:3.0 server:s serial:3 pool:p poolserial:1 eventname:TICK_5 len:6\n"
+        );
+        assert_eq!(
+            header(LengthUnit::Bytes).line("when:é"),
+            "ver:3.0 server:s serial:3 pool:p poolserial:1 eventname:TICK_5 len:7\n"
         );
     }
 

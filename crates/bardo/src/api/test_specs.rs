@@ -42,6 +42,7 @@ pub(crate) fn service(name: &str, command: &str) -> ServiceSpec {
             user: None,
             umask: None,
             strip_ansi: None,
+            ignore_sigpipe: false,
             redirect_stderr: false,
             server_url: None,
             socket: None,

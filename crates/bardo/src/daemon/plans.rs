@@ -84,6 +84,7 @@ impl Planner {
             directory: strings(&mut spec.directory.as_deref().into_iter())?,
             identity: self.identity(spec),
             umask: spec.program.umask,
+            ignore_sigpipe: spec.program.ignore_sigpipe,
         }))
     }
 

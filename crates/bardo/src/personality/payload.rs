@@ -83,3 +83,69 @@ pub fn communication(tidings: &Tidings, message: &[u8]) -> Arc<str> {
     let data = readable(message);
     format!("processname:{process} groupname:{group} pid:{pid}\n{data}").into()
 }
+
+#[cfg(test)]
+mod tests {
+    use bardo_core::{Generation, ServiceId};
+
+    use super::*;
+    use crate::daemon::pump::{Channel, StreamKey};
+
+    fn state(to: StateName) -> Arc<str> {
+        event(&Event::ProcessState {
+            service: ServiceId(1),
+            generation: Generation(2),
+            group: "g".into(),
+            name: "p".into(),
+            from: StateName::Starting,
+            to,
+            pid: Some(Pid(7)),
+            tries: 3,
+            expected: true,
+        })
+    }
+
+    #[test]
+    fn a_state_is_told_with_what_supervisor_tells_of_it() {
+        let begin = "processname:p groupname:g from_state:STARTING";
+        for (to, end) in [
+            (StateName::Starting, " tries:3"),
+            (StateName::Backoff, " tries:3"),
+            (StateName::Running, " pid:7"),
+            (StateName::Stopping, " pid:7"),
+            (StateName::Stopped, " pid:7"),
+            (StateName::Exited, " expected:1 pid:7"),
+            (StateName::Fatal, ""),
+            (StateName::Unknown, ""),
+        ] {
+            assert_eq!(*state(to), format!("{begin}{end}"), "{to:?}");
+        }
+    }
+
+    #[test]
+    fn groups_clients_and_output_are_told_as_supervisor_tells_them() {
+        let tidings = Tidings {
+            key: StreamKey {
+                service: ServiceId(1),
+                generation: Generation(2),
+                channel: Channel::Stderr,
+            },
+            pid: 7,
+            chunks: true,
+            capture_bytes_max: 0,
+            group: "g".to_owned(),
+            process: "p".to_owned(),
+            parts: Vec::new(),
+        };
+
+        assert_eq!(*event(&Event::GroupAdded("g".into())), *"groupname:g\n");
+        assert_eq!(*event(&Event::GroupRemoved("g".into())), *"groupname:g\n");
+        assert_eq!(*event(&Event::SupervisorRunning), *"");
+        assert_eq!(*remote("t", "one\ntwo"), *"type:t\none\ntwo");
+        assert_eq!(
+            *log(&tidings, b"said\n"),
+            *"processname:p groupname:g pid:7 channel:stderr\nsaid\n"
+        );
+        assert_eq!(*communication(&tidings, b"said"), *"processname:p groupname:g pid:7\nsaid");
+    }
+}

@@ -140,6 +140,9 @@ fn ends_of_logs_are_shown() {
     assert_eq!(scene.control("tail p"), prints("one\ntwo\n\n", 0));
     assert_eq!(scene.control("tail -4 p stdout"), prints("two\n\n", 0));
     assert_eq!(scene.control("tail -0 p"), prints("one\ntwo\n\n", 0));
+    let long = "0123456789abcdef".repeat(200);
+    std::fs::write(scene.room.path().join("p.out"), &long).unwrap();
+    assert_eq!(scene.control("tail p"), prints(&(long[..1600].to_owned() + "\n"), 0));
     assert_eq!(scene.control("tail p stderr"), prints("p: ERROR (no log file)\n", 1));
     assert_eq!(scene.control("tail ghost"), prints("ghost: ERROR (no such process name)\n", 1));
     assert_eq!(scene.control("tail p Other"), prints("Error: bad channel 'other'\n", 1));
@@ -167,6 +170,8 @@ fn changes_of_the_configuration_are_told_and_carried_out() {
         scene.control("add p ghost"),
         prints("ERROR: process group already active\nERROR: no such process/group: ghost\n", 1)
     );
+    let active = prints("ERROR: process group already active\n", 0);
+    assert_eq!(scene.control("add p"), active);
     assert_eq!(
         scene.control("remove p ghost"),
         prints("ERROR: process/group still running: p\nERROR: no such process/group: ghost\n", 1)

@@ -145,6 +145,16 @@ fn what_is_no_request_ends_the_connection() {
 }
 
 #[test]
+fn a_bad_request_line_is_answered() {
+    let scene = scene();
+
+    for bytes in [b"hello\r\n\r\n".as_slice(), b"GET\r\n\r\n", b"GET /ok.html\r\n\r\n"] {
+        let answer = scene.raw(bytes);
+        assert_eq!(answer.status, 400, "{bytes:?}: {answer:?}");
+    }
+}
+
+#[test]
 fn who_has_the_connection_closed_follows_a_log_without_chunks() {
     let scene = scene();
     std::fs::write(scene.room.path().join("p.out"), "first\n").unwrap();

@@ -71,6 +71,8 @@ fn it_says_who_it_is_also_during_the_end() {
 
     assert_eq!(get(&scene, "")["state"], "RUNNING");
     assert_eq!(get(&scene, "")["identifier"], "supervisor");
+    assert_eq!(get(&scene, "")["bardo"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(get(&scene, "")["supervisor"], "4.3.0");
     assert_eq!(post(&scene, "/shutdown", "").1["state"], "SHUTDOWN");
     let (status, problem) = post(&scene, "/processes/p/stop", "");
     assert_eq!((status, &problem["fault"]["code"]), (503, &json!(6)));

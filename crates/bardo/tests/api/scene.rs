@@ -249,6 +249,7 @@ fn service(name: &str, command: &str) -> ServiceSpec {
             user: None,
             umask: None,
             strip_ansi: None,
+            ignore_sigpipe: false,
             redirect_stderr: false,
             server_url: None,
             socket: None,

@@ -57,6 +57,8 @@ fn calls_that_cannot_be_made_are_refused() {
     assert_eq!(scene.supervisor("getState", &["x"]), incorrect);
     let number = [Value::Int(5)];
     assert_eq!(scene.call("supervisor.getProcessInfo", &number), incorrect);
+    let words = ["a".into(), Value::Int(0)];
+    assert_eq!(scene.call("supervisor.readLog", &words), fault(3, "BAD_ARGUMENTS"));
 }
 
 #[test]
@@ -360,6 +362,16 @@ fn a_password_guards_every_path() {
     assert_eq!(scene.http("GET", "/ok.html", good, "").status, 200);
     let garbage = "Authorization: Basic !!!\r\n";
     assert_eq!(scene.http("GET", "/ok.html", garbage, "").status, 400);
+}
+
+#[test]
+fn who_may_not_come_in_is_shown_the_door() {
+    let scene = open(Some(("user", "123")));
+
+    // It reads until the connection ends, and has not asked for that.
+    let answer = scene.raw(b"GET /ok.html HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+    assert_eq!((answer.status, answer.header("Connection")), (401, Some("close")));
 }
 
 #[test]

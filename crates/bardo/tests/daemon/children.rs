@@ -1,14 +1,21 @@
 //! What a program is born with: Supervisor's world, and nothing of ours.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
 
 use bardo::selftest::client::CallError;
-use bardo::selftest::{home, procfs};
+use bardo::selftest::home::{self, Daemon, Home};
+use bardo::selftest::procfs;
 use bardo_wire::xmlrpc::Value;
 
-use crate::scene::{CAT, CONT, STOP, Scene, open, open_as_nobody};
+use crate::scene::{CAT, CONT, STOP, Scene, everybodys, executable, open, open_as_nobody};
+
+/// What it takes to raise a hard limit. Containers often lack it, root or not.
+const CAP_SYS_RESOURCE: u64 = 1 << 24;
 
 /// The descriptors that a process has.
 fn descriptors(pid: u32) -> BTreeSet<u32> {
@@ -60,6 +67,18 @@ fn it_has_three_descriptors_and_no_signal_is_special_to_it() {
             assert_eq!(procfs::status(info.pid, set).unwrap(), "0000000000000000", "{set}");
         }
     }
+}
+
+#[test]
+fn it_ignores_broken_pipes_where_it_is_to() {
+    let scene = open("", &(CAT.to_owned() + "ignore_sigpipe=true\n"));
+
+    let cat = scene.process("cat");
+
+    // Bit n is signal n + 1: SIGPIPE is 13, SIGXFSZ is 25.
+    let ignored = procfs::status(cat.pid, "SigIgn").unwrap();
+    assert_eq!(u64::from_str_radix(&ignored, 16).unwrap(), 1 << 12 | 1 << 24);
+    assert_eq!(procfs::status(cat.pid, "SigBlk").unwrap(), "0000000000000000");
 }
 
 #[test]
@@ -176,6 +195,13 @@ fn it_becomes_its_user() {
     assert_eq!(ids("Uid"), four(nobody.uid));
     assert_eq!(ids("Gid"), four(nobody.gid));
     assert!(!ids("Groups").contains(&"0".to_owned()), "nothing of root is left");
+    let of = |variables: &[String], name: &str| {
+        variables.iter().find(|variable| variable.starts_with(name)).cloned()
+    };
+    let (its, ours) = (environment(cat.pid), environment(std::process::id()));
+    for name in ["HOME=", "USER="] {
+        assert_eq!(of(&its, name), of(&ours, name), "Supervisor leaves it alone too");
+    }
 }
 
 /// Waits until a program has given up, and returns what it has said.
@@ -194,13 +220,13 @@ fn why_a_program_could_not_be_executed_stands_in_its_log() {
         "[program:garbage]\ncommand={{here}}/garbage\n{options}\n\
          [program:nowhere]\ncommand=/bin/cat\ndirectory={{here}}/nowhere\n{options}"
     );
-    let home = home::Home::new("test").unwrap();
+    let home = Home::new("test").unwrap();
     let garbage = home.file("garbage");
     fs::write(&garbage, "\0\x01\x02").unwrap();
     fs::set_permissions(&garbage, fs::Permissions::from_mode(0o755)).unwrap();
     let here = home.path().display().to_string();
     home.configure("", &programs.replace("{here}", &here)).unwrap();
-    let daemon = home::Daemon::start(crate::scene::executable(), &home).unwrap();
+    let daemon = Daemon::start(executable(), &home).unwrap();
     let scene = Scene { daemon, home };
 
     let (garbage, nowhere) = (last_words(&scene, "garbage"), last_words(&scene, "nowhere"));
@@ -251,4 +277,35 @@ fn what_it_does_not_read_waits_for_it_up_to_a_limit() {
     home::send(cat.pid, CONT).unwrap();
     let log = || fs::read_to_string(scene.home.file("cat.log")).unwrap_or_default();
     scene.wait("what was taken", || log() == part(1) + &part(2));
+}
+
+#[test]
+fn its_limit_was_raised_while_the_daemon_was_root() {
+    let capabilities = procfs::status(std::process::id(), "CapEff").unwrap();
+    if u64::from_str_radix(&capabilities, 16).unwrap() & CAP_SYS_RESOURCE == 0 {
+        return eprintln!("skipped: a hard limit cannot be raised here");
+    }
+    let Some(nobody) = bardo_sys::accounts::user_by_name("nobody") else {
+        return eprintln!("skipped: there is no user nobody");
+    };
+    if everybodys().is_none() {
+        return eprintln!("skipped: nobody may not execute the program");
+    }
+    let home = Home::new("test").unwrap();
+    chown(home.path(), Some(nobody.uid), Some(nobody.gid)).unwrap();
+    let path = home.configure("user=nobody\nminfds=3000", CAT).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+    let daemon = Daemon::start_with(executable(), &home, |command| {
+        let words: Vec<OsString> = command.get_args().map(OsStr::to_owned).collect();
+        *command = Command::new("/bin/sh");
+        command.args(["-c", "ulimit -n 2000 && exec \"$@\"", "sh"]).arg(executable()).args(words);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+    });
+    let scene = Scene { daemon: daemon.unwrap(), home };
+
+    let cat = scene.process("cat");
+
+    assert_eq!(file_limit(&cat.pid.to_string()), ("3000".to_owned(), "3000".to_owned()));
+    let uid = procfs::status(cat.pid, "Uid").unwrap();
+    assert!(uid.starts_with(&nobody.uid.to_string()), "{uid}");
 }

@@ -49,6 +49,19 @@ fn a_socket_as_standard_output_is_logged_to_also_by_the_next_supervisor() {
 }
 
 #[test]
+fn a_few_bytes_are_in_the_log_although_messages_are_captured() {
+    let programs = "[program:short]\ncommand=/usr/bin/printf tiny\nstartsecs=0\n\
+                    autorestart=false\nstdout_logfile={here}/short.log\n\
+                    stdout_capture_maxbytes=1KB\n";
+    let scene = open("", programs);
+
+    scene.until("short", "EXITED");
+
+    let log = || std::fs::read_to_string(scene.home.file("short.log"));
+    scene.wait("its four bytes", || log().is_ok_and(|text| text == "tiny"));
+}
+
+#[test]
 fn a_pipe_as_standard_output_takes_the_main_log_and_a_programs_lines() {
     let (mut near, far) = std::io::pipe().unwrap();
     let scene = open_with("", ONWARD, |command| {

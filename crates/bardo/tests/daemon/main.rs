@@ -10,6 +10,7 @@ mod handlers;
 mod hang;
 mod idle;
 mod lifecycle;
+mod listeners;
 mod logs;
 mod metrics;
 mod openmetrics;

@@ -360,6 +360,20 @@ fn a_shutdown_wins_over_a_restart_and_leaves_nothing_of_it() {
 }
 
 #[test]
+fn automatic_logs_go_with_their_group() {
+    let scene = open("", &(CAT.to_owned() + "stderr_logfile={here}/kept.log\n"));
+    scene.process("cat");
+    let info = scene.client().info("cat").unwrap();
+    assert!(info.stdout_log.exists());
+    scene.client().about("stopProcess", "cat").unwrap();
+
+    scene.client().about("removeProcessGroup", "cat").unwrap();
+
+    scene.wait("the end of its automatic log", || !info.stdout_log.exists());
+    assert!(info.stderr_log.exists(), "a log that the file names stays");
+}
+
+#[test]
 fn a_reread_takes_up_names_and_logs_at_once_and_no_servers() {
     let scene = open("", CAT);
     scene.process("cat");
@@ -428,6 +442,8 @@ fn relative_paths_of_the_file_lead_on_from_where_the_daemon_was_started() {
     let client = Client::new(&home.file("s.sock"));
     assert_eq!(client.state().unwrap(), "RUNNING");
 
+    client.call("supervisor.reloadConfig", &[]).unwrap();
+    let reread = client.call("supervisor.readLog", &[Value::Int(0), Value::Int(0)]);
     client.call("supervisor.restart", &[]).unwrap();
 
     let twice =
@@ -436,5 +452,6 @@ fn relative_paths_of_the_file_lead_on_from_where_the_daemon_was_started() {
     client.call("supervisor.shutdown", &[]).unwrap();
     home::wait_until("the end", || !home.file("s.pid").exists()).unwrap();
     twice.unwrap();
+    assert!(reread.unwrap().as_str().unwrap().contains("daemonizing"));
     assert!(read.unwrap().as_str().unwrap().contains("daemonizing"));
 }

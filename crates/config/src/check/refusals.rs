@@ -132,7 +132,8 @@ fn code_of(error: &ConfigError) -> Code {
         | ConfigError::NoSocket(_)
         | ConfigError::NoFactory { .. }
         | ConfigError::NoPort(_)
-        | ConfigError::NoFile(_) => Code::MissingOption,
+        | ConfigError::NoFile(_)
+        | ConfigError::NoPassword(_) => Code::MissingOption,
         ConfigError::UnknownProgram { .. } | ConfigError::AmbiguousProgram { .. } => {
             Code::UnknownProgram
         }
@@ -185,6 +186,9 @@ fn advice(source: &Source<'_>, error: &ConfigError) -> String {
             advice_of_value(error).to_owned()
         }
         ConfigError::IncompleteAuthentication(_) => "set both, or neither".to_owned(),
+        ConfigError::NoPassword(_) => {
+            "set username and password, or listen on a socket file instead".to_owned()
+        }
         ConfigError::NoProcessNumber => {
             "for example: process_name = %(program_name)s_%(process_num)02d".to_owned()
         }

@@ -49,9 +49,14 @@ const NAMES: &[(&str, Kind)] = &[
 /// Options that Supervisor does not know.
 const OWN_OPTIONS: &[(Kind, &str)] = &[
     (Kind::Server, "hang_timeout"),
+    (Kind::Server, "require_password"),
     (Kind::Program, "strip_ansi"),
     (Kind::Listener, "strip_ansi"),
     (Kind::FastCgi, "strip_ansi"),
+    (Kind::Program, "ignore_sigpipe"),
+    (Kind::Listener, "ignore_sigpipe"),
+    (Kind::FastCgi, "ignore_sigpipe"),
+    (Kind::Listener, "event_length"),
 ];
 
 impl Kind {

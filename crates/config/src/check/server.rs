@@ -22,6 +22,8 @@ pub(super) struct Daemon {
     pub(super) user: Option<Account>,
     /// Its log.
     pub(super) logfile: Option<String>,
+    /// Whether a port without a password is refused.
+    pub(super) require_password: bool,
 }
 
 /// Reads the section, and adds what is found in it.
@@ -67,6 +69,7 @@ pub(super) fn examine(
     }
     daemon.logfile = Some(draft.logfile).filter(|file| file != "syslog");
     daemon.environment = draft.environment;
+    daemon.require_password = draft.require_password;
     daemon
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::code::Code;
 use super::finding::{Findings, Place};
-use super::refusals::{place_of, read_table};
+use super::refusals::{place_of, read_table, refuse};
 use super::sections::Kind;
+use super::server::Daemon;
 use super::{Context, WRITABLE};
 use crate::ini::Section;
 use crate::load::Source;
@@ -27,7 +28,12 @@ const HASH_DIGITS: usize = 40;
 const HERE: [&str; 5] = ["localhost", "127.0.0.1", "[::1]", "0.0.0.0", ""];
 
 /// Everything about servers, interfaces and the client.
-pub(super) fn examine(context: &Context<'_>, root: &Arc<str>, findings: &mut Findings) {
+pub(super) fn examine(
+    context: &Context<'_>,
+    daemon: &Daemon,
+    root: &Arc<str>,
+    findings: &mut Findings,
+) {
     let source = context.source;
     let mut servers = Vec::new();
     for section in source.ini.sections() {
@@ -40,6 +46,11 @@ pub(super) fn examine(context: &Context<'_>, root: &Arc<str>, findings: &mut Fin
                 let mut draft = HttpDraft::default();
                 read_table(&reader, table, &mut draft, findings, &plain);
                 let server = HttpServer::new(section.name(), draft);
+                if daemon.require_password
+                    && let Err(error) = server.check_password()
+                {
+                    refuse(source, findings, Place::section(section), &error);
+                }
                 examine_server(source, section, &server, findings);
                 servers.push(server);
             }

@@ -500,6 +500,20 @@ fn a_file_is_refused_exactly_when_it_has_an_error() {
 }
 
 #[test]
+fn a_port_without_a_required_password_is_found_in_its_section() {
+    let text = "[supervisord]\nrequire_password=true\n[inet_http_server]\nport=127.0.0.1:1\n";
+
+    let findings = found(text);
+
+    let errors: Vec<(Code, Option<usize>)> = findings
+        .iter()
+        .filter(|finding| finding.severity() == Severity::Error)
+        .map(|finding| (finding.code, finding.place.line))
+        .collect();
+    assert_eq!(errors, [(Code::MissingOption, Some(3))], "{}", shown(&findings));
+}
+
+#[test]
 fn the_words_of_a_refusal_are_those_of_loading() {
     for case in ERRORS.iter().filter(|case| case.code != Code::PythonPlugin) {
         let request = Request { file: FILE.to_owned(), overrides: Vec::new() };

@@ -133,6 +133,7 @@ impl<'a> Groups<'a> {
             events: draft.events.into_iter().map(Into::into).collect(),
             buffer_size: draft.buffer_size,
             result_handler: draft.result_handler.into(),
+            event_length: draft.event_length,
         };
         self.add(name, draft.priority, GroupKind::Listeners(listener), members);
         Ok(())

@@ -136,6 +136,7 @@ fn program_spec(draft: &ProgramDraft) -> ProgramSpec {
         umask: draft.umask,
         redirect_stderr: draft.redirect_stderr,
         strip_ansi: draft.strip_ansi,
+        ignore_sigpipe: draft.ignore_sigpipe,
         server_url: draft.serverurl.as_deref().map(Into::into),
         socket: None,
     }

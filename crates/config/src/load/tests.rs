@@ -4,7 +4,7 @@ mod meaning;
 mod refusals;
 
 use bardo_core::spec::{
-    GroupKind, LogSpec, LogTarget, Reach, Readiness, RestartOn, Seconds, SocketAddress,
+    EventLength, GroupKind, LogSpec, LogTarget, Reach, Readiness, RestartOn, Seconds, SocketAddress,
 };
 use bardo_core::{GroupSpec, ServiceSpec};
 use proptest::prelude::*;

@@ -1,5 +1,7 @@
 //! `[eventlistener:x]`: what it adds to a program.
 
+use bardo_core::spec::EventLength;
+
 use super::{Expansion, Fallback, OptionEntry, Reading, set};
 use crate::error::ConfigError;
 use crate::value;
@@ -79,6 +81,7 @@ pub struct ListenerDraft {
     pub(crate) priority: i64,
     pub(crate) buffer_size: u32,
     pub(crate) result_handler: String,
+    pub(crate) event_length: EventLength,
     /// In the order of the table of event types, so that the order in which the
     /// file names them makes no difference.
     pub(crate) events: Vec<&'static str>,
@@ -119,6 +122,20 @@ pub const LISTENER_OPTIONS: &[OptionEntry<ListenerDraft>] = &[
         },
         help: "What judges a listener's result: Supervisor's own, or that of supervisor_stdout, \
                supervisor_console or supervisor_twiddler, which are built in too.",
+    },
+    OptionEntry {
+        name: "event_length",
+        fallback: Fallback::Text("characters"),
+        expansion: Expansion::Once,
+        apply: |draft, reading, text| {
+            let length = value::event_length(text).ok_or_else(|| ConfigError::EventLength {
+                section: reading.section.to_owned(),
+                text: text.to_owned(),
+            })?;
+            set(&mut draft.event_length, length)
+        },
+        help: "What len: counts before an event: characters, as Supervisor does, or bytes, for \
+               listeners that read bytes; Bardo's own.",
     },
     OptionEntry {
         name: "events",

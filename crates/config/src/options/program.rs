@@ -35,6 +35,7 @@ pub struct ProgramDraft {
     pub(crate) user: Option<User>,
     pub(crate) umask: Option<u32>,
     pub(crate) strip_ansi: Option<bool>,
+    pub(crate) ignore_sigpipe: bool,
     /// Not expanded, because its value differs between processes.
     pub(crate) process_name: String,
 }
@@ -68,6 +69,7 @@ impl Default for ProgramDraft {
             user: None,
             umask: None,
             strip_ansi: None,
+            ignore_sigpipe: false,
             process_name: String::new(),
         }
     }
@@ -252,6 +254,14 @@ pub const PROGRAM_OPTIONS: &[OptionEntry<ProgramDraft>] = &[
         apply: |draft, _, text| set(&mut draft.strip_ansi, Some(value::boolean(text)?)),
         help: "Take terminal escape sequences out of the program's logs; Bardo's own, the \
                default is what [supervisord] says.",
+    },
+    OptionEntry {
+        name: "ignore_sigpipe",
+        fallback: Fallback::Text("false"),
+        expansion: Expansion::Once,
+        apply: |draft, _, text| set(&mut draft.ignore_sigpipe, value::boolean(text)?),
+        help: "Begin with SIGPIPE and SIGXFSZ ignored, as programs do under Supervisor; Bardo's \
+               own.",
     },
     OptionEntry {
         name: "process_name",

@@ -24,6 +24,7 @@ pub struct ServerDraft {
     pub(crate) strip_ansi: bool,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) hang_timeout: i64,
+    pub(crate) require_password: bool,
 }
 
 /// The only list of options of `[supervisord]`.
@@ -170,6 +171,14 @@ pub const SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
             }
         },
         help: "Seconds that the supervisor may leave work untaken before it is restarted. \
+               Not an option of Supervisor.",
+    },
+    OptionEntry {
+        name: "require_password",
+        fallback: Fallback::Text("false"),
+        expansion: Expansion::Once,
+        apply: |draft, _, text| set(&mut draft.require_password, value::boolean(text)?),
+        help: "Refuse a configuration in which a port has no password. \
                Not an option of Supervisor.",
     },
 ];

@@ -6,6 +6,7 @@ one is looked at. Where bardo-config differs from Supervisor 4.3 on purpose, the
 difference is applied here, and each place says so.
 """
 
+import ast
 import builtins
 import configparser
 import fnmatch
@@ -15,6 +16,7 @@ import json
 import os
 import pwd
 import grp
+import re
 import shlex
 import sys
 import tempfile
@@ -33,6 +35,17 @@ from supervisor import datatypes, options  # noqa: E402
 from supervisor.datatypes import Automatic  # noqa: E402
 
 REAL_EXPAND = options.expand
+
+
+def words(why):
+    """What is wrong. We put the value into the sentence where Supervisor forgets to."""
+
+    def sentence(found):
+        text, value = ast.literal_eval(found.group())
+        return text % value
+
+    forms = "Bad socket format %s|Unix socket path %s is not an absolute path"
+    return re.sub(rf"\('(?:{forms})', .*\)(?= in \[|$)", sentence, str(why))
 
 
 class Account:
@@ -228,7 +241,7 @@ def load(case):
     try:
         got.realize(["-c", case["file"]] + case["arguments"])
     except Usage as why:
-        return {"error": str(why)}
+        return {"error": words(why)}
     groups = {}
     for config in got.process_group_configs:
         # Of two groups of one name the first one is used.
@@ -265,10 +278,10 @@ def control(case):
     try:
         got.realize(["-c", case["file"]] + case["arguments"])
     except Usage as why:
-        return {"error": str(why)}
+        return {"error": words(why)}
     except configparser.ParsingError as why:
         # The real client dies with a traceback here.
-        return {"error": str(why)}
+        return {"error": words(why)}
     names = "serverurl prompt username password history_file".split()
     return {name: getattr(got, name) for name in names}
 
@@ -279,7 +292,7 @@ def ini(case):
         raw = io.BytesIO(bytes.fromhex(case["hex"]))
         parser.read_file(io.TextIOWrapper(raw, encoding="utf-8"), "FILE")
     except (configparser.ParsingError, UnicodeDecodeError) as why:
-        return {"error": str(why)}
+        return {"error": words(why)}
     return {"sections": [[name, [list(pair) for pair in sorted(parser.items(name))]]
                          for name in parser.sections()]}
 
@@ -288,21 +301,21 @@ def expansion(case):
     try:
         return {"text": expand(case["text"], case["names"], "LABEL")}
     except ValueError as why:
-        return {"error": str(why)}
+        return {"error": words(why)}
 
 
 def environment(case):
     try:
         return {"variables": [list(pair) for pair in posix_environment(case["text"]).items()]}
     except ValueError as why:
-        return {"error": str(why)}
+        return {"error": words(why)}
 
 
 def command(case):
     try:
         return {"words": shlex.split(case["text"])}
     except ValueError as why:
-        return {"error": str(why)}
+        return {"error": words(why)}
 
 
 def value(case):
@@ -310,7 +323,7 @@ def value(case):
     try:
         got = convert(case["text"])
     except ValueError as why:
-        return {"error": str(why)}
+        return {"error": words(why)}
     if case["type"] == "signal_number":
         got = int(got)
     if case["type"] == "octal_type":

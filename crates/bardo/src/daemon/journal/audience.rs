@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bardo_config::ResultHandler;
 use bardo_core::{Generation, Instant, ServiceId};
-use bardo_wire::listener::{Conversation, EventType, EventTypes, ListenerState};
+use bardo_wire::listener::{Conversation, EventType, EventTypes, LengthUnit, ListenerState};
 
 use super::codec::{Decoder, Encoder, Malformed};
 use crate::daemon::listeners::audience::{Audience, Deed, Transfer};
@@ -81,6 +81,7 @@ fn write_spec(to: &mut Encoder, spec: &PoolSpec) {
     to.u32(spec.wanted.to_bits());
     to.u32(spec.buffer_size);
     to.text(spec.handler.path());
+    to.byte(u8::from(spec.unit == LengthUnit::Bytes));
     to.list(&spec.members, |to, (service, name)| {
         to.u32(service.0);
         to.text(name);
@@ -93,6 +94,11 @@ fn read_spec(from: &mut Decoder<'_>) -> Read<PoolSpec> {
         wanted: EventTypes::from_bits(from.u32()?),
         buffer_size: from.u32()?,
         handler: ResultHandler::parse(from.text()?).ok_or(Malformed)?,
+        unit: match from.byte()? {
+            0 => LengthUnit::Characters,
+            1 => LengthUnit::Bytes,
+            _ => return Err(Malformed),
+        },
         members: from.list(|from| Ok((from.service()?, from.text()?.into())))?,
     })
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bardo_core::Signal;
 use bardo_core::spec::{
-    Backoff, Configuration, GroupKind, GroupSpec, Heartbeat, ListenerSpec, LogSpec, LogTarget,
-    ProgramSpec, Reach, Readiness, RestartOn, RestartPolicy, Seconds, ServiceSpec, SocketAddress,
-    SocketSpec, StopPolicy, User,
+    Backoff, Configuration, EventLength, GroupKind, GroupSpec, Heartbeat, ListenerSpec, LogSpec,
+    LogTarget, ProgramSpec, Reach, Readiness, RestartOn, RestartPolicy, Seconds, ServiceSpec,
+    SocketAddress, SocketSpec, StopPolicy, User,
 };
 
 use super::codec::{Decoder, Encoder, Malformed};
@@ -34,6 +34,7 @@ pub(super) fn write_group(to: &mut Encoder, value: &Arc<GroupSpec>) {
                 to.list(&listeners.events, write_text);
                 to.u32(listeners.buffer_size);
                 write_text(to, &listeners.result_handler);
+                to.byte(u8::from(listeners.event_length == EventLength::Bytes));
             }
             GroupKind::FastCgi(socket) => {
                 to.byte(2);
@@ -54,6 +55,11 @@ pub(super) fn read_group(from: &mut Decoder<'_>) -> Read<Arc<GroupSpec>> {
                 events: from.list(read_text)?,
                 buffer_size: from.u32()?,
                 result_handler: read_text(from)?,
+                event_length: match from.byte()? {
+                    0 => EventLength::Characters,
+                    1 => EventLength::Bytes,
+                    _ => return Err(Malformed),
+                },
             }),
             2 => GroupKind::FastCgi(read_socket(from)?),
             _ => return Err(Malformed),
@@ -170,7 +176,11 @@ fn read_log(from: &mut Decoder<'_>) -> Read<LogSpec> {
 
 fn write_program(to: &mut Encoder, program: &ProgramSpec) {
     to.i64(program.priority);
-    to.byte(u8::from(program.autostart) | u8::from(program.redirect_stderr) << 1);
+    to.byte(
+        u8::from(program.autostart)
+            | u8::from(program.redirect_stderr) << 1
+            | u8::from(program.ignore_sigpipe) << 2,
+    );
     write_restart(to, &program.restart);
     to.list(&program.exit_codes, |to, code| to.byte(*code));
     match program.readiness {
@@ -234,6 +244,7 @@ fn read_program(from: &mut Decoder<'_>) -> Read<Arc<ProgramSpec>> {
         umask: from.option(Decoder::u32)?,
         redirect_stderr: flags & 2 != 0,
         strip_ansi: from.option(|from| Ok(from.byte()? == 1))?,
+        ignore_sigpipe: flags & 4 != 0,
         server_url: from.option(read_text)?,
         socket: from.option(|from| from.shared(|from| read_socket(from).map(Arc::new)))?,
     }))

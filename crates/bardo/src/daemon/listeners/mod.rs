@@ -27,13 +27,13 @@ use std::time::Duration;
 
 use bardo_config::ResultHandler;
 use bardo_core::service::StateName;
-use bardo_core::spec::GroupKind;
+use bardo_core::spec::{EventLength, GroupKind};
 use bardo_core::{Event, Generation, Instant, ServiceId, Supervisor};
 use bardo_keeper::protocol::{Key, Roles};
 use bardo_sys::clock;
 use bardo_sys::pipe;
 use bardo_sys::poller::{Events, Interest, Poller};
-use bardo_wire::listener::{EventType, EventTypes};
+use bardo_wire::listener::{EventType, EventTypes, LengthUnit};
 
 use self::audience::{Deed, log};
 use self::outbox::{Moved, Outbox};
@@ -520,6 +520,10 @@ fn added_pool(supervisor: &Supervisor, event: &Event) -> Option<PoolSpec> {
         buffer_size: listeners.buffer_size,
         // The configuration was refused where it is none of these.
         handler: ResultHandler::parse(&listeners.result_handler).unwrap_or(ResultHandler::Default),
+        unit: match listeners.event_length {
+            EventLength::Characters => LengthUnit::Characters,
+            EventLength::Bytes => LengthUnit::Bytes,
+        },
         members: members.map(|(service, id)| (*id, service.name.clone())).collect(),
     })
 }

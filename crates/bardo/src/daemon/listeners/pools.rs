@@ -19,7 +19,9 @@ use std::time::Duration;
 
 use bardo_config::ResultHandler;
 use bardo_core::{Generation, Instant, ServiceId};
-use bardo_wire::listener::{Conversation, EventType, EventTypes, Header, ListenerState, Said};
+use bardo_wire::listener::{
+    Conversation, EventType, EventTypes, Header, LengthUnit, ListenerState, Said,
+};
 
 use crate::daemon::pump::Channel;
 use crate::daemon::result_handler::{Verdict, judge};
@@ -78,6 +80,8 @@ pub struct PoolSpec {
     pub buffer_size: u32,
     /// What judges its listeners' results.
     pub handler: ResultHandler,
+    /// What the length of an event counts.
+    pub unit: LengthUnit,
     /// Its listeners, the one that is asked first being first.
     pub members: Vec<(ServiceId, Arc<str>)>,
 }
@@ -455,6 +459,7 @@ impl Pools {
             pool: &pool.spec.name,
             pool_serial: letter.pool_serial,
             event: letter.message.event,
+            unit: pool.spec.unit,
         };
         let header = header.line(&letter.message.payload).into();
         if let Some(talk) = pool.talk(service, generation) {
@@ -809,6 +814,7 @@ mod tests {
             wanted: EventTypes::named(events),
             buffer_size,
             handler: ResultHandler::Default,
+            unit: LengthUnit::Characters,
             members: members.iter().map(|(id, name)| (*id, Arc::from(*name))).collect(),
         }
     }

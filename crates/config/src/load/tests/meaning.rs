@@ -18,6 +18,7 @@ fn the_handlers_of_known_packages_judge_results() {
             panic!("{handler}: no listeners");
         };
         assert_eq!(&*listeners.result_handler, handler);
+        assert_eq!(listeners.event_length, EventLength::Characters);
     }
 }
 
@@ -199,7 +200,7 @@ fn every_option_of_a_program_is_taken_in() {
     let service = process(
         "process_name=%(group_name)s-x\npriority=-5\nautostart=off\nautorestart=1\nstartsecs=7\n\
          startretries=9\nexitcodes=0, 2 ,255\nstopsignal=sigusr1\nstopwaitsecs=33\n\
-         stopasgroup=On\nuser=me\numask=077\ndirectory=%(here)s\nenvironment=A=1\n\
+         stopasgroup=On\nignore_sigpipe=1\nuser=me\numask=077\ndirectory=%(here)s\nenvironment=A=1\n\
          serverurl=http://h:1\nstdout_logfile=/tmp/o\nstdout_logfile_maxbytes=12KB\n\
          stdout_logfile_backups=3\nstdout_capture_maxbytes=1GB\nstdout_events_enabled=yes\n\
          stdout_syslog=true\nstderr_logfile=/tmp/e\nstderr_logfile_maxbytes=3mb\n\
@@ -212,7 +213,7 @@ fn every_option_of_a_program_is_taken_in() {
     assert_eq!(program.restart.on, RestartOn::Always);
     assert_eq!(program.readiness, Readiness::StaysUp(Seconds(7)));
     assert_eq!(program.restart.start_retries, Some(9));
-    assert_eq!(program.exit_codes, [0, 2, 255]);
+    assert_eq!((&program.exit_codes[..], program.ignore_sigpipe), (&[0, 2, 255][..], true));
     assert_eq!((program.stop.signal.number(), program.stop.wait), (10, Seconds(33)));
     assert_eq!(program.user.as_ref().map(|user| user.uid), Some(1000));
     assert_eq!((program.umask, program.server_url.as_deref()), (Some(0o77), Some("http://h:1")));

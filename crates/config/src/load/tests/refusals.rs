@@ -144,6 +144,10 @@ fn what_is_wrong_with_a_listener_is_told() {
         ("events=EVENT,", "Unknown event type  in [eventlistener:l] events"),
         ("events=EVENT\nbuffer_size=0", "[eventlistener:l] section sets invalid buffer_size (0)"),
         (
+            "events=EVENT\nevent_length=words",
+            "[eventlistener:l] section sets invalid event_length (words): characters or bytes",
+        ),
+        (
             "events=EVENT\nresult_handler=foo:bar",
             "foo:bar cannot be resolved within [eventlistener:l]",
         ),
@@ -169,10 +173,10 @@ fn what_is_wrong_with_a_fastcgi_socket_is_told() {
     let cases = [
         ("", "[fcgi-program:f] section requires a \"socket\" line"),
         ("socket=", "[fcgi-program:f] section requires a \"socket\" line"),
-        ("socket=foo", "('Bad socket format %s', 'foo') in [fcgi-program:f] socket"),
+        ("socket=foo", "Bad socket format foo in [fcgi-program:f] socket"),
         (
             "socket=unix://foo",
-            "('Unix socket path %s is not an absolute path', 'foo') in [fcgi-program:f] socket",
+            "Unix socket path foo is not an absolute path in [fcgi-program:f] socket",
         ),
         ("socket=tcp://h:0", "0 is below lower bound (1) in [fcgi-program:f] socket"),
         ("socket=unix:///s\nsocket_mode=9", "Invalid socket_mode value 9"),
@@ -296,6 +300,24 @@ fn bad_servers_are_refused() {
     for (text, wanted) in cases {
         assert_eq!(refused(text), wanted);
     }
+}
+
+#[test]
+fn a_port_without_a_password_is_refused_where_one_is_required() {
+    let required = |server: &str| format!("require_password=true\n{server}");
+    let words = "section [inet_http_server] has no user name and password, and [supervisord] says \
+                 require_password=true";
+
+    for options in ["", "username=u\npassword=\n"] {
+        let text = required(&format!("[inet_http_server]\nport=1\n{options}"));
+        assert_eq!(refused(&text), words);
+    }
+    for good in
+        ["[inet_http_server]\nport=1\nusername=u\npassword=p", "[unix_http_server]\nfile=/s"]
+    {
+        assert_eq!(loaded(&required(good)).servers.len(), 1);
+    }
+    assert_eq!(loaded("[inet_http_server]\nport=1").servers[0].credentials, None);
 }
 
 #[test]

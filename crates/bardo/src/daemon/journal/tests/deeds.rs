@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bardo_config::ResultHandler;
 use bardo_core::{Generation, Instant, ServiceId};
-use bardo_wire::listener::{EventType, EventTypes};
+use bardo_wire::listener::{EventType, EventTypes, LengthUnit};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -40,13 +40,17 @@ fn pool() -> impl Strategy<Value = PoolSpec> {
         any::<u32>().prop_map(EventTypes::from_bits),
     ];
     let members = vec((service(), name()), 0..3);
-    (name(), wanted, 1..4_u32, members).prop_map(|(name, wanted, buffer_size, members)| PoolSpec {
-        name,
-        wanted,
-        buffer_size,
-        handler: ResultHandler::ALL[members.len()],
-        members,
-    })
+    let unit = prop_oneof![Just(LengthUnit::Characters), Just(LengthUnit::Bytes)];
+    (name(), wanted, 1..4_u32, unit, members).prop_map(
+        |(name, wanted, buffer_size, unit, members)| PoolSpec {
+            name,
+            wanted,
+            buffer_size,
+            handler: ResultHandler::ALL[members.len()],
+            unit,
+            members,
+        },
+    )
 }
 
 fn part() -> impl Strategy<Value = (PartKind, Vec<u8>)> {

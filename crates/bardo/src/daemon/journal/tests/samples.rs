@@ -9,9 +9,9 @@ use bardo_core::input::Mood;
 use bardo_core::record::{Record, ServiceRecord};
 use bardo_core::service::{Failure, Goal, Launch, Order, Role, State};
 use bardo_core::spec::{
-    Backoff, GroupKind, GroupSpec, Heartbeat, ListenerSpec, LogSpec, LogTarget, ProgramSpec, Reach,
-    Readiness, RestartOn, RestartPolicy, Seconds, ServiceSpec, SocketAddress, SocketSpec,
-    StopPolicy, User,
+    Backoff, EventLength, GroupKind, GroupSpec, Heartbeat, ListenerSpec, LogSpec, LogTarget,
+    ProgramSpec, Reach, Readiness, RestartOn, RestartPolicy, Seconds, ServiceSpec, SocketAddress,
+    SocketSpec, StopPolicy, User,
 };
 use bardo_core::time::{Instant, WallTime};
 use bardo_core::{Configuration, ExitStatus, Generation, Pid, ServiceId, Signal, SpawnError};
@@ -82,7 +82,7 @@ fn program() -> BoxedStrategy<Arc<ProgramSpec>> {
         stop,
         option::of(user),
         option::of(any::<u32>()),
-        any::<bool>(),
+        (any::<bool>(), any::<bool>()),
         option::of(any::<bool>()),
         option::of(text()),
         option::of(socket().prop_map(Arc::new)),
@@ -90,8 +90,8 @@ fn program() -> BoxedStrategy<Arc<ProgramSpec>> {
     (start, rest)
         .prop_map(|(start, rest)| {
             let (priority, autostart, restart, exit_codes, readiness) = start;
-            let (heartbeat, stop, user, umask, redirect_stderr, strip_ansi, server_url, socket) =
-                rest;
+            let (heartbeat, stop, user, umask, flags, strip_ansi, server_url, socket) = rest;
+            let (redirect_stderr, ignore_sigpipe) = flags;
             Arc::new(ProgramSpec {
                 priority,
                 autostart,
@@ -104,6 +104,7 @@ fn program() -> BoxedStrategy<Arc<ProgramSpec>> {
                 umask,
                 redirect_stderr,
                 strip_ansi,
+                ignore_sigpipe,
                 server_url,
                 socket,
             })
@@ -145,11 +146,13 @@ fn socket() -> impl Strategy<Value = SocketSpec> {
 }
 
 fn group_spec() -> BoxedStrategy<Arc<GroupSpec>> {
-    let listeners = (vec(text(), 0..3), any::<u32>(), text()).prop_map(
-        |(events, buffer_size, result_handler)| ListenerSpec {
+    let event_length = prop_oneof![Just(EventLength::Characters), Just(EventLength::Bytes)];
+    let listeners = (vec(text(), 0..3), any::<u32>(), text(), event_length).prop_map(
+        |(events, buffer_size, result_handler, event_length)| ListenerSpec {
             events,
             buffer_size,
             result_handler,
+            event_length,
         },
     );
     let kind = prop_oneof![
