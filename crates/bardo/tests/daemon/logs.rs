@@ -62,6 +62,38 @@ fn a_few_bytes_are_in_the_log_although_messages_are_captured() {
 }
 
 #[test]
+fn a_program_in_two_groups_has_an_automatic_log_in_each() {
+    let programs = "[program:say]\ncommand=/bin/sh -c 'echo $SUPERVISOR_GROUP_NAME; exec cat'\n\
+                    startsecs=0\n[group:one]\nprograms=say\n[group:two]\nprograms=say\n";
+    let scene = open("", programs);
+
+    for group in ["one", "two"] {
+        let info = scene.until(&format!("{group}:say"), "RUNNING");
+
+        let log = || std::fs::read_to_string(&info.stdout_log);
+        scene.wait("its own line and no other", || {
+            log().is_ok_and(|text| text == format!("{group}\n"))
+        });
+    }
+}
+
+#[test]
+fn two_groups_write_the_file_that_their_program_names() {
+    let programs = "[program:say]\ncommand=/bin/sh -c 'for i in 1 2 3; do echo \
+                    $SUPERVISOR_GROUP_NAME $i; done; exec cat'\nstartsecs=0\n\
+                    stdout_logfile={here}/say.log\nstdout_logfile_maxbytes=0\n\
+                    [group:one]\nprograms=say\n[group:two]\nprograms=say\n";
+    let scene = open("", programs);
+
+    scene.wait("every line of both, whole", || {
+        let text = std::fs::read_to_string(scene.home.file("say.log")).unwrap_or_default();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines == ["one 1", "one 2", "one 3", "two 1", "two 2", "two 3"]
+    });
+}
+
+#[test]
 fn a_pipe_as_standard_output_takes_the_main_log_and_a_programs_lines() {
     let (mut near, far) = std::io::pipe().unwrap();
     let scene = open_with("", ONWARD, |command| {

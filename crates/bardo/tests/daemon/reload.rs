@@ -280,6 +280,10 @@ fn a_restart_that_cannot_be_is_refused_before_anything_stops() {
         ),
         ("[supervisord]\nlogfile=/proc/nothing\n".to_owned(), "open the main log"),
         (
+            "[supervisord]\nrequire_password=true\n[inet_http_server]\nport=1\n".to_owned(),
+            "section [inet_http_server] has no user name and password",
+        ),
+        (
             "[rpcinterface:supervisor]\nfoo=bar\n".to_owned(),
             "Could not make supervisor rpc interface",
         ),
