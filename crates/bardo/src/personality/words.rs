@@ -14,7 +14,7 @@ use bardo_sys::plan::{Plan, Strings};
 use bardo_sys::spawn::Step;
 
 use super::errno;
-use crate::daemon::listeners::pools::Note;
+use crate::daemon::listeners::note::Note;
 use crate::daemon::main_log::Level;
 
 /// Most bytes of a message that nobody gets which are shown in the main log.

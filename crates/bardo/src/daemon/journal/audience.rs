@@ -11,7 +11,8 @@ use bardo_wire::listener::{Conversation, EventType, EventTypes, LengthUnit, List
 use super::codec::{Decoder, Encoder, Malformed};
 use crate::daemon::listeners::audience::{Audience, Deed, Transfer};
 use crate::daemon::listeners::captures::{Captures, Message as Capture};
-use crate::daemon::listeners::pools::{Letter, Message, Outgoing, Pool, PoolSpec, Pools, Talk};
+use crate::daemon::listeners::pool::{Letter, Message, Outgoing, Pool, PoolSpec, Talk};
+use crate::daemon::listeners::pools::Pools;
 use crate::daemon::pump::Channel;
 
 type Read<T> = Result<T, Malformed>;

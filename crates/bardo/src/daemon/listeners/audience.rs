@@ -12,7 +12,9 @@ use bardo_core::{Generation, Instant, ServiceId};
 use bardo_wire::listener::EventType;
 
 use super::captures::Captures;
-use super::pools::{Note, PoolSpec, Pools};
+use super::note::Note;
+use super::pool::PoolSpec;
+use super::pools::Pools;
 use crate::daemon::pump::Channel;
 use crate::daemon::pump::intake::{PartKind, Tidings};
 use crate::personality::payload;

@@ -16,7 +16,9 @@
 
 pub mod audience;
 pub mod captures;
+pub mod note;
 pub mod outbox;
+pub mod pool;
 pub mod pools;
 
 use std::collections::VecDeque;
@@ -36,8 +38,9 @@ use bardo_sys::poller::{Events, Interest, Poller};
 use bardo_wire::listener::{EventType, EventTypes, LengthUnit};
 
 use self::audience::{Deed, log};
+use self::note::Note;
 use self::outbox::{Moved, Outbox};
-use self::pools::{Note, PoolSpec};
+use self::pool::PoolSpec;
 use super::children::Life;
 use super::journal::Entry;
 use super::main_log::Level;

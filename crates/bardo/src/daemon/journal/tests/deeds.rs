@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::daemon::listeners::audience::Deed;
-use crate::daemon::listeners::pools::PoolSpec;
+use crate::daemon::listeners::pool::PoolSpec;
 use crate::daemon::pump::intake::{PartKind, Tidings};
 use crate::daemon::pump::{Channel, StreamKey};
 
