@@ -99,6 +99,9 @@ pub enum ConfigError {
         /// What a process costs beside its options.
         each: u64,
     },
+    /// The same, when its values have been expanded.
+    #[error("what the options of all processes expand to must stay below {0} bytes")]
+    ExpandsToTooMuch(usize),
     /// Several processes of one name.
     #[error("%(process_num) must be present within process_name when numprocs > 1")]
     NoProcessNumber,

@@ -118,12 +118,12 @@ pub enum ValueError {
     /// A backslash ends `environment`.
     #[error("No escaped character")]
     NoEscapedCharacter,
-    /// Neither `unix://` nor `tcp://`. Supervisor forgets to put the value into the
-    /// sentence, and shows both as a tuple.
-    #[error("Bad socket format {0}")]
+    /// Neither `unix://` nor `tcp://`. Supervisor shows the unfinished message as a
+    /// tuple, and scripts see it so.
+    #[error("('Bad socket format %s', {})", Repr(.0))]
     SocketFormat(String),
-    /// A socket path that depends on the current directory; a tuple there too.
-    #[error("Unix socket path {0} is not an absolute path")]
+    /// A socket path that depends on the current directory; shown as a tuple too.
+    #[error("('Unix socket path %s is not an absolute path', {})", Repr(.0))]
     RelativeSocket(String),
     /// `socket_owner` or `socket_mode` without a socket file.
     #[error("socket_owner and socket_mode params should only be used with a Unix domain socket")]

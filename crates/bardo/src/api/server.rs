@@ -324,6 +324,10 @@ impl Guest {
             let length_known = head.headers.contains_key(CONTENT_LENGTH);
             match (head.method == Method::POST, length_known) {
                 (false, _) => answer::error(StatusCode::BAD_REQUEST),
+                // A page elsewhere can have its visitors send a call as plain text.
+                (true, _) if !page::origin::is_ours(&head.headers) => {
+                    answer::error(StatusCode::FORBIDDEN)
+                }
                 (true, false) => answer::error(StatusCode::LENGTH_REQUIRED),
                 (true, true) => call(context, body).await,
             }

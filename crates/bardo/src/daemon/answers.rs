@@ -98,8 +98,14 @@ impl Machine {
             if command == Command::Restart && self.mood == Mood::Running {
                 self.load_again();
             }
+            let adds = matches!(command, Command::Join { .. });
             self.tickets.insert(ticket, Pending { question, reply });
             inputs.push(Input::Command { ticket, command });
+            if adds {
+                // Whether there is room for more is known when this is in the journal.
+                self.waker.wake();
+                return;
+            }
         }
     }
 

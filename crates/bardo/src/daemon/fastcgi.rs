@@ -11,10 +11,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bardo_core::spec::{GroupSpec, SocketAddress, SocketSpec};
 use bardo_core::{Event, SpawnError, Supervisor};
@@ -32,6 +33,9 @@ const MODE: u32 = 0o700;
 
 /// The longest accept queue; the kernel shortens it to its own limit.
 const BACKLOG_MAX: i32 = 4096;
+
+/// How long a name may take to be looked up.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why a socket cannot be had, in Supervisor's words.
 #[derive(Debug, thiserror::Error)]
@@ -80,14 +84,32 @@ pub fn open(spec: &SocketSpec) -> Result<OwnedFd, SharedSocketError> {
 }
 
 fn bind_tcp(host: &str, port: u16) -> io::Result<OwnedFd> {
-    let host = if host.is_empty() { "0.0.0.0" } else { host };
-    let address = (host, port).to_socket_addrs()?.find(SocketAddr::is_ipv4);
-    let none = || io::Error::from_raw_os_error(rustix::io::Errno::ADDRNOTAVAIL.raw_os_error());
-    let address = address.ok_or_else(none)?;
+    let address = resolve(host, port)?;
     let socket = new_socket(AddressFamily::INET)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     rustix::net::bind(&socket, &address)?;
     Ok(socket)
+}
+
+/// The address of a host. A name is looked up on a thread beside this one, which waits
+/// for a moment only: other programs must not wait for a name server.
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let none = || io::Error::from_raw_os_error(rustix::io::Errno::ADDRNOTAVAIL.raw_os_error());
+    if host.is_empty() {
+        return Ok((Ipv4Addr::UNSPECIFIED, port).into());
+    }
+    if let Ok(address) = host.parse::<Ipv4Addr>() {
+        return Ok((address, port).into());
+    }
+    let (sender, found) = std::sync::mpsc::channel();
+    let host = host.to_owned();
+    std::thread::Builder::new().name("resolve".into()).spawn(move || {
+        // Whoever asked may have given up.
+        let _ = sender.send((host.as_str(), port).to_socket_addrs());
+    })?;
+    let late = |_| io::Error::from_raw_os_error(rustix::io::Errno::TIMEDOUT.raw_os_error());
+    let mut addresses = found.recv_timeout(RESOLVE_WITHIN).map_err(late)??;
+    addresses.find(SocketAddr::is_ipv4).ok_or_else(none)
 }
 
 fn bind_unix(path: &str) -> io::Result<OwnedFd> {
@@ -178,6 +200,9 @@ impl Machine {
 
     /// Notes whose sockets nobody uses any more, when a process has come to rest.
     pub(super) fn release_socket(&mut self, supervisor: &Supervisor, event: &Event) {
+        if let Event::Cleared | Event::GroupRemoved(_) = event {
+            return self.release_unknown_sockets(supervisor, event);
+        }
         let Event::ProcessState { service, to, .. } = event else { return };
         let service = supervisor.service(*service);
         let socket = service.and_then(|service| service.spec.program.socket.as_ref());
@@ -186,6 +211,23 @@ impl Machine {
         {
             self.sockets.unused.push(socket.address.to_string().into());
         }
+    }
+
+    /// Closes the sockets of services that are gone with their groups: what begins anew
+    /// opens its own, as it is described now.
+    fn release_unknown_sockets(&mut self, supervisor: &Supervisor, event: &Event) {
+        let used = |url: &str| {
+            supervisor.services().any(|service| {
+                let socket = service.spec.program.socket.as_ref();
+                socket.is_some_and(|socket| socket.address.to_string() == *url)
+                    && (service.pid.is_some() || !service.state_name().is_stopped())
+            })
+        };
+        let urls = self.surroundings.sockets.values();
+        let unused: Vec<Arc<str>> =
+            urls.filter(|url| *event == Event::Cleared || !used(url)).cloned().collect();
+        self.sockets.unused.extend(unused);
+        self.close_unused_sockets();
     }
 
     /// Closes the sockets that nobody uses any more. Their files stay, as in Supervisor.

@@ -239,3 +239,15 @@ fn clients_that_never_stop_asking_keep_nobody_out() {
 
     assert_eq!(answer.status, 200);
 }
+
+#[test]
+fn a_call_that_a_page_elsewhere_sends_is_refused() {
+    let scene = scene();
+    let body = "<methodCall><methodName>supervisor.getPID</methodName></methodCall>";
+
+    let foreign = scene.http("POST", "/RPC2", "Sec-Fetch-Site: cross-site\r\n", body);
+    let elsewhere = scene.http("POST", "/RPC2", "Origin: http://evil.example\r\n", body);
+    let script = scene.http("POST", "/RPC2", "", body);
+
+    assert_eq!((foreign.status, elsewhere.status, script.status), (403, 403, 200));
+}

@@ -12,7 +12,7 @@ use bardo::selftest::client::CallError;
 use bardo::selftest::home::{Daemon, Home, PATIENCE, send};
 use bardo_wire::xmlrpc::Value;
 
-use crate::scene::{KILL, Scene, executable, open};
+use crate::scene::{HUP, KILL, Scene, executable, open};
 
 const SLEEP: &str = "[fcgi-program:f]\ncommand=/bin/sleep 1000\nstartsecs=0\nprocess_name=%(process_num)d\n\
                      numprocs=2\nsocket=unix://{here}/f.sock\n";
@@ -166,6 +166,25 @@ fn a_group_that_is_added_has_its_socket_tried_first() {
     assert_eq!(added, Value::Boolean(true));
     scene.until("f", "RUNNING");
     TcpStream::connect(("127.0.0.1", port)).unwrap();
+}
+
+#[test]
+fn a_restart_opens_a_socket_as_it_is_described_then() {
+    let scene = open("", SLEEP);
+    scene.process("f:0");
+    let here = scene.home.path().display().to_string();
+    let narrower = SLEEP.replace("{here}", &here) + "socket_mode=0600\n";
+    scene.home.configure("", &narrower).unwrap();
+
+    scene.daemon.signal_keeper(HUP).unwrap();
+
+    let mode = || {
+        let there = fs::metadata(scene.home.file("f.sock"));
+        there.map_or(0, |there| there.permissions().mode() & 0o777)
+    };
+    scene.wait("the new mode", || mode() == 0o600);
+    scene.process("f:0");
+    UnixStream::connect(scene.home.file("f.sock")).unwrap();
 }
 
 /// A web server that is a child of ours.

@@ -57,9 +57,14 @@ pub fn load_program(
     };
     let section = source.ini.section(&title).expect("the section was added just now");
     check_size(&source, section, described)?;
-    let given = programs::Given { environment: &[], socket: None };
+    let bytes_max = usize::try_from(DESCRIBED_BYTES_MAX).ok();
+    let given = programs::Given { environment: &[], socket: None, bytes_max };
     programs::services(&source, section, &described.group, &given, &mut Messages::default())
 }
+
+/// Most bytes of the options of one process: a width makes them some thousand times as
+/// long when they are expanded.
+const EACH_BYTES_MAX: u64 = 32 << 10;
 
 /// Refuses what would fill the memory before it fills it: whoever writes the file may ask
 /// for as much, a client may not.
@@ -73,7 +78,7 @@ fn check_size(
     let processes = draft.map_or(1, |draft| u64::try_from(draft.numprocs).unwrap_or(0));
     let lengths = described.options.iter().map(|(key, text)| key.len() + text.len());
     let each = lengths.sum::<usize>() as u64 + PROCESS_BYTES;
-    if processes.saturating_mul(each) < DESCRIBED_BYTES_MAX {
+    if processes.saturating_mul(each) < DESCRIBED_BYTES_MAX && each < EACH_BYTES_MAX {
         return Ok(());
     }
     let error = ConfigError::TooMuch { most: DESCRIBED_BYTES_MAX, each: PROCESS_BYTES };

@@ -176,7 +176,7 @@ impl<'a> Groups<'a> {
         group: &str,
         socket: Option<Arc<SocketSpec>>,
     ) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
-        let given = Given { environment: &self.environment, socket };
+        let given = Given { environment: &self.environment, socket, bytes_max: None };
         services(self.source, section, group, &given, self.messages)
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Given<'a> {
     pub(super) environment: &'a [(Arc<str>, Arc<str>)],
     /// The listening socket that they share.
     pub(super) socket: Option<Arc<SocketSpec>>,
+    /// Most bytes of all that is expanded; a file may have as many as it likes.
+    pub(super) bytes_max: Option<usize>,
 }
 
 /// The processes of a section, in start order. Every error says where it is.
@@ -65,6 +67,7 @@ fn read(
     warn_of_program(section.name(), &draft, messages);
     let program = Arc::new(ProgramSpec { socket: given.socket.clone(), ..program_spec(&draft) });
     let mut services: Vec<Arc<ServiceSpec>> = Vec::new();
+    let mut bytes = 0;
     for offset in 0..draft.numprocs {
         let number = draft.numprocs_start.saturating_add(offset);
         reader.names.set("process_num", Value::Integer(number));
@@ -75,6 +78,10 @@ fn read(
         let sibling = services.last().map(Arc::as_ref);
         let streams = (&draft.stdout, &draft.stderr);
         let service = service_spec(&program, &name, &process, streams, given.environment, sibling);
+        bytes += expanded_bytes(&service);
+        if let Some(most) = given.bytes_max.filter(|most| bytes > *most) {
+            return Err(ConfigError::ExpandsToTooMuch(most));
+        }
         services.push(Arc::new(service));
     }
     services.sort_by(|one, other| one.name.cmp(&other.name));
@@ -111,6 +118,21 @@ fn read_process(reader: &mut SectionReader<'_>) -> Result<ProcessDraft, ConfigEr
         }
     }
     Ok(process)
+}
+
+/// Bytes of the texts that expansion has made for a process.
+fn expanded_bytes(service: &ServiceSpec) -> usize {
+    let variables = service.environment.iter().map(|(key, text)| key.len() + text.len());
+    let logs = [&service.stdout, &service.stderr].into_iter().map(|log| match &log.target {
+        LogTarget::File(path) => path.len(),
+        LogTarget::None | LogTarget::Auto => 0,
+    });
+    let directory = service.directory.as_ref().map_or(0, |path| path.len());
+    service.command.len()
+        + service.name.len()
+        + directory
+        + variables.sum::<usize>()
+        + logs.sum::<usize>()
 }
 
 fn program_spec(draft: &ProgramDraft) -> ProgramSpec {

@@ -121,10 +121,10 @@ mod tests {
     fn a_bad_fastcgi_socket_is_refused() {
         let host = FakeHost::new();
         let cases = [
-            ("foo", "Bad socket format foo"),
-            ("tcp://h:1x", "Bad socket format tcp://h:1x"),
-            ("tcp://:1", "Bad socket format tcp://:1"),
-            ("unix://foo", "Unix socket path foo is not an absolute path"),
+            ("foo", "('Bad socket format %s', 'foo')"),
+            ("tcp://h:1x", "('Bad socket format %s', 'tcp://h:1x')"),
+            ("tcp://:1", "('Bad socket format %s', 'tcp://:1')"),
+            ("unix://foo", "('Unix socket path %s is not an absolute path', 'foo')"),
             ("tcp://h:0", "0 is below lower bound (1)"),
             ("tcp://h:65536", "65536 is above upper bound (65535)"),
         ];

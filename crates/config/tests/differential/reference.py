@@ -6,7 +6,6 @@ one is looked at. Where bardo-config differs from Supervisor 4.3 on purpose, the
 difference is applied here, and each place says so.
 """
 
-import ast
 import builtins
 import configparser
 import fnmatch
@@ -16,7 +15,6 @@ import json
 import os
 import pwd
 import grp
-import re
 import shlex
 import sys
 import tempfile
@@ -35,17 +33,6 @@ from supervisor import datatypes, options  # noqa: E402
 from supervisor.datatypes import Automatic  # noqa: E402
 
 REAL_EXPAND = options.expand
-
-
-def words(why):
-    """What is wrong. We put the value into the sentence where Supervisor forgets to."""
-
-    def sentence(found):
-        text, value = ast.literal_eval(found.group())
-        return text % value
-
-    forms = "Bad socket format %s|Unix socket path %s is not an absolute path"
-    return re.sub(rf"\('(?:{forms})', .*\)(?= in \[|$)", sentence, str(why))
 
 
 class Account:
@@ -241,7 +228,7 @@ def load(case):
     try:
         got.realize(["-c", case["file"]] + case["arguments"])
     except Usage as why:
-        return {"error": words(why)}
+        return {"error": str(why)}
     groups = {}
     for config in got.process_group_configs:
         # Of two groups of one name the first one is used.
@@ -278,10 +265,10 @@ def control(case):
     try:
         got.realize(["-c", case["file"]] + case["arguments"])
     except Usage as why:
-        return {"error": words(why)}
+        return {"error": str(why)}
     except configparser.ParsingError as why:
         # The real client dies with a traceback here.
-        return {"error": words(why)}
+        return {"error": str(why)}
     names = "serverurl prompt username password history_file".split()
     return {name: getattr(got, name) for name in names}
 
@@ -292,7 +279,7 @@ def ini(case):
         raw = io.BytesIO(bytes.fromhex(case["hex"]))
         parser.read_file(io.TextIOWrapper(raw, encoding="utf-8"), "FILE")
     except (configparser.ParsingError, UnicodeDecodeError) as why:
-        return {"error": words(why)}
+        return {"error": str(why)}
     return {"sections": [[name, [list(pair) for pair in sorted(parser.items(name))]]
                          for name in parser.sections()]}
 
@@ -301,21 +288,21 @@ def expansion(case):
     try:
         return {"text": expand(case["text"], case["names"], "LABEL")}
     except ValueError as why:
-        return {"error": words(why)}
+        return {"error": str(why)}
 
 
 def environment(case):
     try:
         return {"variables": [list(pair) for pair in posix_environment(case["text"]).items()]}
     except ValueError as why:
-        return {"error": words(why)}
+        return {"error": str(why)}
 
 
 def command(case):
     try:
         return {"words": shlex.split(case["text"])}
     except ValueError as why:
-        return {"error": words(why)}
+        return {"error": str(why)}
 
 
 def value(case):
@@ -323,7 +310,7 @@ def value(case):
     try:
         got = convert(case["text"])
     except ValueError as why:
-        return {"error": words(why)}
+        return {"error": str(why)}
     if case["type"] == "signal_number":
         got = int(got)
     if case["type"] == "octal_type":

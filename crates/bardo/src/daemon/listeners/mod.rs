@@ -327,7 +327,7 @@ impl Machine {
         }
         if self.children.get(life).is_some_and(|(pid, _)| self.backlog.has(pid)) {
             // What a client has sent to it goes first, whole.
-            return self.try_later();
+            return self.wait_for_room(life);
         }
         while !self.must_compact
             && let Some((bytes, sent)) = self.rest_of_event(life)
@@ -358,7 +358,11 @@ impl Machine {
     fn send_part(&mut self, life: Life, part: &[u8], sent: u64) -> Option<Moved> {
         let Life { service, generation } = life;
         self.enact(Deed::Packing(service, generation, u32::try_from(part.len()).ok()?));
-        if self.must_compact || self.listening.outbox.as_ref()?.pack(part).is_err() {
+        if self.must_compact {
+            return None;
+        }
+        self.listening.outbox.as_ref()?.empty();
+        if self.listening.outbox.as_ref()?.pack(part).is_err() {
             self.listening.outbox.as_ref()?.empty();
             self.enact(Deed::Moved(sent));
             return None;
@@ -373,7 +377,10 @@ impl Machine {
         };
         let gone = part.len().saturating_sub(outbox.left());
         self.enact(Deed::Moved(sent + gone as u64));
-        self.listening.outbox.as_ref()?.empty();
+        if !self.must_compact {
+            // What is left there tells a successor how much was sent, until that is written down.
+            self.listening.outbox.as_ref()?.empty();
+        }
         Some(moved)
     }
 

@@ -173,10 +173,10 @@ fn what_is_wrong_with_a_fastcgi_socket_is_told() {
     let cases = [
         ("", "[fcgi-program:f] section requires a \"socket\" line"),
         ("socket=", "[fcgi-program:f] section requires a \"socket\" line"),
-        ("socket=foo", "Bad socket format foo in [fcgi-program:f] socket"),
+        ("socket=foo", "('Bad socket format %s', 'foo') in [fcgi-program:f] socket"),
         (
             "socket=unix://foo",
-            "Unix socket path foo is not an absolute path in [fcgi-program:f] socket",
+            "('Unix socket path %s is not an absolute path', 'foo') in [fcgi-program:f] socket",
         ),
         ("socket=tcp://h:0", "0 is below lower bound (1) in [fcgi-program:f] socket"),
         ("socket=unix:///s\nsocket_mode=9", "Invalid socket_mode value 9"),
