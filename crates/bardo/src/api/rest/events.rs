@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::call::{Call, Said};
 use super::feed::{News, Position, Watcher};
@@ -24,6 +24,10 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Events that are ready before the client has taken them.
 const EVENTS_AHEAD: usize = 1;
+
+/// Events that are in the making at a time: each may be as long as the whole table, and it
+/// has no room of its own before it is known how long it is.
+static IN_THE_MAKING: Semaphore = Semaphore::const_new(4);
 
 pub(super) async fn events(call: Call) -> Result<Said, Problem> {
     let permit = call.place.follow().ok_or_else(Problem::too_many_followers)?;
@@ -42,22 +46,30 @@ pub(super) async fn events(call: Call) -> Result<Said, Problem> {
 async fn send(context: Arc<Context>, mut watcher: Watcher, sender: mpsc::Sender<Bytes>) {
     loop {
         let last = context.is_ending();
-        let event = match watcher.news() {
-            News::Over => return,
-            News::None if last => return,
-            News::None => match quiet(&context, &mut watcher, &sender).await {
+        let made = {
+            // It is never closed, and nobody is waited for who reads slowly.
+            let Ok(_turn) = IN_THE_MAKING.acquire().await else { return };
+            match watcher.news() {
+                News::Over => return,
+                News::None if last => return,
+                News::None => None,
+                News::Event(event) => {
+                    let share = context.room.share();
+                    if share.at_least(event.len()).await.is_err() {
+                        // It comes back, and there may be room then.
+                        return;
+                    }
+                    Some(share.around(event))
+                }
+            }
+        };
+        let event = match made {
+            Some(event) => event,
+            None => match quiet(&context, &mut watcher, &sender).await {
                 Some(Quiet::Over) => return,
                 Some(Quiet::Broken) => continue,
                 None => Bytes::from_static(b": still here\n\n"),
             },
-            News::Event(event) => {
-                let share = context.room.share();
-                if share.at_least(event.len()).await.is_err() {
-                    // It comes back, and there may be room then.
-                    return;
-                }
-                share.around(event)
-            }
         };
         if sender.send(event).await.is_err() {
             return;

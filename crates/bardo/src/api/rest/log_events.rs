@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::call::{Call, Said};
 use super::events::KEEP_ALIVE;
@@ -30,6 +30,16 @@ const HEAD_BYTES_MAX: u64 = 1 << 20;
 
 /// Most logs that are followed together: each is a descriptor, and a look every 0.1 s.
 const TOGETHER_MAX: usize = 64;
+
+/// Most logs that all clients together follow in this way, so that programs have descriptors
+/// to start with.
+const ALL_TOGETHER_MAX: usize = 256;
+
+/// The logs that may still be followed.
+static FREE: Semaphore = Semaphore::const_new(ALL_TOGETHER_MAX);
+
+/// After so much of one look the rest is seen in the next one.
+const LOOK_BYTES_MAX: usize = 256 << 10;
 
 type Result = std::result::Result<Said, Problem>;
 
@@ -80,6 +90,8 @@ async fn follow(call: Call, logs: Vec<(Option<String>, PathBuf)>) -> Result {
     let head = asked.unwrap_or(HEAD_BYTES).min(HEAD_BYTES_MAX);
     let share = u64::try_from(logs.len()).unwrap_or(1).max(1);
     let permit = call.place.follow().ok_or_else(Problem::too_many_followers)?;
+    let count = u32::try_from(logs.len()).unwrap_or(u32::MAX);
+    let logs_permit = FREE.try_acquire_many(count).map_err(|_| Problem::too_many_followers())?;
     let opened = tokio::task::spawn_blocking(move || {
         let open = |(whose, path): (_, PathBuf)| {
             let tail = TailFile::open_at(&path, head / share).ok()?;
@@ -98,7 +110,7 @@ async fn follow(call: Call, logs: Vec<(Option<String>, PathBuf)>) -> Result {
         if sender.send(begin.into()).await.is_ok() {
             send(context, tails, sender).await;
         }
-        drop(permit);
+        drop((permit, logs_permit));
     });
     Ok(Said::Stream(pieces))
 }
@@ -110,9 +122,14 @@ async fn send(context: Arc<Context>, mut tails: Vec<Followed>, sender: mpsc::Sen
         let last = context.is_ending();
         let looked = tokio::task::spawn_blocking(move || {
             let mut text = String::new();
-            for tail in &mut tails {
-                tail.look(&mut text);
+            let mut seen = 0;
+            while seen < tails.len() && text.len() < LOOK_BYTES_MAX {
+                tails[seen].look(&mut text);
+                seen += 1;
             }
+            // The next look begins where this one has ended.
+            let count = tails.len().max(1);
+            tails.rotate_left(seen % count);
             (tails, text)
         });
         let Ok((back, mut text)) = looked.await else { return };
@@ -131,7 +148,12 @@ async fn send(context: Arc<Context>, mut tails: Vec<Followed>, sender: mpsc::Sen
             ": still here\n\n".clone_into(&mut text);
         }
         silent = Duration::ZERO;
-        if sender.send(text.into()).await.is_err() {
+        let share = context.room.share();
+        if share.at_least(text.len()).await.is_err() {
+            // It comes back, and there may be room then.
+            return;
+        }
+        if sender.send(share.around(text)).await.is_err() {
             return;
         }
     }

@@ -237,9 +237,11 @@ impl Machine {
         }
     }
 
-    /// Whether there is more to be taken in at once.
+    /// Whether there is more to be done at once.
     pub(super) fn has_more_to_hear(&self) -> bool {
-        !self.must_compact && self.surroundings.audience.heard < self.listening.intake.end()
+        let more = self.surroundings.audience.heard < self.listening.intake.end();
+        // What results have for programs is handed over when the turn is written down.
+        (more && !self.must_compact) || !self.listening.for_stdin.is_empty()
     }
 
     /// Whether something of a stream may be of interest when it has ended.
