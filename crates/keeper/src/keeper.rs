@@ -351,7 +351,7 @@ impl Keeper {
                     return code;
                 }
             } else {
-                self.exits.push(ended.pid, ended.status);
+                self.exits.push(ended.pid, ended.status, clock::monotonic());
             }
         }
         // The others stay with the kernel until there is room; a supervisor that makes

@@ -10,7 +10,7 @@ pub const MESSAGE_BYTES_MAX: usize = HEADER_BYTES + ENTRY_BYTES * ENTRIES_MAX;
 const HEADER_BYTES: usize = 24;
 
 /// Bytes of an entry: an exit record or a held descriptor.
-const ENTRY_BYTES: usize = 16;
+const ENTRY_BYTES: usize = 24;
 
 /// Most entries of a message. Descriptors in flight are limited by the kernel, so a
 /// batch is answered before the next one is sent.
@@ -138,6 +138,8 @@ pub struct Exit {
     pub pid: u32,
     /// How, as `wait` reports it.
     pub status: i32,
+    /// When it was reaped, in nanoseconds on the monotonic clock.
+    pub at: u64,
 }
 
 /// A message's bytes.
@@ -209,26 +211,27 @@ impl Message {
 
     /// Adds a held descriptor's name.
     pub fn push_held(&mut self, key: Key, role: Roles) {
-        self.push_entry(key.to_word(), u64::from(role.0));
+        self.push_entry([key.to_word(), u64::from(role.0), 0]);
     }
 
     /// Adds an exit record.
     pub fn push_exit(&mut self, exit: Exit) {
-        let other = u64::from(exit.pid) << 32 | u64::from(exit.status.cast_unsigned());
-        self.push_entry(exit.sequence, other);
+        let ended = u64::from(exit.pid) << 32 | u64::from(exit.status.cast_unsigned());
+        self.push_entry([exit.sequence, ended, exit.at]);
     }
 
     /// The names of held descriptors.
     pub fn held(&self) -> impl Iterator<Item = (Key, Roles)> {
-        self.entries().map(|(one, other)| (Key::from_word(one), Roles(low(other))))
+        self.entries().map(|[key, role, _]| (Key::from_word(key), Roles(low(role))))
     }
 
     /// The exit records.
     pub fn exits(&self) -> impl Iterator<Item = Exit> {
-        self.entries().map(|(sequence, other)| Exit {
+        self.entries().map(|[sequence, ended, at]| Exit {
             sequence,
-            pid: low(other >> 32),
-            status: low(other).cast_signed(),
+            pid: low(ended >> 32),
+            status: low(ended).cast_signed(),
+            at,
         })
     }
 
@@ -277,20 +280,21 @@ impl Message {
         (self.length >= HEADER_BYTES).then(|| (self.word(0), self.word(8), self.word(16)))
     }
 
-    fn push_entry(&mut self, one: u64, other: u64) {
+    fn push_entry(&mut self, words: [u64; 3]) {
         assert!(
             self.length + ENTRY_BYTES <= MESSAGE_BYTES_MAX,
             "a message has room for its entries"
         );
-        self.put(self.length, one);
-        self.put(self.length + 8, other);
-        self.length += ENTRY_BYTES;
+        for word in words {
+            self.put(self.length, word);
+            self.length += 8;
+        }
     }
 
-    fn entries(&self) -> impl Iterator<Item = (u64, u64)> {
+    fn entries(&self) -> impl Iterator<Item = [u64; 3]> {
         (HEADER_BYTES..self.length.saturating_sub(ENTRY_BYTES - 1))
             .step_by(ENTRY_BYTES)
-            .map(|at| (self.word(at), self.word(at + 8)))
+            .map(|at| [at, at + 8, at + 16].map(|at| self.word(at)))
     }
 
     fn put(&mut self, at: usize, word: u64) {
@@ -358,8 +362,8 @@ mod tests {
     fn entries_come_across_whole() {
         let mut message = Message::to_supervisor(ToSupervisor::Exits { count: 2 });
         let exits = [
-            Exit { sequence: 1, pid: 4_000_000, status: 256 },
-            Exit { sequence: 2, pid: 1, status: -1 },
+            Exit { sequence: 1, pid: 4_000_000, status: 256, at: 1 },
+            Exit { sequence: 2, pid: 1, status: -1, at: u64::MAX },
         ];
         exits.iter().for_each(|exit| message.push_exit(*exit));
 

@@ -386,7 +386,8 @@ fn adopt(
             continue;
         };
         if there.pid.is_none() {
-            let found = Found::Alive(Pid(pid));
+            let at = born.map_or_else(clock::monotonic, |birth| birth.at);
+            let found = Found::Alive(Pid(pid), bardo_core::Instant(at));
             inputs.push(Input::Found { service, generation, found });
         }
         if let Some(error) = born.and_then(|birth| birth.error) {

@@ -275,7 +275,7 @@ impl Machine {
     }
 
     fn exits(&mut self, inputs: &mut Vec<Input>) {
-        for Exit { sequence, pid, status } in std::mem::take(&mut self.news.exits) {
+        for Exit { sequence, pid, status, at } in std::mem::take(&mut self.news.exits) {
             self.taken.exits = Some(sequence);
             let sequence = ExitSequence(sequence);
             if self.was_taken(pid, sequence) {
@@ -295,9 +295,12 @@ impl Machine {
                     self.note_file(service, entry);
                     Input::SpawnFailed { service, generation, error }
                 }
-                None => Input::Exited { service, generation, status, sequence },
+                None => {
+                    let at = Instant(at);
+                    Input::Exited { service, generation, status, sequence, at }
+                }
             });
-            self.metrics.exited(service, clock::monotonic());
+            self.metrics.exited(service, at);
             self.over.push(child.life);
         }
     }
