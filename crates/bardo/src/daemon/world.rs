@@ -563,6 +563,8 @@ impl World for Machine {
 
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
         self.metrics.turn();
+        // Whoever watches waits until the processes are started.
+        self.changes.tell();
         // What a process has written stands in the main log before the word of its end.
         for life in std::mem::take(&mut self.over) {
             self.release(life);
@@ -642,7 +644,6 @@ impl World for Machine {
             changes.note(&record);
             full = full || !journal.append(&Entry::Table(record));
         });
-        changes.tell();
         self.want_chunks();
         self.must_compact = full;
         if self.compact_in() == Some(0) {
