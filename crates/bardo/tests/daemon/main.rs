@@ -21,3 +21,4 @@ mod spawning;
 mod start;
 mod stuck;
 mod watch;
+mod watching;
