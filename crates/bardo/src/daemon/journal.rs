@@ -139,7 +139,8 @@ pub struct Flaws {
     pub malformed: usize,
     /// Entries, or parts of them, that only a later version understands.
     pub unknown: usize,
-    /// Changes of the table that make no sense where they stand.
+    /// Changes of the table that make no sense where they stand, and parts of a snapshot
+    /// that contradict others.
     pub senseless: usize,
     /// Entries from the first one on that has other bytes than were written: nothing is
     /// read behind it.
@@ -320,6 +321,7 @@ impl Memory {
                 let table = records::read_snapshot(&mut from)?;
                 let surroundings = from.frame(entries::read_surroundings)?;
                 (self.table, self.surroundings) = (table, surroundings);
+                self.flaws.senseless += self.table.mend();
                 self.has_snapshot = true;
             }
             SEVERAL => {
@@ -344,7 +346,8 @@ impl Memory {
 
     fn apply(&mut self, entry: Entry) {
         match entry {
-            Entry::Table(record) => self.table.apply(record),
+            Entry::Table(record) if self.table.admits(&record) => self.table.apply(record),
+            Entry::Table(_) => self.flaws.senseless += 1,
             other => self.surroundings.apply(&other),
         }
         // They were for people who have heard of it, or never will.

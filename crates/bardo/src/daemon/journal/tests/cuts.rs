@@ -10,7 +10,7 @@ use proptest::sample::Index;
 use super::super::region::{self, FIRST};
 use super::super::store::cut;
 use super::super::{Entry, Flaws, Journal, Surroundings};
-use super::{State, apply, journal, samples};
+use super::{State, apply, journal, sense};
 
 /// What a supervisor does with its journal.
 #[derive(Debug, Clone)]
@@ -20,12 +20,24 @@ enum Deed {
     Replace,
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
-    prop_oneof![
-        4 => samples::entry().prop_map(Deed::Append),
-        2 => vec(samples::entry(), 1..4).prop_map(Deed::AppendSeveral),
-        1 => Just(Deed::Replace),
-    ]
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    // Entries by themselves, a few together, and a snapshot now and then.
+    let ways = vec((1..4_usize, any::<bool>(), 0..6_u8), 8);
+    (sense::entries(1..12), ways).prop_map(|(mut entries, ways)| {
+        let mut deeds = Vec::new();
+        for (count, together, replace) in ways {
+            let some: Vec<Entry> = entries.drain(..count.min(entries.len())).collect();
+            match (some.is_empty(), together) {
+                (true, _) => {}
+                (false, true) => deeds.push(Deed::AppendSeveral(some)),
+                (false, false) => deeds.extend(some.into_iter().map(Deed::Append)),
+            }
+            if replace == 0 {
+                deeds.push(Deed::Replace);
+            }
+        }
+        deeds
+    })
 }
 
 /// Does it, and brings the state to what the journal says then.
@@ -70,9 +82,9 @@ proptest! {
 
     #[test]
     fn after_a_cut_between_any_two_stores_all_is_known_that_was_written_down(
-        deeds in vec(deed(), 1..8),
+        deeds in deeds(),
         cuts in vec(any::<Index>(), 6),
-        next in samples::entry(),
+        next in any::<u64>().prop_map(Entry::Greeted),
     ) {
         let (_, known) = perform_all(&deeds, u64::MAX);
         let stores = known[deeds.len()].1;
@@ -102,7 +114,7 @@ proptest! {
 
     #[test]
     fn behind_a_bit_that_is_another_one_nothing_is_read_and_all_is_counted(
-        entries in vec(samples::entry(), 1..8),
+        entries in sense::entries(1..8),
         word in any::<Index>(),
         bit in 0..64_u32,
     ) {
