@@ -12,6 +12,7 @@ use crate::personality::shells::Shell;
 use crate::personality::{bardo, say};
 use crate::selftest::events::{self, Events};
 use crate::selftest::hostile::{self, Hostile};
+use crate::selftest::interruption;
 use crate::selftest::survival::{self, Survival};
 use crate::{demo, manual};
 
@@ -57,7 +58,8 @@ pub fn main(words: &[OsString]) -> ExitCode {
 }
 
 fn run_selftest(matches: &ArgMatches) -> ExitCode {
-    let found = std::env::current_exe().and_then(|executable| match matches.subcommand() {
+    let executable = interruption::expect().and_then(|()| std::env::current_exe());
+    let found = executable.and_then(|executable| match matches.subcommand() {
         Some(("survival", matches)) => survival::run(&survival_of(executable, matches))
             .map(|report| (report.to_string(), report.is_good())),
         Some(("events", matches)) => events::run(&events_of(executable, matches))

@@ -4,17 +4,22 @@
 //! of this crate run the same code.
 
 pub mod actors;
+pub mod board;
+pub mod chain;
+pub mod checker;
 pub mod client;
 mod drivers;
 pub mod events;
 pub mod home;
 pub mod hostile;
+pub mod interruption;
 pub mod lines;
 pub mod listener;
 pub mod procfs;
 pub mod report;
 pub mod speakers;
 pub mod survival;
+pub mod writers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

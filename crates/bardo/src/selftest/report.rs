@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::lines::Tally;
+use super::checker::Found;
 use super::speakers::Hearing;
 
 /// The figures of a survival test.
@@ -19,12 +19,8 @@ pub struct Report {
     pub answers: Vec<Duration>,
     /// Programs whose process had changed after a kill.
     pub children_lost: usize,
-    /// What became of the lines.
-    pub lines: Tally,
-    /// Bytes of logs, and files that they are in.
-    pub log_bytes: u64,
-    /// See `log_bytes`.
-    pub log_files: usize,
+    /// What was found in the logs of writers.
+    pub logs: Found,
     /// Lives of programs that end by themselves.
     pub exits: usize,
     /// Exits that led to no restart, or to more than one.
@@ -66,7 +62,7 @@ impl Report {
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.findings.is_empty()
-            && self.lines.is_clean()
+            && self.logs.lines.is_clean()
             && self.children_lost == 0
             && self.exits_missing == 0
             && self.hearing.is_clean()
@@ -79,7 +75,7 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (median, worst) = self.answer_times();
-        let megabytes = self.log_bytes >> 20;
+        let megabytes = self.logs.bytes >> 20;
         let rows = [
             ("seed", self.seed.to_string()),
             (
@@ -91,11 +87,14 @@ impl fmt::Display for Report {
             ("children lost", self.children_lost.to_string()),
             (
                 "lines written",
-                format!("{} ({megabytes} MiB in {} files)", self.lines.written, self.log_files),
+                format!(
+                    "{} ({megabytes} MiB in {} files)",
+                    self.logs.lines.written, self.logs.files
+                ),
             ),
-            ("lines lost", self.lines.lost.to_string()),
-            ("lines doubled", self.lines.doubled.to_string()),
-            ("lines torn", self.lines.torn.to_string()),
+            ("lines lost", self.logs.lines.lost.to_string()),
+            ("lines doubled", self.logs.lines.doubled.to_string()),
+            ("lines torn", self.logs.lines.torn.to_string()),
             ("exits", self.exits.to_string()),
             ("exits missing", self.exits_missing.to_string()),
             ("exits logged", format!("{} ({} not)", self.exits_logged, self.exits_unlogged)),

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::actors::{Board, WORD};
+use super::actors::WORD;
+use super::board::Board;
 use super::lines::{Random, Voice};
 use super::listener::{self, Heard};
 
@@ -40,7 +41,7 @@ pub struct PoolOf {
 pub const POOLS: [PoolOf; 3] = [
     PoolOf {
         name: "content",
-        events: "PROCESS_LOG,PROCESS_COMMUNICATION,PROCESS_STATE",
+        events: "PROCESS_LOG_STDOUT,PROCESS_COMMUNICATION,PROCESS_STATE",
         manner: "",
     },
     PoolOf { name: "picky", events: "PROCESS_COMMUNICATION", manner: "picky 7" },

@@ -13,14 +13,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::actors::{self, Board, Run, Stderr, WORD, WRITERS, Writer};
+use super::actors::{self, Run, WORD};
+use super::board::Board;
+use super::checker::Checker;
 use super::client::{Client, Info};
 use super::drivers::{self, Drive, Findings, LATE_MAX, PATIENT_STARTS, Part, STUBBORN_STOPS};
 use super::home::{Daemon, Home, escaped, wait_until};
-use super::lines::{Random, Tally, read_rotated};
+use super::interruption;
+use super::lines::Random;
 use super::procfs;
 use super::report::Report;
 use super::speakers;
+use super::writers;
 
 /// Of so many kills one comes while the new supervisor takes over.
 const EARLY_KILLS: u64 = 6;
@@ -72,11 +76,13 @@ pub fn run(survival: &Survival) -> io::Result<Report> {
         Report { seed: survival.seed, answer_within: survival.answer_within, ..Report::default() };
     let findings = Findings::default();
     report.descriptors.0 = procfs::descriptors(daemon.keeper());
-    torture(survival, &home, &daemon, &before, &findings, &mut report)?;
+    let mut checker = Checker::new(&home);
+    let scene = Scene { home: &home, daemon: &daemon, board: &board, findings: &findings };
+    torture(survival, &scene, &before, &mut checker, &mut report)?;
     check_descriptors(&daemon, &findings, &mut report);
     board.stop();
     let written = wait_until("the writers' last lines", || {
-        (0..WRITERS.len()).all(|writer| board.is_done(writer))
+        (0..writers::all().len()).all(|writer| board.is_done(writer))
     });
     if let Err(error) = written {
         findings.add(error.to_string());
@@ -87,7 +93,7 @@ pub fn run(survival: &Survival) -> io::Result<Report> {
     }
     finish(&home, &mut daemon, &findings)?;
     report.hearing = speakers::compare(home.path(), &board, &mut |text| findings.add(text));
-    check_lines(&home, &board, &findings, &mut report)?;
+    report.logs = checker.finish(&board, &findings);
     check_exits(&home, &findings, &mut report);
     report.wishes = findings.wishes.load(Ordering::Relaxed);
     report.statuses += findings.statuses.load(Ordering::Relaxed);
@@ -108,8 +114,8 @@ fn programs(survival: &Survival, home: &Home) -> String {
         // Writing into memory cannot fail.
         let _ = writeln!(text, "[program:{name}]\ncommand={command}\n{options}\n");
     };
-    for (number, writer) in WRITERS.iter().enumerate() {
-        add(writer.name, &format!("writer {number}"), &writer_options(writer, &folder));
+    for (number, writer) in writers::all().iter().enumerate() {
+        add(&writer.name, &format!("writer {number}"), &writer.options(&folder));
     }
     add("crasher", "crasher", "autorestart=true\nstartsecs=0");
     add("failing", "failing", "startsecs=30\nstartretries=1000000");
@@ -123,35 +129,17 @@ fn programs(survival: &Survival, home: &Home) -> String {
     text
 }
 
-fn writer_options(writer: &Writer, folder: &str) -> String {
-    let Writer { name, log, strip, .. } = writer;
-    // So many files that none is dropped, which could not be checked.
-    let rotation = |stream: &str| {
-        format!("{stream}_logfile_maxbytes=256KB\n{stream}_logfile_backups=1000000\n")
-    };
-    let mut text = format!("stdout_logfile={folder}/{log}\n{}", rotation("stdout"));
-    if *strip {
-        text += "strip_ansi=true\n";
-    }
-    match writer.stderr {
-        Stderr::Silent => {}
-        Stderr::Redirected => text += "redirect_stderr=true\n",
-        Stderr::Own => {
-            text += &format!("stderr_logfile={folder}/{name}.stderr.log\n{}", rotation("stderr"));
-        }
-    }
-    text
-}
-
 /// The programs that live as long as the test, and that nobody touches.
 fn is_long_lived(info: &Info) -> bool {
     info.name == "sitter"
         || speakers::is_one(&info.name)
-        || WRITERS.iter().any(|writer| writer.name == info.name)
+        || writers::all().iter().any(|writer| writer.name == info.name)
 }
 
 /// How many they are.
-const LONG_LIVED: usize = WRITERS.len() + 1 + speakers::SPEAKERS + speakers::POOLS.len();
+fn long_lived_count() -> usize {
+    writers::all().len() + 1 + speakers::SPEAKERS + speakers::POOLS.len()
+}
 
 fn long_lived(client: &Client) -> Vec<Info> {
     let mut infos = client.infos().unwrap_or_default();
@@ -163,23 +151,33 @@ fn all_running(client: &Client) -> io::Result<Vec<Info>> {
     let mut infos = Vec::new();
     wait_until("all programs to run", || {
         infos = long_lived(client);
-        infos.len() == LONG_LIVED && infos.iter().all(|info| info.state == "RUNNING")
+        infos.len() == long_lived_count() && infos.iter().all(|info| info.state == "RUNNING")
     })?;
     Ok(infos)
+}
+
+/// Where it all happens.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    home: &'a Home,
+    daemon: &'a Daemon,
+    board: &'a Board,
+    findings: &'a Findings,
 }
 
 /// Kills, measures and compares, while clients go on.
 fn torture(
     survival: &Survival,
-    home: &Home,
-    daemon: &Daemon,
+    scene: &Scene<'_>,
     before: &[Info],
-    findings: &Findings,
+    checker: &mut Checker,
     report: &mut Report,
 ) -> io::Result<()> {
+    let Scene { home, daemon, board, findings } = *scene;
     let ending = AtomicBool::new(false);
     let drive = Drive { client: daemon.client(), folder: home.path(), findings, ending: &ending };
     thread::scope(|scope| {
+        scope.spawn(|| checker.watch(board, &ending));
         for part in PARTS {
             scope.spawn(move || drive.over_and_over(part));
         }
@@ -202,7 +200,7 @@ fn kill_all(
     let mut early = false;
     while report.kills < survival.kills {
         if !early {
-            thread::sleep(Duration::from_micros(random.below(2 * pause)));
+            interruption::sleep(Duration::from_micros(random.below(2 * pause)))?;
         }
         let killed_at = Instant::now();
         let killed = daemon.kill_supervisor()?;
@@ -304,34 +302,6 @@ fn finish(home: &Home, daemon: &mut Daemon, findings: &Findings) -> io::Result<(
             findings.add(format!("{name} is left"));
         }
     }
-    Ok(())
-}
-
-/// Compares every log with what was written.
-fn check_lines(
-    home: &Home,
-    board: &Board,
-    findings: &Findings,
-    report: &mut Report,
-) -> io::Result<()> {
-    let mut total = Tally::default();
-    let mut logs = Vec::new();
-    for (number, writer) in WRITERS.iter().enumerate() {
-        for (voice, log) in writer.voices(number) {
-            let (bytes, files) = read_rotated(&home.file(&log))?;
-            let tally = voice.check(&bytes, board.lines(voice));
-            if !tally.is_clean() {
-                findings.add(format!("{}, {log}: {tally:?}", writer.name));
-            }
-            total = total.and(tally);
-            if !logs.contains(&log) {
-                report.log_bytes += bytes.len() as u64;
-                report.log_files += files;
-                logs.push(log);
-            }
-        }
-    }
-    report.lines = total;
     Ok(())
 }
 
