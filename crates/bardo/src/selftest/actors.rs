@@ -15,7 +15,7 @@ use bardo_sys::{clock, signals};
 use super::board::Board;
 use super::home::add_line;
 use super::lines::Random;
-use super::{events, listener, speakers, writers};
+use super::{events, listener, speakers, visitors, writers};
 
 /// The word that calls this face.
 pub const WORD: &str = "selftest-actor";
@@ -113,14 +113,28 @@ pub fn play(words: &[String]) -> io::Result<u8> {
         "crasher" => {
             let mut random = Random::new(seed ^ u64::from(std::process::id()));
             let moment = Duration::from_millis(3 + random.below(60));
-            Ok(note_life(folder, role, moment, crash_code)?)
+            let linger = |board: &Board| {
+                thread::sleep(moment);
+                while board.is_paused() {
+                    thread::sleep(LOOK_EVERY);
+                }
+            };
+            Ok(note_life(folder, role, linger, crash_code)?)
         }
         // Ends after a moment: with codes that ask for a restart, and then with 0.
-        "runner" => Ok(note_life(folder, role, Duration::from_millis(5), |life| {
-            if life % 4 == 3 { 0 } else { crash_code(life) }
-        })?),
+        "runner" => {
+            let linger = |_: &Board| thread::sleep(Duration::from_millis(5));
+            Ok(note_life(
+                folder,
+                role,
+                linger,
+                |life| {
+                    if life % 4 == 3 { 0 } else { crash_code(life) }
+                },
+            )?)
+        }
         // Cannot start.
-        "failing" => Ok(note_life(folder, role, Duration::ZERO, |_| 3)?),
+        "failing" => Ok(note_life(folder, role, |_| {}, |_| 3)?),
         // Takes no notice of any signal but SIGKILL.
         "stubborn" => {
             signals::block_all();
@@ -128,12 +142,14 @@ pub fn play(words: &[String]) -> io::Result<u8> {
         }
         "speaker" => {
             let number = rest.first().and_then(|word| word.parse().ok()).unwrap_or(0);
-            speakers::play(folder, number, Random::new(seed ^ (number as u64 + 1) << 40))
+            let pause = rest.get(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+            speakers::play(folder, number, pause, Random::new(seed ^ (number as u64 + 1) << 40))
         }
         "talker" => {
             let number = rest.first().and_then(|word| word.parse().ok()).unwrap_or(0);
             events::talk(folder, number)
         }
+        "acceptor" => visitors::accept(Random::new(seed ^ u64::from(std::process::id()))),
         "counter" => events::count(folder),
         "listener" => listener::play(folder, rest),
         // Keeps a file from everybody, so that it cannot be executed.
@@ -156,11 +172,11 @@ fn wait_for_ever(folder: &Path, role: &str) -> io::Result<u8> {
     }
 }
 
-/// Notes a life that ends after a moment with the code that belongs to its number.
+/// Notes a life that lingers and ends with the code that belongs to its number.
 fn note_life(
     folder: &Path,
     role: &str,
-    moment: Duration,
+    linger: impl FnOnce(&Board),
     code: impl Fn(usize) -> u8,
 ) -> io::Result<u8> {
     let path = runs_file(folder, role);
@@ -168,10 +184,7 @@ fn note_life(
     let board = Board::open(folder)?;
     let life = board.begin_life(MORTALS.iter().position(|mortal| *mortal == role).unwrap_or(0));
     add_line(&path, &format!("began {pid} {}", clock::monotonic()))?;
-    thread::sleep(moment);
-    while board.is_paused() {
-        thread::sleep(LOOK_EVERY);
-    }
+    linger(&board);
     let code = code(life);
     add_line(&path, &format!("ended {pid} {} {code}", clock::monotonic()))?;
     Ok(code)

@@ -5,13 +5,14 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bardo_wire::xmlrpc::Value;
 
 use super::actors::{self, Run};
+use super::board::Board;
 use super::client::{CallError, Client, Info};
 use super::home::PATIENCE;
 use super::interruption;
@@ -45,6 +46,10 @@ pub(super) struct Findings {
     pub(super) statuses: AtomicU64,
     /// Exit statuses that were wrong.
     pub(super) statuses_wrong: AtomicU64,
+    /// Bytes of logs that were asked for piece by piece, and compared.
+    pub(super) tailed: AtomicU64,
+    /// Bytes of logs that came over connections that follow them, and were compared.
+    pub(super) followed: AtomicU64,
 }
 
 impl Findings {
@@ -73,6 +78,10 @@ pub(super) struct Drive<'a> {
     pub(super) findings: &'a Findings,
     /// Whether it is time to end.
     pub(super) ending: &'a AtomicBool,
+    /// Where it stands whether to rest.
+    pub(super) board: &'a Board,
+    /// How many rest.
+    pub(super) resting: &'a AtomicUsize,
 }
 
 /// A driver gave up; why has been noted.
@@ -87,11 +96,27 @@ impl Drive<'_> {
     /// pointless.
     pub(super) fn over_and_over(self, part: Part) {
         while !self.ending.load(Ordering::Relaxed) {
+            self.rest();
             if part(self).is_err() {
-                return;
+                break;
             }
             thread::sleep(LOOK_EVERY);
         }
+        // One that gave up rests until the end.
+        self.resting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Rests for as long as all are to. Whether it did.
+    pub(super) fn rest(self) -> bool {
+        if !self.board.is_paused() {
+            return false;
+        }
+        self.resting.fetch_add(1, Ordering::SeqCst);
+        while self.board.is_paused() && !self.ending.load(Ordering::Relaxed) {
+            thread::sleep(LOOK_EVERY);
+        }
+        self.resting.fetch_sub(1, Ordering::SeqCst);
+        true
     }
 
     /// How a process is, as soon as somebody answers.
@@ -112,7 +137,8 @@ impl Drive<'_> {
         began.elapsed() > PATIENCE || interruption::has_come()
     }
 
-    fn give_up<T>(self, text: &str) -> Result<T, GaveUp> {
+    /// Notes why it goes no further.
+    pub(super) fn give_up<T>(self, text: &str) -> Result<T, GaveUp> {
         self.findings.add(text.to_owned());
         Err(GaveUp)
     }

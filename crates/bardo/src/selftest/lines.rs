@@ -96,7 +96,8 @@ impl Voice {
     }
 
     /// The number of a line, if it is one of this voice and whole.
-    fn number_of(self, line: &[u8]) -> Option<u64> {
+    #[must_use]
+    pub fn number_of(self, line: &[u8]) -> Option<u64> {
         let text = std::str::from_utf8(line).ok()?;
         let number = text.split(' ').nth(1)?.parse().ok()?;
         (self.line(number) == text).then_some(number)
@@ -156,6 +157,12 @@ impl Ear {
                 self.expected = number + 1;
             }
         }
+    }
+
+    /// Whether nothing is wrong so far.
+    #[must_use]
+    pub fn is_content(&self) -> bool {
+        self.tally.is_clean()
     }
 
     /// What was found, when so many lines were written and all was heard.
