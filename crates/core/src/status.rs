@@ -65,6 +65,29 @@ pub enum SpawnError {
     Socket(i32),
 }
 
+/// EAGAIN, ENOMEM, ENFILE, EMFILE and ETOOMANYREFS.
+const SHORTAGES: [i32; 5] = [11, 12, 23, 24, 109];
+
+impl SpawnError {
+    /// Whether the machine has nothing left to start a process with just now: no
+    /// descriptor, process number or memory. The program has done nothing wrong.
+    #[must_use]
+    pub fn is_shortage(self) -> bool {
+        match self {
+            Self::Pipes(errno) | Self::Clone(errno) | Self::Socket(errno) => {
+                SHORTAGES.contains(&errno)
+            }
+            Self::NoClosingQuotation
+            | Self::NoEscapedCharacter
+            | Self::Empty
+            | Self::NotFound
+            | Self::IsDirectory
+            | Self::NotExecutable
+            | Self::NotPermitted => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

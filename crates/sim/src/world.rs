@@ -52,6 +52,7 @@ struct Life {
     service: ServiceId,
     generation: Generation,
     pid: Pid,
+    cloned: Instant,
     /// Whether its exit record has been read.
     ended: bool,
 }

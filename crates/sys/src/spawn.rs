@@ -31,6 +31,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
 use crate::child::become_program;
 pub use crate::child::{ChildError, PathEntry, Step};
+use crate::clock;
 use crate::memory::SharedMemory;
 use crate::plan::Plan;
 use crate::raw::syscall;
@@ -62,8 +63,9 @@ const ROOM_BYTES: usize = STACK_BYTES + PATH_BYTES;
 /// Slots whose memory is kept for the next births.
 const KEPT_SLOTS: usize = 4;
 
-/// Words of a birth cell: who is being born, its pid, and what went wrong.
-const CELL_WORDS: usize = 3;
+/// Words of a birth cell: who is being born, its pid, what went wrong, and when it was
+/// cloned.
+const CELL_WORDS: usize = 4;
 
 /// Words of surviving memory that the births take.
 pub const BIRTH_WORDS: usize = SLOTS * CELL_WORDS;
@@ -111,6 +113,8 @@ pub struct Birth {
     pub pid: Option<u32>,
     /// Why it has not become its program, if that is known.
     pub error: Option<ChildError>,
+    /// When it was cloned, in nanoseconds on the monotonic clock.
+    pub at: u64,
 }
 
 /// What a child and its parent both look at while it is on its way.
@@ -225,6 +229,7 @@ impl Spawner {
                     identity,
                     pid: pid.filter(|pid| *pid != 0),
                     error: error.and_then(ChildError::from_word),
+                    at: cell[3].load(Ordering::Acquire),
                 })
             })
             .collect()
@@ -293,6 +298,7 @@ impl Spawner {
         }
         cell[1].store(0, Ordering::Relaxed);
         cell[2].store(0, Ordering::Relaxed);
+        cell[3].store(clock::monotonic(), Ordering::Relaxed);
         cell[0].store(identity, Ordering::Release);
         match slot.clone_child(shares_table) {
             Ok(born) => {

@@ -68,6 +68,10 @@ impl Machine {
                     let _ = reply.send(Reply::Answer(Answer::Done));
                     continue;
                 }
+                Question::Troubles => {
+                    let _ = reply.send(Reply::Troubles(self.account()));
+                    continue;
+                }
                 Question::Cache { namespace, request } => {
                     let _ = reply.send(Reply::Cache(self.cache(namespace, request)));
                     continue;
@@ -109,6 +113,38 @@ impl Machine {
         }
     }
 
+    /// The next question that waits.
+    pub(super) fn next_question(&self) -> Option<Request> {
+        self.questions.take()
+    }
+
+    /// Answers a question for which it is enough to look; others are not answered.
+    pub(super) fn look(
+        &mut self,
+        supervisor: &Supervisor,
+        question: Question,
+        reply: oneshot::Sender<Reply>,
+    ) {
+        let asked = match question {
+            Question::Processes(which) => Asked::Processes(which),
+            Question::Measure => Asked::Measured,
+            Question::Changed { whole } => Asked::Changed { whole },
+            Question::Mood => Asked::Mood,
+            Question::Groups => Asked::Groups,
+            Question::GroupNames => Asked::GroupNames,
+            Question::Command(_)
+            | Question::Stdin { .. }
+            | Question::Log { .. }
+            | Question::Cache { .. }
+            | Question::ClearLog(_)
+            | Question::RemoteEvent { .. } => return,
+        };
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.tickets.insert(ticket, Pending { question: asked, reply });
+        self.answer(supervisor, ticket, Answer::Table);
+    }
+
     /// Hands an answer to whoever asked.
     pub(super) fn answer(&mut self, supervisor: &Supervisor, ticket: Ticket, answer: Answer) {
         if let Answer::Difference(_) = answer {
@@ -129,9 +165,16 @@ impl Machine {
             (Asked::Processes(which), Answer::Table) => {
                 views::processes(supervisor, &self.surroundings, &which)
             }
-            (Asked::Measured, _) => views::measured(supervisor, &self.surroundings, &self.metrics),
+            (Asked::Measured, _) => {
+                let troubles = self.account().counts;
+                views::measured(supervisor, &self.surroundings, &self.metrics, troubles)
+            }
             (Asked::Changed { whole }, _) => {
-                Reply::Changed(self.changes.take(supervisor, &self.surroundings, whole))
+                let mut changed = self.changes.take(supervisor, &self.surroundings, whole);
+                if self.changes.tells_troubles() || changed.whole {
+                    changed.troubles = Some(self.account());
+                }
+                Reply::Changed(changed)
             }
             (Asked::Mood, _) => Reply::Mood(supervisor.mood()),
             (Asked::Groups, Answer::Table) => views::groups(supervisor),

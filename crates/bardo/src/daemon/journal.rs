@@ -23,7 +23,9 @@ use super::cache::{Cache, Change};
 
 use self::codec::{Decoder, Encoder, Malformed};
 use self::region::Regions;
-pub use self::region::{BIRTHS_AT, INTAKE_AT, PUMP_AT, PUMP_WORDS, WORDS};
+pub use self::region::{
+    BIRTHS_AT, INTAKE_AT, LAST_WORDS, LAST_WORDS_AT, PUMP_AT, PUMP_WORDS, WORDS,
+};
 use super::listeners::audience::{Audience, Deed};
 
 /// Entries behind the snapshot are worth a new snapshot from this many bytes on: four of

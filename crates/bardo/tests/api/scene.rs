@@ -15,6 +15,7 @@ use bardo::daemon::clients::{
 };
 use bardo::daemon::metrics::Counts;
 use bardo::daemon::settings::Namespace;
+use bardo::daemon::troubles::Account;
 use bardo_core::job::{Answer, Outcome};
 use bardo_core::service::StateName;
 use bardo_core::spec::{
@@ -129,6 +130,7 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
             namespaces: [Namespace::supervisor("supervisor")].into(),
             variables: [].into(),
             question_wait: Duration::from_millis(50),
+            watching: None,
             traces: false,
         })),
         keeper: Pid(std::process::id()),
@@ -325,7 +327,9 @@ impl World {
                 mood: self.mood(),
                 removed: Vec::new(),
                 processes: self.processes.clone(),
+                troubles: None,
             })),
+            Question::Troubles => Some(Reply::Troubles(Account::default())),
             _ if self.shutting_down => refusal(Refusal::ShuttingDown),
             Question::Processes(selection) => {
                 let views: Vec<_> = self

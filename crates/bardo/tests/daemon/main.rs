@@ -20,4 +20,6 @@ mod signals;
 mod spawning;
 mod start;
 mod stuck;
+mod troubles;
 mod watch;
+mod watching;

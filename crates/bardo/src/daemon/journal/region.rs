@@ -22,6 +22,12 @@ const MAGIC: u64 = 0x4241_5244_4f4a_0004;
 /// Where the number of the live region stands.
 const LIVE: usize = 1;
 
+/// Where a supervisor leaves its last words, behind what is said of the journal itself.
+pub const LAST_WORDS_AT: usize = 32;
+
+/// How many words of memory they may take.
+pub const LAST_WORDS: usize = HEADER_WORDS - LAST_WORDS_AT;
+
 /// Words of the log pump's cells. Untouched, they cost nothing.
 pub const PUMP_WORDS: usize = 1 << 20;
 
