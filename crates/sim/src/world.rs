@@ -344,6 +344,7 @@ impl World for Machine {
             if !self.has_listeners && self.cut() {
                 return;
             }
+            assert!(self.journal.admits(&record), "every record makes sense: {record:?}");
             self.journal.apply(record);
         }
         self.make_known(somebody_leaves);

@@ -132,6 +132,10 @@ impl Machine {
             Question::Mood => Asked::Mood,
             Question::Groups => Asked::Groups,
             Question::GroupNames => Asked::GroupNames,
+            Question::Troubles => {
+                let _ = reply.send(Reply::Troubles(self.account()));
+                return;
+            }
             Question::Command(_)
             | Question::Stdin { .. }
             | Question::Log { .. }

@@ -102,6 +102,7 @@ impl Question {
             | Self::Measure
             | Self::Changed { .. }
             | Self::Mood
+            | Self::Troubles
             | Self::Groups
             | Self::GroupNames => true,
             Self::Stdin { .. }

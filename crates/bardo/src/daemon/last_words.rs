@@ -9,10 +9,10 @@ use std::sync::{Arc, OnceLock};
 
 use bardo_sys::memory::SharedMemory;
 
-use super::journal::{LAST_WORDS, LAST_WORDS_AT};
+use super::journal::LAST_WORDS;
 
 /// Most bytes of them. The first word of their place is their length.
-const BYTES_MAX: usize = (LAST_WORDS - 1) * 8;
+const BYTES_MAX: usize = (LAST_WORDS.end - LAST_WORDS.start - 1) * 8;
 
 /// Where they are left.
 static PLACE: OnceLock<Arc<SharedMemory>> = OnceLock::new();
@@ -33,7 +33,7 @@ pub(super) fn leave(text: &str) {
 /// Takes those that a predecessor has left.
 #[must_use]
 pub(super) fn take(memory: &SharedMemory) -> Option<String> {
-    let words = &memory.words()[LAST_WORDS_AT..LAST_WORDS_AT + LAST_WORDS];
+    let words = memory.words().get(LAST_WORDS)?;
     let length = usize::try_from(words[0].swap(0, Ordering::Acquire)).ok()?.min(BYTES_MAX);
     let bytes = words[1..].iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes());
     let bytes: Vec<u8> = bytes.take(length).collect();
@@ -44,7 +44,7 @@ fn write(memory: &SharedMemory, text: &str) {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let ends = line.char_indices().map(|(at, letter)| at + letter.len_utf8());
     let length = ends.take_while(|end| *end <= BYTES_MAX).last().unwrap_or(0);
-    let words = &memory.words()[LAST_WORDS_AT..LAST_WORDS_AT + LAST_WORDS];
+    let words = &memory.words()[LAST_WORDS];
     words[0].store(0, Ordering::Relaxed);
     for (word, chunk) in words[1..].iter().zip(line.as_bytes()[..length].chunks(8)) {
         let mut value = [0; 8];
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn they_are_taken_once_and_cut_at_a_letter() {
         let file = SharedMemory::anonymous("words").unwrap();
-        let memory = SharedMemory::map(file, LAST_WORDS_AT + LAST_WORDS).unwrap();
+        let memory = SharedMemory::map(file, LAST_WORDS.end).unwrap();
         assert_eq!(take(&memory), None);
 
         write(&memory, "panicked at here.rs:1:2:\n  no such thing");

@@ -27,7 +27,7 @@ use bardo_sys::{process, signals};
 use super::children::{Child, Children, Life};
 use super::clients::{self, Clients};
 use super::fastcgi::SharedSockets;
-use super::journal::{self, Journal, Memory};
+use super::journal::{Areas, Flaws, Journal, Memory};
 use super::last_words;
 use super::link::{Held, Link};
 use super::listeners::Listening;
@@ -122,7 +122,7 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
     end_with_any_thread();
     let socket = inherited(LINK_FD).ok_or(TakeOverError::NotInherited(LINK_FD))?;
     let file = inherited(JOURNAL_FD).ok_or(TakeOverError::NotInherited(JOURNAL_FD))?;
-    let memory = SharedMemory::map(file, journal::WORDS).map_err(system("map the journal"))?;
+    let memory = SharedMemory::map_whole(file).map_err(system("map the journal"))?;
     let memory = Arc::new(memory);
     let words = last_words::take(&memory);
     last_words::leave_in(&memory);
@@ -130,9 +130,10 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
         Journal::open(Arc::clone(&memory)).map_err(system("read the journal"))?;
     let settings =
         Settings::parse(&known.table.loaded.attachment).map_err(TakeOverError::Settings)?;
-    let births = births(&memory);
+    let areas = journal.areas().clone();
+    let births = births(&memory, &areas);
     let limit = Some(settings.descriptor_limit);
-    let spawner = Spawner::new(Arc::clone(&memory), journal::BIRTHS_AT, limit)
+    let spawner = Spawner::new(Arc::clone(&memory), areas.births, limit)
         .map_err(system("reserve descriptors"))?;
     let link = Link::new(socket);
     let (held, predecessor) =
@@ -156,12 +157,12 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
 /// The births that a predecessor left. One that has no number was either never
 /// cloned, or its child has not had the time for its first act, which is to say it:
 /// such a child is seen among the keeper's, and is waited for.
-fn births(memory: &SharedMemory) -> Vec<Birth> {
+fn births(memory: &SharedMemory, areas: &Areas) -> Vec<Birth> {
     let give_up_at = clock::monotonic() + BIRTH_WITHIN;
     loop {
         let unborn = process::has_unborn_sibling();
         // Read after that: a child that is on its way no more has said its number.
-        let births = Spawner::births(memory, journal::BIRTHS_AT);
+        let births = Spawner::births(memory, areas.births.clone());
         let all_known = births.iter().all(|birth| birth.pid.is_some());
         if all_known || !unborn || clock::monotonic() > give_up_at {
             return births;
@@ -209,15 +210,16 @@ fn assemble(
         return Err(TakeOverError::NoStaging);
     };
     let outbox = std::mem::take(&mut inheritance.outbox);
-    let intake = Intake::open(Arc::clone(journal.memory()), journal::INTAKE_AT);
+    let areas = journal.areas().clone();
+    let intake = Intake::open(Arc::clone(journal.memory()), areas.intake);
     let outbox = outbox.0.zip(outbox.1).map(|(read, write)| Outbox::new(read, write));
     let outbox = outbox.transpose().map_err(system("take over the outbox"))?;
     let listening = Listening::new(intake.clone(), outbox);
     let (reports_sender, reports) = std::sync::mpsc::channel();
     let pump_settings = PumpSettings {
         cells: Arc::clone(journal.memory()),
-        base: journal::PUMP_AT,
-        length: journal::PUMP_WORDS,
+        base: areas.pump.start,
+        length: areas.pump.len(),
         staging: (read, write),
         intake,
         reports: reports_sender,
@@ -388,12 +390,27 @@ fn greet(machine: &mut Machine, known: &Memory, predecessor: Predecessor, why: &
             predecessor.count + 1
         );
         machine.log(Level::Warn, &text);
-        machine.took_anothers_place(predecessor, &why);
+        machine.took_anothers_place(predecessor, why);
     }
-    if known.unreadable > 0 {
-        let text = format!("{} journal entries could not be read", known.unreadable);
-        machine.log(Level::Critical, &text);
+    regret(machine, known.flaws);
+}
+
+/// Says what of the journal could not be taken in; the snapshot that takes its place does
+/// not have it any more, so it is said once.
+fn regret(machine: &mut Machine, flaws: Flaws) {
+    if flaws == Flaws::default() {
+        return;
     }
+    let said = [
+        (flaws.lost, "are lost: from the first of them on the bytes are not those written"),
+        (flaws.malformed, "could not be read and were left out"),
+        (flaws.senseless, "do not fit what stands before them and were left out"),
+        (flaws.unknown, "are of a later version and were left out"),
+    ];
+    for (count, what) in said.into_iter().filter(|(count, _)| *count > 0) {
+        machine.log(Level::Critical, &format!("of the journal's entries {count} {what}"));
+    }
+    machine.mend_journal();
 }
 
 /// What became of the supervisor before, in words: its own, where it has left some.

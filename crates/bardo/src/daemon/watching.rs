@@ -18,7 +18,9 @@ use bardo_sys::{clock, poll, process};
 use super::clients::{Question, Reply, Request};
 use super::journal::Memory;
 use super::main_log::Level;
+use super::noticing::SUPERVISOR;
 use super::supervisor::Inheritance;
+use super::troubles::TroubleKind;
 use super::world::Machine;
 
 /// SIGTERM.
@@ -57,6 +59,7 @@ pub(super) fn watch(
 ) -> Wish {
     let reason = reason(predecessor, why);
     machine.log(Level::Critical, &reason);
+    machine.troubles.begin(TroubleKind::Keeper, SUPERVISOR, &reason, clock::wall_seconds());
     let mut shown = machine.shown.write().unwrap_or_else(PoisonError::into_inner);
     shown.watching = Some(reason.into());
     drop(shown);
