@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bardo::daemon::pump::intake::{INTAKE_WORDS, Intake};
 use bardo::daemon::pump::{
-    self, Channel, Drained, MainLogSettings, PumpHandle, PumpSettings, Sink, Stream, StreamKey,
+    self, Channel, MainLogSettings, PumpHandle, PumpSettings, Report, Sink, Stream, StreamKey,
     words_for,
 };
 use bardo_core::{Generation, ServiceId};
@@ -26,7 +26,7 @@ const TIME: Duration = Duration::from_secs(2);
 
 fn main() {
     let directory = tempfile::tempdir().expect("a directory can be made");
-    let (sender, drained) = mpsc::channel();
+    let (sender, reports) = mpsc::channel();
     let cells = SharedMemory::anonymous("cells").expect("memory can be had");
     let cells = SharedMemory::map(cells, words_for(PLACES)).expect("memory can be mapped");
     let intake = SharedMemory::anonymous("intake").expect("memory can be had");
@@ -37,7 +37,7 @@ fn main() {
         length: words_for(PLACES),
         staging: pipe::pipe().expect("a pipe can be made"),
         intake: Intake::open(Arc::new(intake), 0),
-        drained: sender,
+        reports: sender,
         waker: Arc::new(Waker::new().expect("a waker can be made")),
         syslog: "/nonexistent/log".into(),
         main_log: MainLogSettings {
@@ -54,7 +54,7 @@ fn main() {
     pump.go();
     for strip_ansi in [false, true] {
         for block in [64, 4096, 65_536] {
-            measure(directory.path(), &pump, &drained, strip_ansi, block);
+            measure(directory.path(), &pump, &reports, strip_ansi, block);
         }
     }
     idle(directory.path(), &pump);
@@ -65,7 +65,7 @@ fn main() {
 fn measure(
     directory: &Path,
     pump: &PumpHandle,
-    drained: &mpsc::Receiver<Drained>,
+    reports: &mpsc::Receiver<Report>,
     strip_ansi: bool,
     block: usize,
 ) {
@@ -80,7 +80,7 @@ fn measure(
         }
     }
     drop(child);
-    drained.recv().expect("the pump reports");
+    reports.recv().expect("the pump reports");
     let elapsed = began.elapsed().as_secs_f64();
     let mib = bytes as f64 / f64::from(1 << 20);
     println!(

@@ -137,14 +137,14 @@ fn helper_that_runs_nothing_but_the_pump() {
         let opened = File::options().read(true).write(true).open(inherited(number));
         OwnedFd::from(opened.unwrap())
     };
-    let (drained, ended) = mpsc::channel();
+    let (reports, ended) = mpsc::channel();
     let (handle, thread) = pump::start(PumpSettings {
         cells: Arc::new(SharedMemory::map(write_end(fields[1]), WORDS).unwrap()),
         base: BASE,
         length: words_for(PLACES),
         staging: (read_end(fields[2]), pipe_end(&inherited(fields[3]))),
         intake: Intake::open(intake_memory(), 0),
-        drained,
+        reports,
         waker: Arc::new(Waker::new().unwrap()),
         syslog: "/nonexistent/log".into(),
         main_log: main_log(Path::new(fields[0])),

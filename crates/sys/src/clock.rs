@@ -12,6 +12,15 @@ pub fn monotonic() -> u64 {
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
+/// The same clock to a few milliseconds, for a tenth of the price: what the kernel noted at
+/// its last tick. Never later than [`monotonic`].
+#[must_use]
+pub fn coarse() -> u64 {
+    let time = clock_gettime(ClockId::MonotonicCoarse);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
 /// Whole seconds since 1970 on the wall clock.
 #[must_use]
 pub fn wall_seconds() -> i64 {

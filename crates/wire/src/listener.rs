@@ -68,6 +68,7 @@ event_types! {
     Tick3600 "TICK_3600" "Another hour is over.";
     ProcessGroupAdded "PROCESS_GROUP_ADDED" "A group was added.";
     ProcessGroupRemoved "PROCESS_GROUP_REMOVED" "A group was removed.";
+    Trouble "BARDO_TROUBLE" "Something is wrong, or is not any more.";
 }
 
 impl EventType {
@@ -90,12 +91,14 @@ pub struct EventTypes(u32);
 
 impl EventTypes {
     /// The types that a name of `events=` stands for: itself, or, if it is an abstract one,
-    /// all that begin with it. Nothing for an unknown name.
+    /// all that begin with it. Nothing for an unknown name. `EVENT` stands for all that
+    /// Supervisor has: who subscribes to it need not know the others.
     #[must_use]
     pub fn named(name: &str) -> Self {
         let stands_for = |event: &&EventType| {
             let rest = event.name().strip_prefix(name);
-            name == "EVENT" || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+            (name == "EVENT" && **event != EventType::Trouble)
+                || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
         };
         Self::of(EventType::ALL.iter().filter(stands_for).copied())
     }
@@ -423,6 +426,7 @@ mod tests {
             ("TICK", 3),
             ("PROCESS_GROUP", 2),
             ("TICK_60", 1),
+            ("BARDO_TROUBLE", 1),
             ("nothing", 0),
         ];
         for (name, count) in expected {
@@ -435,7 +439,7 @@ mod tests {
         for event in EventType::ALL {
             assert_eq!(EventType::from_number(event.number()), Some(*event));
         }
-        assert_eq!(EventType::from_number(20), None);
+        assert_eq!(EventType::from_number(21), None);
     }
 
     proptest! {

@@ -27,6 +27,7 @@ use super::{Context, page};
 use crate::daemon::clients::{Measured, ProcessView, Question, Reply};
 use crate::daemon::metrics::{Counted, Counts, LATENCY_BOUNDS};
 use crate::daemon::pump::Channel;
+use crate::daemon::troubles::TroubleKind;
 use crate::personality::words::state;
 
 /// Most bytes that are told of each process beside its names, and how often these are
@@ -89,7 +90,7 @@ async fn exposed(context: &Arc<Context>, format: Format) -> Result<Response<Cont
 
 /// Reads what processes use, and writes everything down. It may block.
 fn written(context: &Context, measured: Measured, format: Format, now: i64) -> String {
-    let Measured { processes, counted } = measured;
+    let Measured { processes, counted, troubles } = measured;
     let carried = |service: ServiceId, channel: Channel| {
         let pump = context.settings.pump.as_ref();
         pump.map_or(0, |pump| pump.carried(service, channel))
@@ -103,16 +104,36 @@ fn written(context: &Context, measured: Measured, format: Format, now: i64) -> S
             counts,
         })
         .collect();
-    document(&processes, &counted, format, now)
+    document(&processes, &counted, &troubles, format, now)
 }
 
-fn document(processes: &[Process], counted: &Counted, format: Format, now: i64) -> String {
+fn document(
+    processes: &[Process],
+    counted: &Counted,
+    troubles: &[usize],
+    format: Format,
+    now: i64,
+) -> String {
     let mut out = Exposition::new(format);
     whole(&mut out, processes, counted);
+    wrong(&mut out, troubles);
     states(&mut out, processes, now);
     counters(&mut out, processes);
     usage(&mut out, processes);
     out.finish()
+}
+
+/// What is wrong.
+fn wrong(out: &mut Exposition, troubles: &[usize]) {
+    out.family(Family {
+        name: "bardo_trouble",
+        kind: Kind::Gauge,
+        unit: Unit::None,
+        help: "How many things of each kind are wrong at this moment.",
+    });
+    for (kind, number) in TroubleKind::ALL.iter().zip(troubles) {
+        out.sample("", &[("kind", kind.name())], number);
+    }
 }
 
 /// What is told of the supervisor as a whole.

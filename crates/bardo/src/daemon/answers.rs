@@ -68,6 +68,10 @@ impl Machine {
                     let _ = reply.send(Reply::Answer(Answer::Done));
                     continue;
                 }
+                Question::Troubles => {
+                    let _ = reply.send(Reply::Troubles(self.account()));
+                    continue;
+                }
                 Question::Cache { namespace, request } => {
                     let _ = reply.send(Reply::Cache(self.cache(namespace, request)));
                     continue;
@@ -129,9 +133,16 @@ impl Machine {
             (Asked::Processes(which), Answer::Table) => {
                 views::processes(supervisor, &self.surroundings, &which)
             }
-            (Asked::Measured, _) => views::measured(supervisor, &self.surroundings, &self.metrics),
+            (Asked::Measured, _) => {
+                let troubles = self.account().counts;
+                views::measured(supervisor, &self.surroundings, &self.metrics, troubles)
+            }
             (Asked::Changed { whole }, _) => {
-                Reply::Changed(self.changes.take(supervisor, &self.surroundings, whole))
+                let mut changed = self.changes.take(supervisor, &self.surroundings, whole);
+                if self.changes.tells_troubles() || changed.whole {
+                    changed.troubles = Some(self.account());
+                }
+                Reply::Changed(changed)
             }
             (Asked::Mood, _) => Reply::Mood(supervisor.mood()),
             (Asked::Groups, Answer::Table) => views::groups(supervisor),

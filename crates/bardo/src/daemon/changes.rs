@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::clients::ProcessView;
 use super::journal::Surroundings;
+use super::troubles::Account;
 use super::views;
 
 /// Most removed groups that are listed one by one; after that the whole table is told.
@@ -59,6 +60,8 @@ pub struct Changed {
     pub removed: Vec<Arc<str>>,
     /// Processes as they are now.
     pub processes: Vec<ProcessView>,
+    /// All that is wrong, if that is something else than was told.
+    pub troubles: Option<Account>,
 }
 
 /// The control thread's list.
@@ -72,6 +75,8 @@ pub(super) struct Changes {
     /// Whether whoever watches has been woken since the last answer.
     woken: bool,
     news: bool,
+    /// Whether something else is wrong than was told.
+    troubles: bool,
 }
 
 impl Changes {
@@ -83,6 +88,7 @@ impl Changes {
             whole: true,
             woken: false,
             news: false,
+            troubles: false,
         }
     }
 
@@ -107,12 +113,24 @@ impl Changes {
         }
     }
 
+    /// Takes note that something else is wrong now.
+    pub(super) fn note_troubles(&mut self) {
+        self.troubles = true;
+        self.news |= self.watch.watched.load(Ordering::Relaxed);
+        self.tell();
+    }
+
     /// Wakes whoever watches, once until he has asked.
     pub(super) fn tell(&mut self) {
         if std::mem::take(&mut self.news) && !self.woken {
             self.woken = true;
             self.watch.wake();
         }
+    }
+
+    /// Whether something else is wrong than when this was last asked.
+    pub(super) fn tells_troubles(&mut self) -> bool {
+        std::mem::take(&mut self.troubles)
     }
 
     /// What has changed since the last answer, or everything.
@@ -132,6 +150,7 @@ impl Changes {
             mood: supervisor.mood(),
             removed: if whole { Vec::new() } else { removed },
             processes: views::those(supervisor, around, wanted),
+            troubles: None,
         }
     }
 }

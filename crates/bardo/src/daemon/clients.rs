@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::changes::{Changed, Watch};
 use super::main_log::Level;
 use super::metrics::{Counted, Counts};
+use super::troubles::{Account, TroubleKind};
 
 /// Most questions that wait for the control thread. One client asks one thing at a
 /// time, so this is the number of busy clients; more of them are told to wait.
@@ -40,6 +41,9 @@ pub enum Question {
         /// Whether everything is to be told.
         whole: bool,
     },
+    /// What is wrong; answered with [`Reply::Troubles`], also while everything is being
+    /// stopped.
+    Troubles,
     /// What the supervisor is about; answered with [`Reply::Mood`], also while everything
     /// is being stopped.
     Mood,
@@ -137,6 +141,8 @@ pub enum Reply {
     Measured(Box<Measured>),
     /// What has changed.
     Changed(Changed),
+    /// What is wrong.
+    Troubles(Account),
     /// What the supervisor is about.
     Mood(Mood),
     /// The loaded configuration's groups in start order, and for each whether it is
@@ -160,6 +166,8 @@ pub struct Measured {
     pub processes: Vec<(ServiceId, ProcessView, Counts)>,
     /// What was counted of the whole.
     pub counted: Counted,
+    /// How much is wrong, in the order of [`TroubleKind::ALL`].
+    pub troubles: [usize; TroubleKind::ALL.len()],
 }
 
 /// Why nothing was written to a standard input.

@@ -13,12 +13,24 @@ use crate::personality::words;
 impl Machine {
     /// Puts a notice into words.
     pub(super) fn notice(&mut self, supervisor: &Supervisor, notice: &Notice) {
+        if let Notice::Spawned { service, .. } = notice {
+            self.was_started(supervisor, *service);
+        }
+        if let Notice::SpawnFailed { service, error } = notice
+            && self.falls_short(supervisor, *service, *error) == Some(false)
+        {
+            // It is tried again and again, and people know.
+            return;
+        }
         if let Notice::SpawnFailed { service, error } = notice
             && let (Some(file), Some(there)) =
                 (self.in_the_way.remove(service), supervisor.service(*service))
         {
             self.log(Level::Info, &words::start_failed(&there.spec, *error, &file));
         } else if let Some((level, text)) = words::notice(supervisor, notice) {
+            if let Notice::Stuck { service, .. } = notice {
+                self.is_stuck(supervisor, *service, &text);
+            }
             self.log(level, &text);
         }
     }

@@ -178,14 +178,14 @@ fn assemble(
     let outbox = outbox.0.zip(outbox.1).map(|(read, write)| Outbox::new(read, write));
     let outbox = outbox.transpose().map_err(system("take over the outbox"))?;
     let listening = Listening::new(intake.clone(), outbox);
-    let (drained_sender, drained) = std::sync::mpsc::channel();
+    let (reports_sender, reports) = std::sync::mpsc::channel();
     let pump_settings = PumpSettings {
         cells: Arc::clone(journal.memory()),
         base: journal::PUMP_AT,
         length: journal::PUMP_WORDS,
         staging: (read, write),
         intake,
-        drained: drained_sender,
+        reports: reports_sender,
         waker: Arc::clone(&waker),
         syslog: pump::SYSLOG.into(),
         main_log: main_log(&settings.main_log),
@@ -205,7 +205,7 @@ fn assemble(
         children: Children::new(spawner),
         link,
         pump,
-        drained,
+        reports,
         waker,
         questions,
         listening,
@@ -358,6 +358,7 @@ fn greet(machine: &mut Machine, known: &Memory, predecessor: Predecessor) {
             predecessor.count + 1
         );
         machine.log(Level::Warn, &text);
+        machine.took_anothers_place(predecessor, &why);
     }
     if known.unreadable > 0 {
         let text = format!("{} journal entries could not be read", known.unreadable);

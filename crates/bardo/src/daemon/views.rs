@@ -12,6 +12,7 @@ use super::journal::Surroundings;
 use super::logs;
 use super::metrics::Metrics;
 use super::pump::Channel;
+use super::troubles::TroubleKind;
 
 /// The processes that a client asked for, sorted by group name, then process name.
 #[must_use]
@@ -43,7 +44,12 @@ pub fn processes(supervisor: &Supervisor, around: &Surroundings, which: &Selecti
 
 /// All processes, and what was counted.
 #[must_use]
-pub(super) fn measured(supervisor: &Supervisor, around: &Surroundings, metrics: &Metrics) -> Reply {
+pub(super) fn measured(
+    supervisor: &Supervisor,
+    around: &Surroundings,
+    metrics: &Metrics,
+    troubles: [usize; TroubleKind::ALL.len()],
+) -> Reply {
     let mut processes = Vec::new();
     for group in supervisor.groups() {
         processes.extend(members(supervisor, group).map(|service| {
@@ -54,7 +60,7 @@ pub(super) fn measured(supervisor: &Supervisor, around: &Surroundings, metrics: 
     processes.sort_by(|(_, one, _), (_, other, _)| {
         (&one.group.name, &one.spec.name).cmp(&(&other.group.name, &other.spec.name))
     });
-    Reply::Measured(Box::new(Measured { processes, counted: metrics.counted().clone() }))
+    Reply::Measured(Box::new(Measured { processes, counted: metrics.counted().clone(), troubles }))
 }
 
 /// Those of the processes whose place is wanted, in no special order.

@@ -4,6 +4,7 @@
 //! another thread. Nothing here decides anything about a program.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, RwLock};
@@ -39,10 +40,11 @@ use super::main_log::{self, Level};
 use super::metrics::Metrics;
 use super::notices::spawn_error;
 use super::plans::Planner;
-use super::pump::{Channel, Drained, Echo, PumpHandle, Sink, Stream, StreamKey};
+use super::pump::{Channel, Echo, PumpHandle, Report, Sink, Stream, StreamKey};
 use super::restart::{Outcome, Restart};
 use super::settings::Settings;
 use super::stdin::Backlog;
+use super::troubles::Troubles;
 use crate::api::{Doors, Shown};
 use crate::personality::{payload, words};
 
@@ -63,7 +65,11 @@ pub struct Machine {
     pub(super) questions: Questions,
     /// What those who watch the table have not been told yet.
     pub(super) changes: Changes,
-    drained: Receiver<Drained>,
+    pub(super) reports: Receiver<Report>,
+    /// What is wrong at present.
+    pub(super) troubles: Troubles,
+    /// Those of whom people know that they have not executed their programs yet.
+    pub(super) stuck: HashMap<ServiceId, Arc<str>>,
     pub(super) loaded_again: (Sender<Outcome>, Receiver<Outcome>),
     pub(super) restart: Restart,
     /// What the API shows, and where it listens.
@@ -125,8 +131,8 @@ pub struct Parts {
     pub link: Link,
     /// The log pump.
     pub pump: PumpHandle,
-    /// Its reports.
-    pub drained: Receiver<Drained>,
+    /// What it tells.
+    pub reports: Receiver<Report>,
     /// What wakes the control thread.
     pub waker: Arc<Waker>,
     /// The clients' questions.
@@ -161,7 +167,9 @@ impl Machine {
             waker: parts.waker,
             changes: Changes::new(parts.questions.watch()),
             questions: parts.questions,
-            drained: parts.drained,
+            reports: parts.reports,
+            troubles: Troubles::default(),
+            stuck: HashMap::new(),
             loaded_again: std::sync::mpsc::channel(),
             restart: parts.restart,
             shown: parts.shown,
@@ -213,15 +221,12 @@ impl Machine {
     /// Puts a snapshot in place of the journal's entries.
     fn compact(&mut self, supervisor: &Supervisor) {
         let replaced = self.journal.replace(&supervisor.snapshot(), &self.surroundings);
-        if let Err(error) = &replaced
-            && self.compact_again_at.is_none()
-        {
-            self.log(Level::Critical, &format!("cannot write the journal: {error}"));
-        }
         // What has no room now has none in the next moment.
         self.compact_again_at = replaced.is_err().then(|| clock::monotonic() + COMPACT_AGAIN);
         self.must_compact &= replaced.is_err();
         self.wants_snapshot = false;
+        let failed = replaced.as_ref().err();
+        self.journal_was_replaced(failed.map(|error| error as &dyn Display));
         memory::give_back();
     }
 
@@ -235,6 +240,7 @@ impl Machine {
         for settled in settled.drain(..) {
             let life = Life::from_number(settled.identity);
             self.children.settled(life, settled.error.is_none());
+            self.is_unstuck(life.service);
             match settled.error {
                 None => {}
                 Some(error) => {
@@ -290,6 +296,7 @@ impl Machine {
             self.backlog.forget(pid, child.stdin.as_ref());
             self.listening.unwatch(child.life, child.stdin.as_ref());
             let Life { service, generation } = child.life;
+            self.is_unstuck(service);
             inputs.push(match self.stillborn.remove(&pid).and_then(spawn_error) {
                 Some((error, entry)) => {
                     self.note_file(service, entry);
@@ -341,17 +348,26 @@ impl Machine {
     }
 
     fn reports(&mut self, inputs: &mut Vec<Input>) {
-        while let Ok(key) = self.drained.try_recv() {
-            self.stream_has_ended(key);
-            let StreamKey { service, generation, channel } = key;
-            let life = Life { service, generation };
-            let role = match channel {
-                Channel::Stdout => Roles::STDOUT,
-                Channel::Stderr => Roles::STDERR,
-            };
-            self.tell(ToKeeper::Drop(life.key(), role));
+        while let Ok(report) = self.reports.try_recv() {
+            match report {
+                Report::Drained(key) => self.drained(key),
+                Report::Refuses { .. } | Report::Takes(_) | Report::GoesOn => {
+                    self.pump_reports(&report);
+                }
+            }
         }
         self.renewals(inputs);
+    }
+
+    /// All that a stream has had is where it belongs.
+    fn drained(&mut self, key: StreamKey) {
+        self.stream_has_ended(key);
+        let StreamKey { service, generation, channel } = key;
+        let role = match channel {
+            Channel::Stdout => Roles::STDOUT,
+            Channel::Stderr => Roles::STDERR,
+        };
+        self.tell(ToKeeper::Drop(Life { service, generation }.key(), role));
     }
 
     /// Tells the keeper something; that it is gone is noticed when it is listened to.
@@ -573,6 +589,7 @@ impl World for Machine {
         self.identify();
         self.births(inputs);
         self.close_unused_sockets();
+        let pump_look = self.look_at_pump();
         self.listen_and_send();
         let look = self.children.next_look();
         // There is time for a snapshot when there is nothing else.
@@ -582,7 +599,8 @@ impl World for Machine {
             let now = clock::monotonic();
             let until = deadline.map(|deadline| deadline.0.saturating_sub(now));
             let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-            let waits = [until, look.map(nanoseconds), self.attend_in(), self.compact_in()];
+            let waits =
+                [until, look.map(nanoseconds), self.attend_in(), self.compact_in(), pump_look];
             waits.into_iter().flatten().min()
         } else {
             Some(0)
@@ -617,6 +635,7 @@ impl World for Machine {
             self.metrics.told(event);
         }
         self.release_socket(supervisor, &event);
+        self.heed(&event);
         self.publish_event(supervisor, &event);
     }
 

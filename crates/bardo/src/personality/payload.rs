@@ -5,9 +5,14 @@ use std::sync::Arc;
 use bardo_core::service::StateName;
 use bardo_core::{Event, Pid};
 use bardo_wire::listener::EventType;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::words::{self, readable};
 use crate::daemon::pump::intake::Tidings;
+use crate::daemon::troubles::TroubleKind;
+
+/// What cannot stand in a field of a header.
+const IN_A_FIELD: &AsciiSet = &CONTROLS.add(b' ').add(b':').add(b'%');
 
 /// The type of an event of the core; `None` for what listeners are not told.
 #[must_use]
@@ -68,6 +73,14 @@ pub fn remote(kind: &str, data: &str) -> Arc<str> {
     format!("type:{kind}\n{data}").into()
 }
 
+/// Something that is wrong, or was: the state is `BEGAN` or `ENDED`. Listeners take the
+/// first line apart at blanks and colons, so the subject has none of them.
+#[must_use]
+pub fn trouble(kind: TroubleKind, subject: &str, state: &str, text: &str) -> Arc<str> {
+    let (kind, subject) = (kind.name(), utf8_percent_encode(subject, IN_A_FIELD));
+    format!("kind:{kind} subject:{subject} state:{state}\n{text}").into()
+}
+
 /// A chunk of what a process has written.
 #[must_use]
 pub fn log(tidings: &Tidings, bytes: &[u8]) -> Arc<str> {
@@ -103,6 +116,13 @@ mod tests {
             tries: 3,
             expected: true,
         })
+    }
+
+    #[test]
+    fn the_subject_of_a_trouble_is_one_word_without_colons() {
+        let told = trouble(TroubleKind::LogTarget, "/a b:c%", "BEGAN", "it is: full");
+
+        assert_eq!(&*told, "kind:log-target subject:/a%20b%3Ac%25 state:BEGAN\nit is: full");
     }
 
     #[test]

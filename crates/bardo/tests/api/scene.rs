@@ -15,6 +15,7 @@ use bardo::daemon::clients::{
 };
 use bardo::daemon::metrics::Counts;
 use bardo::daemon::settings::Namespace;
+use bardo::daemon::troubles::Account;
 use bardo_core::job::{Answer, Outcome};
 use bardo_core::service::StateName;
 use bardo_core::spec::{
@@ -325,7 +326,9 @@ impl World {
                 mood: self.mood(),
                 removed: Vec::new(),
                 processes: self.processes.clone(),
+                troubles: None,
             })),
+            Question::Troubles => Some(Reply::Troubles(Account::default())),
             _ if self.shutting_down => refusal(Refusal::ShuttingDown),
             Question::Processes(selection) => {
                 let views: Vec<_> = self

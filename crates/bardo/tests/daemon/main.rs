@@ -20,4 +20,5 @@ mod signals;
 mod spawning;
 mod start;
 mod stuck;
+mod troubles;
 mod watch;

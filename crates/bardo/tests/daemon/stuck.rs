@@ -15,10 +15,10 @@ use crate::scene::{Scene, executable};
 const STUCK: usize = 20;
 
 /// Somebody who keeps a file from everybody.
-struct Holder(Child);
+pub(crate) struct Holder(Child);
 
 impl Holder {
-    fn of(home: &Home, name: &str) -> Self {
+    pub(crate) fn of(home: &Home, name: &str) -> Self {
         let child = Command::new(executable())
             .arg(actors::WORD)
             .arg(home.path())

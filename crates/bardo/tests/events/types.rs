@@ -211,3 +211,24 @@ fn an_abstract_type_stands_for_all_below_it() {
     assert_eq!(logs, ["PROCESS_LOG_STDERR", "PROCESS_LOG_STDOUT"]);
     assert_eq!(scene.heard_of("one", 1)[0].data(), "two\n");
 }
+
+#[test]
+fn a_trouble_is_told_to_those_who_name_it_and_to_no_others() {
+    let scene = open(&[&ears("ears", "BARDO_TROUBLE", "", ""), &ears("all", "EVENT", "", "")]);
+    scene.until("ears", "RUNNING");
+
+    scene.daemon.kill_supervisor().unwrap();
+
+    let heard = scene.heard_until("ears", "the trouble", |heard| !heard.is_empty());
+    assert_eq!(heard[0].event(), "BARDO_TROUBLE");
+    let (header, text) = heard[0].payload.split_once('\n').unwrap();
+    assert_eq!(header, "kind:keeper subject:supervisor state:BEGAN");
+    let expected = "the keeper had to start another supervisor once: the last one ended";
+    assert!(text.starts_with(expected), "{text}");
+    scene.wait("an answer", || scene.client().state().is_ok());
+    scene.send("later");
+    let of_all = scene.heard_until("all", "what came later", |heard| {
+        heard.iter().any(|event| event.event() == "REMOTE_COMMUNICATION")
+    });
+    assert!(of_all.iter().all(|event| event.event() != "BARDO_TROUBLE"));
+}

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bardo::daemon::pump::intake::{INTAKE_WORDS, Intake};
 use bardo::daemon::pump::{
-    self, Channel, Drained, MainLogSettings, PumpHandle, PumpSettings, Severity, Sink, Stream,
+    self, Channel, MainLogSettings, PumpHandle, PumpSettings, Report, Severity, Sink, Stream,
     StreamKey, words_for,
 };
 use bardo_core::{Generation, ServiceId};
@@ -28,7 +28,7 @@ pub(crate) struct House {
     pub(crate) directory: TempDir,
     pub(crate) pump: PumpHandle,
     pub(crate) thread: Option<JoinHandle<()>>,
-    pub(crate) drained: Receiver<Drained>,
+    pub(crate) reports: Receiver<Report>,
     pub(crate) cells: OwnedFd,
     pub(crate) staging: (OwnedFd, OwnedFd),
 }
@@ -55,7 +55,7 @@ impl House {
         copy: Option<OwnedFd>,
     ) -> Self {
         let words = words_for(64);
-        let (sender, drained) = mpsc::channel();
+        let (sender, reports) = mpsc::channel();
         let memory = SharedMemory::map(cells.try_clone().unwrap(), words).unwrap();
         let ends = (staging.0.try_clone().unwrap(), staging.1.try_clone().unwrap());
         let main = directory.path().join("main");
@@ -67,13 +67,13 @@ impl House {
             length: words,
             staging: ends,
             intake: Intake::open(intake_memory, 0),
-            drained: sender,
+            reports: sender,
             waker: Arc::new(Waker::new().unwrap()),
             syslog: directory.path().join("syslog"),
             main_log: main_log(Some(&main), copy),
         })
         .unwrap();
-        Self { directory, pump, thread: Some(thread), drained, cells, staging }
+        Self { directory, pump, thread: Some(thread), reports, cells, staging }
     }
 
     /// Ends the pump and starts another one over the same memory and staging.
@@ -124,7 +124,9 @@ impl House {
     }
 
     pub(crate) fn wait_drained(&self, service: u32) {
-        assert_eq!(self.drained.recv_timeout(LIMIT).unwrap(), key(service));
+        let mut reports = std::iter::repeat_with(|| self.reports.recv_timeout(LIMIT).unwrap());
+        let drained = reports.find(|report| matches!(report, Report::Drained(_)));
+        assert_eq!(drained, Some(Report::Drained(key(service))));
     }
 
     pub(crate) fn wait_for(&self, name: &str, expected: &str) {

@@ -73,6 +73,7 @@ pub const EVENT_TYPES: &[&str] = &[
     "PROCESS_GROUP",
     "PROCESS_GROUP_ADDED",
     "PROCESS_GROUP_REMOVED",
+    "BARDO_TROUBLE",
 ];
 
 /// What a section says of a pool of listeners.

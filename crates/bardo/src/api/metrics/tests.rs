@@ -11,7 +11,7 @@ fn process(name: &str, state: StateName) -> Process {
 }
 
 fn written(processes: &[Process]) -> String {
-    document(processes, &Counted { since: 5, ..Counted::default() }, Format::OpenMetrics, 100)
+    document(processes, &Counted { since: 5, ..Counted::default() }, &[], Format::OpenMetrics, 100)
 }
 
 #[test]
@@ -62,12 +62,24 @@ fn a_process_that_has_ended_has_its_exit_and_no_uptime() {
 }
 
 #[test]
+fn every_kind_of_trouble_is_counted() {
+    let counted = Counted::default();
+
+    let text = document(&[], &counted, &[2, 0, 1, 0, 0, 0, 0], Format::Text, 0);
+
+    for (kind, number) in TroubleKind::ALL.iter().zip([2, 0, 1, 0, 0, 0, 0]) {
+        let line = format!("bardo_trouble{{kind=\"{}\"}} {number}\n", kind.name());
+        assert!(text.contains(&line), "{line}{text}");
+    }
+}
+
+#[test]
 fn a_latency_is_in_every_bucket_that_it_fits() {
     let mut counted = Counted { latency_sum: 3_000_000_000, ..Counted::default() };
     counted.latencies[2] = 1;
     counted.latencies[LATENCY_BOUNDS.len()] = 1;
 
-    let text = document(&[], &counted, Format::Text, 0);
+    let text = document(&[], &counted, &[], Format::Text, 0);
 
     for (bound, number) in [("0.00025", 0), ("0.0005", 1), ("2.5", 1), ("+Inf", 2)] {
         let line = format!("bardo_restart_latency_seconds_bucket{{le=\"{bound}\"}} {number}\n");

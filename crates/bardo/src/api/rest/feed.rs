@@ -16,10 +16,12 @@ use tokio::task::AbortHandle;
 
 use super::processes::described;
 use super::shapes::{self, Process};
+use super::troubles;
 use crate::api::faults::Code;
 use crate::api::{Context, info};
 use crate::daemon::changes::Changed;
 use crate::daemon::clients::{Question, Reply};
+use crate::daemon::troubles::Account;
 
 /// How long changes gather after some were told: what happens all at once is told at
 /// once, and an endless storm costs the control thread twenty questions a second.
@@ -64,6 +66,8 @@ struct Table {
     gone: VecDeque<(u64, Arc<str>)>,
     /// The oldest version after which nothing was forgotten.
     complete_from: u64,
+    /// What is wrong, and since which version.
+    troubles: (u64, Account),
 }
 
 #[derive(Debug)]
@@ -192,7 +196,8 @@ async fn take(context: &Arc<Context>, changed: Changed) -> Option<()> {
     let written = keys.into_iter().zip(processes.iter().map(written));
     let mood_changed = std::mem::replace(&mut table.mood, changed.mood) != changed.mood;
     let is_new = table.take(changed.whole, changed.removed, written);
-    if is_new || mood_changed {
+    let has_troubles = changed.troubles.is_some_and(|troubles| table.take_troubles(troubles));
+    if is_new || mood_changed || has_troubles {
         table.position.version += 1;
         drop(state);
         context.feed.told.send_modify(|count| *count += 1);
@@ -217,6 +222,7 @@ impl Table {
             processes: BTreeMap::new(),
             gone: VecDeque::new(),
             complete_from: 0,
+            troubles: (0, Account::default()),
         }
     }
 
@@ -253,6 +259,15 @@ impl Table {
         is_new
     }
 
+    /// Takes in what is wrong, for the next version; false when that is nothing new.
+    fn take_troubles(&mut self, troubles: Account) -> bool {
+        let is_new = self.troubles.1 != troubles;
+        if is_new {
+            self.troubles = (self.position.version + 1, troubles);
+        }
+        is_new
+    }
+
     /// What is new since a version; without one, everything.
     fn event(&self, since: Option<u64>, context: &Context) -> String {
         let shown = context.shown();
@@ -266,17 +281,29 @@ impl Table {
             .filter(|entry| since.is_none() || entry.version > after)
             .map(|entry| &*entry.json)
             .collect();
-        format!(
-            "id: {}\nevent: {}\ndata: {{\"now\":{},\"identifier\":{},\"state\":\"{}\",\
+        let (changed_at, troubles) = &self.troubles;
+        let tells_troubles = match since {
+            Some(since) => *changed_at > since,
+            None => !troubles.listed.is_empty(),
+        };
+        // The number comes with the last of both: whoever has it has both.
+        let id = format!("id: {}\n", self.position.name());
+        let (first, last) = if tells_troubles { ("", &*id) } else { (&*id, "") };
+        let mut event = format!(
+            "{first}event: {}\ndata: {{\"now\":{},\"identifier\":{},\"state\":\"{}\",\
              \"removed\":[{}],\"processes\":[{}]}}\n\n",
-            self.position.name(),
             if since.is_some() { "change" } else { "snapshot" },
             info::now(),
             text(&shown.identifier),
             shapes::mood(self.mood),
             if since.is_some() { gone.join(",") } else { String::new() },
             processes.join(","),
-        )
+        );
+        if tells_troubles {
+            let data = troubles::written(troubles);
+            event += &format!("{last}event: trouble\ndata: {data}\n\n");
+        }
+        event
     }
 }
 

@@ -18,6 +18,7 @@ mod processes;
 mod setup;
 mod shapes;
 mod table;
+mod troubles;
 
 use std::sync::Arc;
 

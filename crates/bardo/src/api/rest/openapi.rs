@@ -8,6 +8,7 @@ use super::ROOT;
 use super::call::{Call, Said};
 use super::problem::Problem;
 use super::table::{Answer, Field, ROUTES, Route};
+use crate::daemon::troubles::TroubleKind;
 
 type Result = std::result::Result<Said, Problem>;
 
@@ -206,8 +207,23 @@ fn schemas() -> Value {
             ("remedy", text()),
             ("fault", or_null(fault)),
         ]),
+        "Troubles": troubles(),
         "Anything": {},
     })
+}
+
+fn troubles() -> Value {
+    let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    let kinds: Vec<&str> = TroubleKind::ALL.iter().map(|kind| kind.name()).collect();
+    let since = json!({ "type": "integer", "description": "Seconds since 1970." });
+    let trouble = object(&[
+        ("kind", json!({ "enum": kinds })),
+        ("subject", text.clone()),
+        ("text", text),
+        ("since", since),
+    ]);
+    let of_kind: Vec<(&str, Value)> = kinds.iter().map(|kind| (*kind, number.clone())).collect();
+    object(&[("now", number), ("counts", object(&of_kind)), ("troubles", list(trouble))])
 }
 
 fn process() -> Value {

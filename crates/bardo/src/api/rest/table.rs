@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use super::actions::{Deed, to_all, to_group, to_process};
 use super::call::{Call, Said};
 use super::problem::Problem;
-use super::{ROOT, events, identity, log_events, logs, openapi, processes, setup};
+use super::{ROOT, events, identity, log_events, logs, openapi, processes, setup, troubles};
 
 /// What a route does, while it does it.
 pub(super) type Running = Pin<Box<dyn Future<Output = Result<Said, Problem>> + Send>>;
@@ -190,8 +190,10 @@ pub(super) const ROUTES: &[Route] = &[
     route!("POST" "/restart", "Stop all processes, read the configuration anew and begin again.",
         NOTHING, Answer::Json("Identity"), identity::restart),
     route!("GET" "/events", "How all processes are, and every change as it happens.",
-        NOTHING, Answer::Events("`snapshot` with all processes, then `change` with those that have changed and the groups that are gone (they come first). `id` is taken back as Last-Event-ID."),
+        NOTHING, Answer::Events("`snapshot` with all processes, then `change` with those that have changed and the groups that are gone (they come first); after either, `trouble` with all that is wrong, if that has changed. `id` is taken back as Last-Event-ID."),
         events::events),
+    route!("GET" "/troubles", "What is wrong with the supervisor and its surroundings, and since when.",
+        NOTHING, Answer::Json("Troubles"), troubles::all),
     route!("GET" "/openapi.json", "This interface, for programs (OpenAPI 3.1).",
         NOTHING, Answer::Json("Anything"), openapi::file),
     route!("GET" "/docs", "This interface, for people.",

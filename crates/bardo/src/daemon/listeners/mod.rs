@@ -500,12 +500,14 @@ impl Machine {
                 // Those of the core were counted when they were published.
                 Note::Offered(event) if payload::is_of_core(*event) => {}
                 Note::Offered(event) => self.metrics.told(*event),
+                Note::Overflowed { pool, .. } => self.loses_events(pool),
                 _ => {}
             }
             if let Some((level, text)) = words::listening(&note) {
                 self.log(level, &text);
             }
         }
+        self.forgive_listeners();
     }
 }
 

@@ -307,6 +307,14 @@ impl Pools {
         talks.map(|talk| (talk.service, talk.generation))
     }
 
+    /// Whether more waits for a pool than half of what may.
+    #[must_use]
+    pub fn is_behind(&self, name: &str) -> bool {
+        let mut pools = self.pools.iter();
+        let pool = pools.find(|pool| *pool.spec.name == *name);
+        pool.is_some_and(|pool| pool.queue.len() > pool.spec.buffer_size as usize / 2)
+    }
+
     /// Keeps what waits within its bounds: the pool for which most waits gives up its oldest.
     fn limit(&mut self, notes: &mut Vec<Note>) {
         while self.pools.iter().map(|pool| pool.bytes).sum::<usize>() > WAITING_BYTES_MAX {

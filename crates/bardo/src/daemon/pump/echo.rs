@@ -17,8 +17,11 @@ use super::staging::Shown;
 use super::streams::{Entry, Slot};
 use super::syslog::{News, Syslog};
 use super::worker::{SYSLOG_TOKEN, Worker};
-use super::{Channel, Echo, Severity, Shared, StreamKey, Tells};
+use super::{Channel, Echo, Report, Severity, Shared, StreamKey, Tells};
 use crate::personality::words::{python_bytes, quoted, readable};
+
+/// What syslog is called where targets have paths.
+const SYSLOG_TARGET: &str = "syslog";
 
 /// Who is shown what programs write.
 pub(super) struct Readers<'a> {
@@ -148,6 +151,12 @@ impl Worker {
             ),
         };
         self.main_log.say(severity, &text);
+        let target = SYSLOG_TARGET.into();
+        let _ = self.reports.send(match news {
+            News::Refuses(why) => Report::Refuses { target, why: why.clone() },
+            News::TakesAgain(_) => Report::Takes(target),
+        });
+        self.control.wake();
     }
 }
 

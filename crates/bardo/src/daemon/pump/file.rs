@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use bardo_sys::pipe;
 
+use super::Report;
+use super::pulse::Pulse;
 use super::record::Place;
 use super::rotation;
 use super::target::{self, is_ours_to_rename};
@@ -32,6 +34,10 @@ const OPEN_MAX: usize = 1024;
 /// seconds; it doubles between them.
 const RETRY_FIRST: u32 = 1;
 const RETRY_LONGEST: u32 = 30;
+
+/// How long, in seconds, a target may have no room before it counts as one that takes
+/// nothing. A reader that is only slow makes room in between.
+const FULL_LONG: u32 = 5;
 
 /// Whole seconds since the pump started. Deadlines are kept to the second, so
 /// that ten thousand files in trouble wake the pump at most once a second.
@@ -75,8 +81,11 @@ enum Trouble {
         retry: Second,
         wait: u32,
     },
-    /// A FIFO or a terminal has no room: somebody is slow to read it.
-    Full,
+    /// A FIFO or a terminal has no room: somebody is slow to read it. If that lasts until
+    /// then, it is told.
+    Full {
+        tell: Second,
+    },
 }
 
 /// What was opened.
@@ -100,6 +109,8 @@ struct LogFile {
     trouble: Trouble,
     /// A rotation failed; it is not tried again before then.
     rotate_after: Option<Second>,
+    /// Whether the control thread knows that it takes nothing.
+    told: bool,
 }
 
 /// The table.
@@ -113,10 +124,14 @@ pub(super) struct Files {
     /// Where the search for a file to close goes on.
     hand: usize,
     started: Instant,
+    /// Where it is said what is about to be touched.
+    pulse: Arc<Pulse>,
+    /// What the control thread has not been told yet.
+    reports: Vec<Report>,
 }
 
 impl Files {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(pulse: Arc<Pulse>) -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
@@ -125,6 +140,8 @@ impl Files {
             open_max: OPEN_MAX,
             hand: 0,
             started: Instant::now(),
+            pulse,
+            reports: Vec::new(),
         }
     }
 
@@ -146,7 +163,9 @@ impl Files {
             splices: true,
             trouble: Trouble::None,
             rotate_after: None,
+            told: false,
         });
+        self.pulse.name(id, Some(path));
         self.by_path.insert(Arc::clone(path), id);
         id
     }
@@ -157,7 +176,10 @@ impl Files {
         file.users -= 1;
         if file.users == 0 {
             let path = Arc::clone(&file.path);
+            self.tell_takes(id);
+            self.pulse.touch(id);
             self.close(id);
+            self.pulse.name(id, None);
             self.by_path.remove(&path);
             self.slots[id.0 as usize] = None;
             self.free.push(id);
@@ -168,6 +190,7 @@ impl Files {
     /// target that has no end. A file whose name was removed is created again,
     /// because what goes into the old one is lost with the process.
     pub(super) fn prepare(&mut self, id: FileId) -> io::Result<Option<Place>> {
+        self.pulse.touch(id);
         self.open(id)?;
         if self.file(id).kind == Kind::Onward {
             return Ok(None);
@@ -229,6 +252,7 @@ impl Files {
     /// Closes the file and opens it by its name, which may be another file now.
     /// What had refused may be tried at once.
     pub(super) fn reopen(&mut self, id: FileId) -> io::Result<()> {
+        self.pulse.touch(id);
         self.close(id);
         self.file_mut(id).rotate_after = None;
         self.file_mut(id).splices = true;
@@ -243,7 +267,7 @@ impl Files {
         let file = self.file_mut(id);
         file.trouble = match file.trouble {
             Trouble::Refused { wait, .. } => Trouble::Refused { retry: now, wait },
-            Trouble::None | Trouble::Full => Trouble::None,
+            Trouble::None | Trouble::Full { .. } => Trouble::None,
         };
     }
 
@@ -255,6 +279,7 @@ impl Files {
     /// Removes the file of that path and creates it again, if it is in use.
     pub(super) fn clear(&mut self, path: &str) -> Option<(FileId, io::Result<()>)> {
         let id = *self.by_path.get(path)?;
+        self.pulse.touch(id);
         if is_ours_to_rename(path)
             && let Err(error) = fs::remove_file(path)
             && error.kind() != io::ErrorKind::NotFound
@@ -281,27 +306,45 @@ impl Files {
         // As many are open as before.
         file.file = Some(nowhere);
         file.trouble = Trouble::None;
+        self.tell_takes(id);
         true
     }
 
     /// Notes that the file refused, and closes it, so that the next try finds
     /// what then has its name. Says whether that is news, and when it is tried.
-    pub(super) fn refused(&mut self, id: FileId) -> (News, Second) {
+    pub(super) fn refused(&mut self, id: FileId, error: &io::Error) -> (News, Second) {
         let now = self.now();
         self.close(id);
+        self.tell_refuses(id, || error.to_string());
         let file = self.file_mut(id);
         let (wait, news) = match file.trouble {
             Trouble::Refused { wait, .. } => ((wait * 2).min(RETRY_LONGEST), News::No),
-            Trouble::None | Trouble::Full => (RETRY_FIRST, News::Yes),
+            Trouble::None | Trouble::Full { .. } => (RETRY_FIRST, News::Yes),
         };
         let retry = Second(now.0 + wait + 1);
         file.trouble = Trouble::Refused { retry, wait };
         (news, retry)
     }
 
-    /// Notes that a target has no room.
-    pub(super) fn full(&mut self, id: FileId) {
-        self.file_mut(id).trouble = Trouble::Full;
+    /// Notes that a target has no room. Says when [`Files::tell_full`] has to look at it.
+    pub(super) fn full(&mut self, id: FileId) -> Second {
+        let tell = Second(self.now().0 + FULL_LONG + 1);
+        self.file_mut(id).trouble = Trouble::Full { tell };
+        tell
+    }
+
+    /// Notes which targets have had no room for long.
+    pub(super) fn tell_full(&mut self) {
+        let now = self.now();
+        let full = |file: &LogFile| matches!(file.trouble, Trouble::Full { tell } if tell <= now);
+        for id in self.which(full) {
+            self.tell_refuses(id, || "it is full, and nobody reads it".to_owned());
+        }
+    }
+
+    /// What has changed about targets that take nothing since this was last asked.
+    pub(super) fn reports(&mut self) -> impl Iterator<Item = Report> {
+        self.reports.drain(..)
     }
 
     /// Notes that the file took bytes, or that a full one has room. Says whether
@@ -309,9 +352,10 @@ impl Files {
     pub(super) fn took(&mut self, id: FileId) -> News {
         let file = self.file_mut(id);
         let before = std::mem::replace(&mut file.trouble, Trouble::None);
+        self.tell_takes(id);
         match before {
             Trouble::Refused { .. } => News::Yes,
-            Trouble::None | Trouble::Full => News::No,
+            Trouble::None | Trouble::Full { .. } => News::No,
         }
     }
 
@@ -330,7 +374,7 @@ impl Files {
         match self.file(id).trouble {
             Trouble::None => true,
             Trouble::Refused { retry, .. } => retry <= self.now(),
-            Trouble::Full => false,
+            Trouble::Full { .. } => false,
         }
     }
 
@@ -338,7 +382,7 @@ impl Files {
     /// not.
     pub(super) fn is_full(&self, id: FileId) -> bool {
         let file = self.slots.get(id.0 as usize).and_then(Option::as_ref);
-        file.is_some_and(|file| file.trouble == Trouble::Full && file.file.is_some())
+        file.is_some_and(|file| matches!(file.trouble, Trouble::Full { .. }) && file.file.is_some())
     }
 
     /// The earliest second at which a file is tried again, of all whose time has
@@ -347,9 +391,16 @@ impl Files {
         let now = self.now();
         let retries = self.slots.iter().flatten().filter_map(|file| match file.trouble {
             Trouble::Refused { retry, .. } if retry > now => Some(retry),
-            Trouble::Refused { .. } | Trouble::None | Trouble::Full => None,
+            Trouble::Full { tell } if tell > now && !file.told => Some(tell),
+            Trouble::Refused { .. } | Trouble::None | Trouble::Full { .. } => None,
         });
         retries.min()
+    }
+
+    /// The files that have refused and whose time has come.
+    pub(super) fn due(&self) -> Vec<FileId> {
+        let now = self.now();
+        self.which(|file| matches!(file.trouble, Trouble::Refused { retry, .. } if retry <= now))
     }
 
     /// The second after this one.
@@ -377,6 +428,28 @@ impl Files {
     /// All files.
     pub(super) fn ids(&self) -> Vec<FileId> {
         self.by_path.values().copied().collect()
+    }
+
+    fn which(&self, wanted: impl Fn(&LogFile) -> bool) -> Vec<FileId> {
+        let slots = (0..).map(FileId).zip(&self.slots);
+        let wanted = slots.filter(|(_, file)| file.as_ref().is_some_and(&wanted));
+        wanted.map(|(id, _)| id).collect()
+    }
+
+    fn tell_refuses(&mut self, id: FileId, why: impl FnOnce() -> String) {
+        let file = self.file_mut(id);
+        if !std::mem::replace(&mut file.told, true) {
+            let report = Report::Refuses { target: Arc::clone(&file.path), why: why() };
+            self.reports.push(report);
+        }
+    }
+
+    fn tell_takes(&mut self, id: FileId) {
+        let file = self.file_mut(id);
+        if std::mem::take(&mut file.told) {
+            let report = Report::Takes(Arc::clone(&file.path));
+            self.reports.push(report);
+        }
     }
 
     fn open(&mut self, id: FileId) -> io::Result<()> {
@@ -458,7 +531,7 @@ mod tests {
     impl Logs {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
-            let files = Files::new();
+            let files = Files::new(Arc::default());
             Self { directory, files }
         }
 
@@ -521,10 +594,10 @@ mod tests {
 
         let refusals: Vec<(News, u32)> = (0..7)
             .map(|_| {
-                let (news, _) = logs.files.refused(id);
+                let (news, _) = logs.files.refused(id, &io::ErrorKind::StorageFull.into());
                 match logs.files.file(id).trouble {
                     Trouble::Refused { wait, .. } => (news, wait),
-                    Trouble::None | Trouble::Full => (news, 0),
+                    Trouble::None | Trouble::Full { .. } => (news, 0),
                 }
             })
             .collect();
@@ -536,6 +609,52 @@ mod tests {
         assert!(!logs.files.may_try(id));
         assert_eq!(logs.files.took(id), News::Yes);
         assert!(logs.files.may_try(id));
+    }
+
+    fn takes(path: &Arc<str>) -> Report {
+        Report::Takes(Arc::clone(path))
+    }
+
+    #[test]
+    fn the_control_thread_is_told_once_that_a_file_refuses_and_once_that_it_takes() {
+        let mut logs = Logs::new();
+        let (id, path) = (logs.acquire("log"), logs.path("log"));
+
+        for _ in 0..3 {
+            logs.files.refused(id, &io::Error::other("no"));
+        }
+        let refuses = Report::Refuses { target: Arc::clone(&path), why: "no".into() };
+        assert_eq!(logs.files.reports().collect::<Vec<_>>(), [refuses]);
+        logs.files.took(id);
+        logs.files.took(id);
+        assert_eq!(logs.files.reports().collect::<Vec<_>>(), [takes(&path)]);
+    }
+
+    #[test]
+    fn a_file_that_nobody_uses_any_more_is_no_trouble() {
+        let mut logs = Logs::new();
+        let (id, path) = (logs.acquire("log"), logs.path("log"));
+        logs.files.refused(id, &io::Error::other("no"));
+
+        logs.files.release(id);
+
+        assert_eq!(logs.files.reports().skip(1).collect::<Vec<_>>(), [takes(&path)]);
+    }
+
+    #[test]
+    fn a_full_target_is_told_of_after_a_while_and_when_it_has_room() {
+        let mut logs = Logs::new();
+        let (id, path) = (logs.acquire("log"), logs.path("log"));
+
+        let tell = logs.files.full(id);
+        logs.files.tell_full();
+        assert_eq!((logs.files.reports().count(), logs.files.next_retry()), (0, Some(tell)));
+        logs.files.started -= Duration::from_secs((FULL_LONG + 1).into());
+        logs.files.tell_full();
+        logs.files.tell_full();
+        assert_eq!((logs.files.reports().count(), logs.files.next_retry()), (1, None));
+        logs.files.took(id);
+        assert_eq!(logs.files.reports().collect::<Vec<_>>(), [takes(&path)]);
     }
 
     #[test]

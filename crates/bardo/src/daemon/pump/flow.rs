@@ -16,7 +16,7 @@ use super::record::Place;
 use super::staging::{Carried, Shown, Source, Target};
 use super::streams::{Entry, Flow, Growth, Slot};
 use super::worker::{FILE_TOKENS, Stage, Worker};
-use super::{CHUNK_BYTES_MAX, Severity, StreamKey};
+use super::{CHUNK_BYTES_MAX, Report, Severity, StreamKey};
 
 /// A chunk of this size says that the stream fills its pipe.
 const GROW_AT: usize = 64 * 1024;
@@ -260,7 +260,7 @@ impl Worker {
             self.try_later(soon);
             return Moved::Blocked;
         }
-        let (news, retry) = self.files.refused(file);
+        let (news, retry) = self.files.refused(file, error);
         if news == News::Yes {
             let path = self.files.path(file);
             let text = format!("cannot write to {path}: {error}; what is for it waits");
@@ -282,7 +282,8 @@ impl Worker {
         let token = FILE_TOKENS + u64::from(file.0);
         match self.poller.add(self.files.opened(file), token, Interest::Writable) {
             Ok(()) => {
-                self.files.full(file);
+                let told = self.files.full(file);
+                self.try_later(told);
                 Moved::Blocked
             }
             Err(error) => self.refused(file, &error),
@@ -415,7 +416,7 @@ impl Worker {
     fn detach_and_report(&mut self, slot: Slot) {
         if let Some(key) = self.detach(slot) {
             // If nobody listens any more, the process is about to end.
-            let _ = self.drained.send(key);
+            let _ = self.reports.send(Report::Drained(key));
             self.control.wake();
         }
     }

@@ -227,6 +227,11 @@ impl MainLog {
         }
     }
 
+    /// Whether lines wait for a file.
+    pub(super) fn waits_for(&self, file: FileId) -> bool {
+        self.file.as_ref().is_some_and(|outlet| outlet.file == file && !outlet.queue.is_empty())
+    }
+
     /// Writes one batch; to be called until it has nothing more to do.
     pub(super) fn flush(&mut self, files: &mut Files, syslog: &mut Syslog) -> Flushed {
         self.flush_syslog(syslog);

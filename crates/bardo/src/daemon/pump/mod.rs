@@ -55,6 +55,7 @@ mod filter;
 mod flow;
 pub mod intake;
 mod main_log;
+mod pulse;
 mod record;
 mod rotation;
 mod staging;
@@ -81,11 +82,13 @@ use bardo_sys::pipe;
 use bardo_sys::poller::{Interest, Poller};
 use bardo_sys::waker::Waker;
 
+pub use self::pulse::Work;
 pub use self::record::words_for;
 
 use self::file::Files;
 use self::intake::Intake;
 use self::main_log::MainLog;
+use self::pulse::Pulse;
 use self::record::{Known, Record};
 use self::staging::Staging;
 use self::streams::{Slot, Streams};
@@ -227,9 +230,24 @@ pub struct Stream {
     pub sink: Sink,
 }
 
-/// A stream has ended: all its bytes are where they belong, and nobody needs its
-/// pipe any more.
-pub type Drained = StreamKey;
+/// What the pump tells the control thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Report {
+    /// A stream has ended: all its bytes are where they belong, and nobody needs its pipe
+    /// any more.
+    Drained(StreamKey),
+    /// A target takes nothing from now on. The main log has a line about it.
+    Refuses {
+        /// Its path, or the word `syslog`.
+        target: Arc<str>,
+        /// Why.
+        why: String,
+    },
+    /// A target takes bytes again, or nobody has any for it.
+    Takes(Arc<str>),
+    /// The pump was missed ([`PumpHandle::miss`]), and goes on.
+    GoesOn,
+}
 
 /// How important something is that the pump itself has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -281,8 +299,8 @@ pub struct PumpSettings {
     pub staging: (OwnedFd, OwnedFd),
     /// Where the control thread is told what it wants to know of the bytes.
     pub intake: Intake,
-    /// Is told of each stream that has ended.
-    pub drained: Sender<Drained>,
+    /// Is told what happens.
+    pub reports: Sender<Report>,
     /// Is woken then.
     pub waker: Arc<Waker>,
     /// The socket where the system's log is collected.
@@ -309,6 +327,7 @@ enum Command {
     Create(Arc<str>),
     Remove(Arc<str>),
     Room,
+    Look,
     Finish,
 }
 
@@ -332,6 +351,8 @@ struct Shared {
     wants_room: AtomicBool,
     /// Bytes that each stream has written.
     volumes: Volumes,
+    /// What the thread is at.
+    pulse: Arc<Pulse>,
 }
 
 /// How others talk to the pump. No call waits.
@@ -402,6 +423,25 @@ impl PumpHandle {
     #[must_use]
     pub fn carried(&self, service: ServiceId, channel: Channel) -> u64 {
         self.shared.volumes.get(service, channel)
+    }
+
+    /// Whether something was handed over that the pump has not taken yet.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        self.shared.is_awake.load(Ordering::Relaxed)
+    }
+
+    /// What the pump is at; `None` while it waits for something to do.
+    #[must_use]
+    pub fn work(&self) -> Option<Work> {
+        self.shared.pulse.work()
+    }
+
+    /// The pump does not move: it shall say when it goes on ([`Report::GoesOn`]).
+    pub fn miss(&self) {
+        self.shared.pulse.miss();
+        // If it has gone on meanwhile, it has to be woken to say so.
+        self.send(Command::Look);
     }
 
     /// The place has a new process, which has written nothing yet.
@@ -488,6 +528,7 @@ pub fn start(settings: PumpSettings) -> io::Result<(PumpHandle, JoinHandle<()>)>
         chunks_wanted: [AtomicBool::new(false), AtomicBool::new(false)],
         wants_room: AtomicBool::new(false),
         volumes: Volumes::new(),
+        pulse: Arc::default(),
     });
     let worker = worker(settings, Arc::clone(&shared), receiver)?;
     let thread = thread::Builder::new().name("log-pump".into()).spawn(move || {
@@ -519,7 +560,7 @@ fn worker(
     let (record, known) = Record::open(settings.cells, settings.base, settings.length);
     let (read, write) = settings.staging;
     let staging = Staging::new(read, write, record)?;
-    let mut files = Files::new();
+    let mut files = Files::new(Arc::clone(&shared.pulse));
     let mut main_log = MainLog::new(settings.main_log, &mut files)?;
     if known == Known::No {
         let text = "another version had log bytes in flight; they cannot be taken over";
@@ -536,7 +577,7 @@ fn worker(
         null: pipe::open_target(Path::new("/dev/null"))?,
         main_log,
         syslog: Syslog::new(settings.syslog),
-        drained: settings.drained,
+        reports: settings.reports,
         control: settings.waker,
         stage: Stage::Gathering,
         carried: Round::default(),

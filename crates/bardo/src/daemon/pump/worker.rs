@@ -31,7 +31,9 @@ use super::staging::{Shown, Source, Staging, Target};
 use super::streams::{Entry, Flow, Growth, Slot, Streams};
 use super::strip::Strip;
 use super::syslog::Syslog;
-use super::{Channel, Command, MainLogSettings, Severity, Shared, Stream, StreamKey, Tells};
+use super::{
+    Channel, Command, MainLogSettings, Report, Severity, Shared, Stream, StreamKey, Tells,
+};
 
 /// Chunks smaller than this on average are a trickle.
 const TRICKLE_CHUNK: usize = 4096;
@@ -67,7 +69,7 @@ pub(super) struct Worker {
     pub(super) syslog: Syslog,
     /// Lines that have been taken for it.
     pub(super) lines: u64,
-    pub(super) drained: Sender<StreamKey>,
+    pub(super) reports: Sender<Report>,
     pub(super) control: Arc<Waker>,
     pub(super) stage: Stage,
     /// What this round has carried so far.
@@ -126,9 +128,11 @@ impl Worker {
         let mut trickle = Trickle::default();
         while self.stage != Stage::Finished {
             let timeout = self.retry.map(|retry| self.files.until(retry));
+            self.shared.pulse.rest();
             self.poller
                 .wait(&mut events, timeout)
                 .expect("a poll of our own descriptors with a valid timeout does not fail");
+            self.shared.pulse.wake();
             self.carried = Round::default();
             for event in events.iter() {
                 self.serve(event.token());
@@ -136,6 +140,7 @@ impl Worker {
             self.obey();
             self.try_again();
             self.write_main_log();
+            self.report();
             trickle.rest_after(self.carried);
         }
     }
@@ -180,6 +185,8 @@ impl Worker {
                 Command::Create(path) => self.create(&path),
                 Command::Remove(path) => self.remove(&path),
                 Command::Room => self.resume_parked(),
+                // It is seen after each round whether anybody wants to know.
+                Command::Look => {}
                 Command::Finish => self.finish(),
             }
         }
@@ -329,15 +336,17 @@ impl Worker {
     }
 
     /// A file that cannot be created now is created when there is something to log.
-    fn create(&mut self, path: &str) {
-        let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    fn create(&mut self, path: &Arc<str>) {
+        self.shared.pulse.touch_other(path);
+        let made = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&**path);
         if let Err(error) = made {
             self.main_log.say(Severity::Warning, &format!("could not create {path}: {error}"));
         }
     }
 
-    fn remove(&mut self, path: &str) {
-        if let Err(error) = fs::remove_file(path)
+    fn remove(&mut self, path: &Arc<str>) {
+        self.shared.pulse.touch_other(path);
+        if let Err(error) = fs::remove_file(&**path)
             && error.kind() != io::ErrorKind::NotFound
         {
             self.main_log.say(Severity::Warning, &format!("could not remove {path}: {error}"));
@@ -384,8 +393,43 @@ impl Worker {
         self.syslog.flush();
         self.main_log.copy_has_room();
         self.resume_parked();
+        self.try_unused();
+        self.files.tell_full();
         if let Some(next) = self.files.next_retry() {
             self.try_later(next);
+        }
+    }
+
+    /// Opens what had refused and what nobody has bytes for at present, so that it is known
+    /// when that is over.
+    fn try_unused(&mut self) {
+        for file in self.files.due() {
+            let waits = |entry: &Entry| {
+                entry.file == Some(file) && !matches!(pipe::waiting(&entry.pipe), Ok(0))
+            };
+            if !self.streams.which(waits).is_empty() || self.main_log.waits_for(file) {
+                continue;
+            }
+            match self.files.prepare(file) {
+                Ok(_) => self.took(file),
+                Err(error) => {
+                    self.refused(file, &error);
+                }
+            }
+        }
+    }
+
+    /// Tells the control thread what it has not been told yet.
+    fn report(&mut self) {
+        let goes_on = self.shared.pulse.is_missed().then_some(Report::GoesOn);
+        let mut has_any = false;
+        for report in self.files.reports().chain(goes_on) {
+            // If nobody listens any more, the process is about to end.
+            let _ = self.reports.send(report);
+            has_any = true;
+        }
+        if has_any {
+            self.control.wake();
         }
     }
 
