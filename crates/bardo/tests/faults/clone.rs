@@ -24,9 +24,11 @@ fn a_program_for_which_there_is_no_process_is_started_when_there_is_one() {
 
         let info = scene.until("cat", "BACKOFF");
         assert!(!info.spawn_error.is_empty());
+        scene.await_troubles(&[("shortage", "cat")]);
         assert_eq!(scene.process("other").identity(), other.identity());
         gate.let_pass();
         scene.until("cat", "RUNNING");
+        scene.await_troubles(&[]);
         assert_eq!(scene.supervisor().pid, supervisor.pid);
         scene.expect_supervision();
     }
@@ -73,6 +75,7 @@ fn a_supervisor_for_which_there_is_no_process_comes_when_there_is_one() {
     scene.wait("a refusal", || gate.refused() > 1);
     gate.let_pass();
     scene.supervisor();
+    scene.await_troubles(&[("keeper", "supervisor")]);
     assert_eq!(scene.process("other").identity(), other.identity());
     scene.expect_supervision();
 }

@@ -61,9 +61,7 @@ fn all_of_ten_thousand_ends_are_taken_and_all_programs_are_there_again() {
     await_all(&scene, 2);
     let pids: BTreeSet<u32> = before.iter().map(|info| info.pid).collect();
     assert!(running(&scene).iter().all(|info| !pids.contains(&info.pid)));
-    scene.wait("the last of the ends", || {
-        scene.daemon.children().iter().all(Stat::is_alive)
-    });
+    scene.wait("the last of the ends", || scene.daemon.children().iter().all(Stat::is_alive));
     let exits = scene.said("exited: crowd_");
     assert_eq!(exits, PROGRAMS, "each of them once");
     assert_eq!(scene.supervisor().pid, supervisor.pid);

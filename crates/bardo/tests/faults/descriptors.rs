@@ -74,8 +74,10 @@ fn a_program_without_descriptors_is_started_when_there_are_some() {
     let info = scene.until("cat", "BACKOFF");
     assert_eq!(info.spawn_error, "too many open files to spawn 'cat'");
     assert_eq!(scene.process("other").identity(), other.identity());
+    scene.await_troubles(&[("shortage", "cat")]);
     drop(limited);
     scene.until("cat", "RUNNING");
+    scene.await_troubles(&[]);
     assert_eq!(scene.supervisor().pid, supervisor.pid);
     scene.expect_supervision();
 }
@@ -91,8 +93,10 @@ fn with_not_one_descriptor_left_clients_are_answered_one_after_the_other() {
 
     scene.until("cat", "BACKOFF");
     assert_eq!(scene.client().info("other").unwrap().pid, other.pid);
+    scene.await_troubles(&[("shortage", "cat")]);
     drop(limited);
     scene.until("cat", "RUNNING");
+    scene.await_troubles(&[]);
     assert_eq!(scene.supervisor().pid, supervisor.pid, "{}", scene.log());
     scene.expect_supervision();
 }
@@ -112,6 +116,7 @@ fn a_machine_without_files_holds_up_nobody_else() {
 
     assert!(!scene.until("cat", "BACKOFF").spawn_error.is_empty());
     assert_eq!(scene.process("other").identity(), other.identity());
+    scene.await_troubles(&[("shortage", "cat")]);
     gate.refuse(supervisor.pid, Call::Accept, Errno::NFILE.raw_os_error());
     let client = scene.client().clone();
     let asked = std::thread::spawn(move || client.info("other"));
@@ -120,6 +125,7 @@ fn a_machine_without_files_holds_up_nobody_else() {
     gate.let_pass();
     asked.join().unwrap().unwrap();
     scene.until("cat", "RUNNING");
+    scene.await_troubles(&[]);
     assert_eq!(scene.supervisor().pid, supervisor.pid, "{}", scene.log());
     scene.expect_supervision();
 }

@@ -48,11 +48,14 @@ fn a_log_without_room_waits_and_loses_no_line() {
     scene.client().about("startProcess", "writer").unwrap();
 
     scene.await_log("writer.log: No space left on device (os error 28); what is for it waits");
+    let log = scene.home.file("small/writer.log").display().to_string();
+    scene.await_troubles(&[("log-target", &log)]);
     scene.expect_supervision();
     scene.expect_supervision();
     fs::remove_file(scene.seen("small/filler")).unwrap();
     scene.await_all_lines(&scene.seen("small/writer.log"));
     scene.await_log("small/writer.log again");
+    scene.await_troubles(&[]);
     assert_eq!(scene.said("what is for it waits"), 1, "{}", scene.log());
 }
 
@@ -76,11 +79,14 @@ fn a_main_log_without_room_waits_and_loses_no_line() {
     }
 
     assert!(spawned() <= kills, "the disk is full");
+    let path = scene.home.file("small/main.log").display().to_string();
+    scene.await_troubles(&[("log-target", &path)]);
     fs::remove_file(scene.seen("small/filler")).unwrap();
     scene.wait("the lines that have waited", || spawned() == kills + 1);
     let text = fs::read_to_string(&log).unwrap();
     assert!(text.lines().all(|line| line.starts_with("20")), "a line is torn:\n{text}");
     assert!(!text.contains("were lost"), "{text}");
+    scene.await_troubles(&[]);
 }
 
 /// A daemon whose runtime directory may hold so many files.

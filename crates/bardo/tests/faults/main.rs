@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
 
+mod blocked;
 mod clock;
 mod clone;
 mod crowd;

@@ -1,6 +1,8 @@
 //! What must be true during every fault, and scenes in which one can be made.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -72,6 +74,23 @@ pub(crate) fn behind_gate(more: &str, programs: &str, calls: &[Call]) -> Option<
     Some((scene, gate))
 }
 
+/// What is wrong: kinds and subjects. Nothing where there is no answer.
+fn troubles(scene: &Scene) -> Vec<(String, String)> {
+    let ask = || -> std::io::Result<String> {
+        let mut stream = UnixStream::connect(scene.home.file("s.sock"))?;
+        let head = "GET /api/v1/troubles HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        stream.write_all(head.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer.split_once("\r\n\r\n").map_or_else(String::new, |(_, body)| body.to_owned()))
+    };
+    let Ok(body) = ask() else { return vec![("no answer".to_owned(), String::new())] };
+    let json: serde_json::Value = serde_json::from_str(&body).unwrap_or_default();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let listed = json["troubles"].as_array().unwrap();
+    listed.iter().map(|one| (text(&one["kind"]), text(&one["subject"]))).collect()
+}
+
 impl Scene {
     /// The others are looked after: one that is killed is there again, and the API says so.
     pub(crate) fn expect_supervision(&self) {
@@ -81,6 +100,18 @@ impl Scene {
             let info = self.client().info("other").ok();
             info.is_some_and(|info| info.state == "RUNNING" && info.pid != before.pid)
         });
+    }
+
+    /// Waits until exactly this is wrong, as `/api/v1/troubles` tells it: kinds and subjects.
+    pub(crate) fn await_troubles(&self, expected: &[(&str, &str)]) {
+        let mut seen = Vec::new();
+        let is_so = |scene: &Self, seen: &mut Vec<(String, String)>| {
+            *seen = troubles(scene);
+            seen.iter().map(|(kind, subject)| (&**kind, &**subject)).eq(expected.iter().copied())
+        };
+        if home::wait_until("the troubles", || is_so(self, &mut seen)).is_err() {
+            panic!("{seen:?} is wrong and not {expected:?}\n{}", self.log());
+        }
     }
 
     /// A file of ours as the daemon sees it.

@@ -44,6 +44,7 @@ fn one_that_is_stopped_for_too_long_is_replaced() {
     });
 
     scene.await_log(HUNG);
+    scene.await_troubles(&[("keeper", "supervisor")]);
 }
 
 /// A supervisor with much time goes on where it was, however long it was stopped.
@@ -59,6 +60,7 @@ fn goes_on_after(span: Duration) {
 
     assert_eq!(scene.supervisor().pid, pid);
     assert_eq!(scene.said(HUNG), 0, "{}", scene.log());
+    scene.await_troubles(&[]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use std::ffi::CString;
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -64,6 +65,34 @@ pub fn before(command: &mut Command, mounts: Vec<Small>) {
     // SAFETY: between the fork and the program only system calls are made, on memory that
     // was laid out before.
     unsafe { command.pre_exec(install) };
+}
+
+/// Freezes the file system of this directory: whoever writes to it waits.
+///
+/// # Errors
+/// What the request says: EBUSY where it is frozen already, EOPNOTSUPP where it cannot be.
+pub fn freeze(directory: BorrowedFd<'_>) -> io::Result<()> {
+    request(directory, FREEZE)
+}
+
+/// Ends [`freeze`].
+///
+/// # Errors
+/// What the request says: EINVAL where it is not frozen.
+pub fn thaw(directory: BorrowedFd<'_>) -> io::Result<()> {
+    request(directory, THAW)
+}
+
+/// `_IOWR('X', 119, int)` and `_IOWR('X', 120, int)`.
+const FREEZE: libc::Ioctl = 0xc004_5877;
+const THAW: libc::Ioctl = 0xc004_5878;
+
+fn request(directory: BorrowedFd<'_>, request: libc::Ioctl) -> io::Result<()> {
+    // SAFETY: these requests read no argument.
+    match unsafe { libc::ioctl(directory.as_raw_fd(), request, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 fn unshare(what: UnshareFlags) -> io::Result<()> {
