@@ -34,5 +34,6 @@ pub mod stage;
 mod stdin;
 pub mod supervisor;
 pub mod troubles;
+mod undrained;
 pub mod views;
 pub mod world;

@@ -11,7 +11,7 @@ use bardo::selftest::home::Home;
 use bardo_sys::faults::mounts;
 use rustix::fs::Mode;
 
-use crate::others::{OTHER, all_lines, try_open, writer};
+use crate::others::{OTHER, all_lines, looper, try_open, writer};
 use crate::scene::Scene;
 
 #[test]
@@ -102,7 +102,8 @@ impl Drop for Frozen {
 #[test]
 fn a_frozen_file_system_holds_up_logs_and_nothing_else() {
     let programs = writer("writer", "{here}/disk/writer.log", "autostart=false")
-        + &writer("free", "{here}/free.log", "autostart=false");
+        + &writer("free", "{here}/free.log", "autostart=false")
+        + &looper("{here}/disk/loop.log");
     let make = |home: &Home| fs::create_dir(home.file("disk")).unwrap();
     let change = |_: &Home, command: &mut Command| mounts::before(command, Vec::new());
     let Some(scene) = try_open("", &(programs + OTHER), make, change) else { return };
@@ -119,13 +120,17 @@ fn a_frozen_file_system_holds_up_logs_and_nothing_else() {
     scene.client().about("startProcess", "writer").unwrap();
     scene.expect_supervision();
     scene.client().about("startProcess", "free").unwrap();
+    scene.client().about("startProcess", "loop").unwrap();
     scene.expect_supervision();
-    scene.await_troubles(&[("log-pump", "log-pump")]);
+    scene.await_troubles(&[("log-pump", "log-pump"), ("shortage", "loop")]);
     scene.expect_supervision();
     drop(frozen);
 
     scene.await_all_lines(&log);
     scene.await_all_lines(&scene.home.file("free.log"));
+    scene.wait("more lives", || scene.said("spawned: 'loop'") > 200);
+    scene.client().about("stopProcess", "loop").unwrap();
+    scene.await_all_loops(&disk.place.join("loop.log"));
     scene.await_troubles(&[]);
     assert_eq!(scene.said("the log pump does not move"), 1, "{}", scene.log());
 }

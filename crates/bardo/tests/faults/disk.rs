@@ -8,7 +8,7 @@ use std::process::Command;
 use bardo::selftest::home::{Daemon, Home};
 use bardo_sys::faults::mounts::{self, Small};
 
-use crate::others::{OTHER, try_open, writer};
+use crate::others::{OTHER, looper, try_open, writer};
 use crate::scene::Scene;
 
 /// Less than a [`writer`] writes, and more than a pipe holds.
@@ -57,6 +57,26 @@ fn a_log_without_room_waits_and_loses_no_line() {
     scene.await_log("small/writer.log again");
     scene.await_troubles(&[]);
     assert_eq!(scene.said("what is for it waits"), 1, "{}", scene.log());
+}
+
+#[test]
+fn a_program_that_loops_while_its_log_has_no_room_waits_and_loses_no_line() {
+    let programs = looper("{here}/small/loop.log") + OTHER;
+    let Some(scene) = open(None, &programs) else { return };
+    fill(&scene.seen("small/filler"), 2 * SMALL);
+
+    scene.client().about("startProcess", "loop").unwrap();
+
+    let log = scene.home.file("small/loop.log").display().to_string();
+    scene.await_troubles(&[("log-target", &log), ("shortage", "loop")]);
+    scene.expect_supervision();
+    fs::remove_file(scene.seen("small/filler")).unwrap();
+    let before = scene.said("spawned: 'loop'");
+    scene.wait("more lives", || scene.said("spawned: 'loop'") > before + 100);
+    scene.client().about("stopProcess", "loop").unwrap();
+    scene.await_all_loops(&scene.seen("small/loop.log"));
+    scene.await_troubles(&[]);
+    assert!(before < 100, "it was started {before} times");
 }
 
 #[test]

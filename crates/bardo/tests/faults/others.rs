@@ -1,5 +1,6 @@
 //! What must be true during every fault, and scenes in which one can be made.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
@@ -28,6 +29,15 @@ pub(crate) fn writer(name: &str, log: &str, more: &str) -> String {
 /// What [`writer`] has written when it has written everything.
 pub(crate) fn all_lines() -> String {
     (1..=LINES).map(|number| format!("{number}\n")).collect()
+}
+
+/// A program that says its number and ends, again and again. A stop does not cut it short.
+pub(crate) fn looper(log: &str) -> String {
+    format!(
+        "[program:loop]\ncommand=/bin/sh -c 'echo $$'\nstartsecs=0\nautorestart=true\n\
+         autostart=false\nstopsignal=CONT\nredirect_stderr=true\n\
+         stdout_logfile={log}\nstdout_logfile_maxbytes=0\n"
+    )
 }
 
 /// A scene whose daemon is started with something changed; `None` where the system refuses
@@ -133,6 +143,19 @@ impl Scene {
             fs::metadata(file).is_ok_and(|there| there.len() >= all.len() as u64)
         });
         assert!(fs::read_to_string(file).unwrap() == all, "a line is missing, double or torn");
+    }
+
+    /// Waits until each life of a [`looper`] that was stopped has said its number in its
+    /// log, once.
+    pub(crate) fn await_all_loops(&self, file: &Path) {
+        let numbers = || -> Vec<String> {
+            let text = fs::read_to_string(file).unwrap_or_default();
+            text.lines().map(str::to_owned).collect()
+        };
+        let lives = || self.said("exited: loop") + self.said("stopped: loop");
+        self.wait("the log of each life", || numbers().len() == lives());
+        let different: BTreeSet<String> = numbers().into_iter().collect();
+        assert_eq!(different.len(), lives(), "{:?}\n{}", numbers(), self.log());
     }
 
     /// How often the main log has these words.
