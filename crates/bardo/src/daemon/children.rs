@@ -189,6 +189,12 @@ impl Children {
         Some(child)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.by_pid.len() + self.later.len()
+    }
+
     /// The process of that number.
     #[must_use]
     pub fn child(&self, pid: u32) -> Option<&Child> {

@@ -165,7 +165,11 @@ impl Daemon {
         Self::spawn_with(executable, home, |_| {})
     }
 
-    fn spawn_with(
+    /// Like [`Self::start_with`], without waiting for anything.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_with(
         executable: &Path,
         home: &Home,
         change: impl FnOnce(&mut Command),
