@@ -5,6 +5,7 @@ use crate::job::Command;
 use crate::signal::Signal;
 use crate::spec::{Configuration, Reach};
 use crate::status::{ExitStatus, SpawnError};
+use crate::time::Instant;
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub enum Input {
         status: ExitStatus,
         /// The number of the keeper's record.
         sequence: ExitSequence,
+        /// When the keeper saw it end, which may be long before anybody could be told.
+        at: Instant,
     },
     /// A signal has been sent: which one and to whom is said again, because a
     /// client's signal does not do for the stop signal.
@@ -101,8 +104,9 @@ pub enum Input {
 /// What became of a process that a predecessor started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Found {
-    /// It lives, under this number.
-    Alive(Pid),
+    /// There is a process of this number, or there was: then its exit follows. It was
+    /// cloned at this time.
+    Alive(Pid, Instant),
     /// It was never cloned.
     NeverCloned,
 }

@@ -26,11 +26,15 @@ pub enum Mutant {
     ReusesGeneration,
     /// A client that waits for a stop is not answered.
     LosesAnswer,
+    /// What the machine has not to give counts against the program.
+    CountsShortages,
+    /// A process ends when its supervisor hears of it.
+    ForgetsWhenItEnded,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::TakesStopForCrash,
         Self::ForgetsGeneration,
         Self::NeverKills,
@@ -41,6 +45,8 @@ impl Mutant {
         Self::ForgetsUnsentStop,
         Self::ReusesGeneration,
         Self::LosesAnswer,
+        Self::CountsShortages,
+        Self::ForgetsWhenItEnded,
     ];
 }
 

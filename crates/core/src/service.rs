@@ -28,6 +28,10 @@ pub const STOP_REPORT_EVERY: Duration = Duration::from_secs(2);
 /// sends one each time it looks, which is once a second when nothing happens.
 pub const KILL_AGAIN_LEAST: Duration = Duration::from_secs(1);
 
+/// How long after a start for which there was no descriptor, process or memory the next
+/// one is tried. A failed one costs next to nothing.
+pub const SHORTAGE_WAIT: Duration = Duration::from_secs(1);
+
 /// One service of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -165,10 +169,10 @@ impl Service {
     pub fn step(&mut self, now: Now, mood: Mood, stimulus: Stimulus, actions: &mut Actions) {
         match (self.state, stimulus) {
             (_, Stimulus::Exited(generation, ..)) if self.is_over(generation) => {}
-            (State::Stopping { .. }, Stimulus::Exited(_, status, _))
+            (State::Stopping { .. }, Stimulus::Exited(_, status, ..))
                 if mutant::on(Mutant::TakesStopForCrash) =>
             {
-                self.exited(now, mood, status, actions);
+                self.exited((now, now), mood, status, actions);
             }
             // A birth that nobody waits for any more must not become a second process.
             (_, Stimulus::Spawned(generation, _)) if generation != self.generation => {
@@ -220,23 +224,28 @@ impl Service {
 
             (
                 State::Starting { launch: Launch::Requested, .. },
-                Stimulus::Spawned(_, pid) | Stimulus::Found(_, Found::Alive(pid)),
+                Stimulus::Spawned(_, pid) | Stimulus::Found(_, Found::Alive(pid, _)),
             ) => {
                 self.pid = Some(pid);
+                // A birth may have waited for its turn: it counts from the clone on.
+                let cloned = if let Stimulus::Found(_, Found::Alive(_, at)) = stimulus {
+                    now.at(at)
+                } else {
+                    now
+                };
+                let since = cloned.instant;
                 let report_at = Some(now.instant + STUCK_AFTER);
-                // A birth may have waited for its turn: it counts from now on.
-                self.state =
-                    State::Starting { since: now.instant, launch: Launch::Cloned { report_at } };
+                self.state = State::Starting { since, launch: Launch::Cloned { report_at } };
             }
             // The order to forget it crossed the news of its birth.
             (
                 State::Stopped | State::Exited | State::Fatal,
-                Stimulus::Spawned(_, pid) | Stimulus::Found(_, Found::Alive(pid)),
+                Stimulus::Spawned(_, pid) | Stimulus::Found(_, Found::Alive(pid, _)),
             ) if self.pid.is_none() => {
                 self.pid = Some(pid);
                 self.stop(now, actions);
             }
-            (_, Stimulus::Spawned(..) | Stimulus::Found(_, Found::Alive(_))) => {}
+            (_, Stimulus::Spawned(..) | Stimulus::Found(_, Found::Alive(..))) => {}
 
             (State::Starting { since, launch: Launch::Cloned { .. } }, Stimulus::Executed(_)) => {
                 self.executed(now, since, actions);
@@ -249,7 +258,7 @@ impl Service {
                 self.failed(now, Failure::Spawn(error), actions);
             }
             (State::Stopping { .. }, Stimulus::SpawnFailed(..)) => {
-                self.after_stop(now, mood, actions);
+                self.after_stop((now, now), mood, actions);
             }
             (State::Unknown, Stimulus::SpawnFailed(..)) => {
                 self.come_to_rest(now, State::Stopped, actions);
@@ -263,27 +272,27 @@ impl Service {
                 Stimulus::SpawnFailed(..),
             ) => {}
 
-            (State::Starting { since, launch }, Stimulus::Exited(_, status, sequence)) => {
+            (State::Starting { since, launch }, Stimulus::Exited(_, status, sequence, at)) => {
                 self.exit_sequence = sequence;
-                self.exited_while_starting(now, mood, since, launch, status, actions);
+                let ended = if mutant::on(Mutant::ForgetsWhenItEnded) { now } else { now.at(at) };
+                self.exited_while_starting((now, ended), mood, (since, launch), status, actions);
             }
-            (State::Running, Stimulus::Exited(_, status, sequence)) => {
+            (State::Running, Stimulus::Exited(_, status, sequence, at)) => {
                 self.exit_sequence = sequence;
-                self.exited(now, mood, status, actions);
+                self.exited((now, now.at(at)), mood, status, actions);
             }
-            (State::Stopping { .. }, Stimulus::Exited(_, status, sequence)) => {
+            (State::Stopping { .. }, Stimulus::Exited(_, status, sequence, at)) => {
                 self.exit_sequence = sequence;
                 self.exit = Some(status);
-                self.stopped = Some(now.wall);
                 let expected = self.is_expected(status);
                 let service = self.id;
                 actions.push(Action::Notice(Notice::Stopped { service, status, expected }));
-                self.after_stop(now, mood, actions);
+                self.after_stop((now, now.at(at)), mood, actions);
             }
-            (State::Unknown, Stimulus::Exited(_, status, sequence)) => {
+            (State::Unknown, Stimulus::Exited(_, status, sequence, at)) => {
                 self.exit_sequence = sequence;
                 self.exit = Some(status);
-                self.come_to_rest(now, State::Stopped, actions);
+                self.come_to_rest(now.at(at), State::Stopped, actions);
             }
             // These have no process, so `is_over` has answered already.
             (
@@ -471,10 +480,9 @@ impl Service {
 
     fn exited_while_starting(
         &mut self,
-        now: Now,
+        times @ (_, ended): (Now, Now),
         mood: Mood,
-        since: Instant,
-        launch: Launch,
+        (since, launch): (Instant, Launch),
         status: ExitStatus,
         actions: &mut Actions,
     ) {
@@ -483,25 +491,32 @@ impl Service {
         {
             actions.push(Action::Notice(Notice::Spawned { service: self.id, pid }));
         }
-        if now.instant.since(since) < self.spec.program.readiness.span() {
+        if ended.instant.since(since) < self.spec.program.readiness.span() {
             self.pid = None;
-            self.stopped = Some(now.wall);
+            self.stopped = Some(ended.wall);
             let service = self.id;
             actions.push(Action::Notice(Notice::Exited { service, status, expected: false }));
-            self.failed(now, Failure::ExitedTooQuickly, actions);
+            self.failed(ended, Failure::ExitedTooQuickly, actions);
         } else {
             // Supervisor lets listeners see that it ran, however shortly.
             self.enter(State::Running, false, actions);
-            self.exited(now, mood, status, actions);
+            self.exited(times, mood, status, actions);
         }
     }
 
-    /// The process has ended by itself after a start that had succeeded.
-    fn exited(&mut self, now: Now, mood: Mood, status: ExitStatus, actions: &mut Actions) {
+    /// The process has ended by itself after a start that had succeeded. Of the times one
+    /// is now, and one is when it ended.
+    fn exited(
+        &mut self,
+        (now, ended): (Now, Now),
+        mood: Mood,
+        status: ExitStatus,
+        actions: &mut Actions,
+    ) {
         let expected = self.is_expected(status);
         self.failures = 0;
         self.exit = Some(status);
-        self.stopped = Some(now.wall);
+        self.stopped = Some(ended.wall);
         if !expected {
             self.failure = Some(Failure::BadExitCode(status.code()));
         }
@@ -520,14 +535,25 @@ impl Service {
     }
 
     /// A start has failed. Death before startsecs is a failure even with exit
-    /// code 0 and autorestart=false: Supervisor's rule.
+    /// code 0 and autorestart=false: Supervisor's rule. A start for which the machine
+    /// has nothing left is tried until it has: Supervisor counts that against the
+    /// program, which is then FATAL for what another one has done.
     fn failed(&mut self, now: Now, failure: Failure, actions: &mut Actions) {
         self.failure = Some(failure);
+        if let Failure::Spawn(error) = failure
+            && error.is_shortage()
+            && !mutant::on(Mutant::CountsShortages)
+        {
+            let until = now.instant + SHORTAGE_WAIT;
+            self.enter(State::Backoff { until }, false, actions);
+            return;
+        }
         self.failures = self.failures.saturating_add(1);
         let restart = &self.spec.program.restart;
         let more = i64::from(mutant::on(Mutant::RetriesOnceMore));
-        let exhausted =
-            restart.start_retries.is_some_and(|retries| i64::from(self.failures) > retries + more);
+        let exhausted = restart
+            .start_retries
+            .is_some_and(|retries| i64::from(self.failures) > retries.saturating_add(more));
         let until = now.instant + restart.backoff.wait(self.failures);
         self.enter(State::Backoff { until }, false, actions);
         if exhausted {
@@ -587,9 +613,9 @@ impl Service {
 
     /// The process that was told to stop is gone: a client may have asked for a
     /// new one meanwhile.
-    fn after_stop(&mut self, now: Now, mood: Mood, actions: &mut Actions) {
+    fn after_stop(&mut self, (now, ended): (Now, Now), mood: Mood, actions: &mut Actions) {
         let goal = self.goal;
-        self.come_to_rest(now, State::Stopped, actions);
+        self.come_to_rest(ended, State::Stopped, actions);
         match (goal, mood) {
             (Goal::Up, Mood::Running) => self.spawn(now, actions),
             (Goal::Up, Mood::Restarting | Mood::Shutdown) | (Goal::Down, _) => {}

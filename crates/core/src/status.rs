@@ -65,9 +65,45 @@ pub enum SpawnError {
     Socket(i32),
 }
 
+/// EAGAIN, ENOMEM, ENFILE, EMFILE and ETOOMANYREFS.
+const SHORTAGES: [i32; 5] = [11, 12, 23, 24, 109];
+
+impl SpawnError {
+    /// Whether the machine has nothing left to start a process with just now: no
+    /// descriptor, process number or memory. The program has done nothing wrong.
+    #[must_use]
+    pub fn is_shortage(self) -> bool {
+        match self {
+            Self::Pipes(errno) | Self::Clone(errno) | Self::Socket(errno) => {
+                SHORTAGES.contains(&errno)
+            }
+            Self::NoClosingQuotation
+            | Self::NoEscapedCharacter
+            | Self::Empty
+            | Self::NotFound
+            | Self::IsDirectory
+            | Self::NotExecutable
+            | Self::NotPermitted => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shortage_is_what_may_be_over_later() {
+        for (error, expected) in [
+            (SpawnError::Pipes(24), true),
+            (SpawnError::Clone(11), true),
+            (SpawnError::Socket(23), true),
+            (SpawnError::Clone(1), false),
+            (SpawnError::NotFound, false),
+        ] {
+            assert_eq!(error.is_shortage(), expected, "{error:?}");
+        }
+    }
 
     #[test]
     fn wait_statuses_are_read_as_linux_writes_them() {

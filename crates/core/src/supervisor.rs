@@ -124,8 +124,9 @@ impl Supervisor {
             Input::SpawnFailed { service, generation, error } => {
                 self.stir(now, service, Stimulus::SpawnFailed(generation, error), actions);
             }
-            Input::Exited { service, generation, status, sequence } => {
-                self.stir(now, service, Stimulus::Exited(generation, status, sequence), actions);
+            Input::Exited { service, generation, status, sequence, at } => {
+                let exited = Stimulus::Exited(generation, status, sequence, at);
+                self.stir(now, service, exited, actions);
             }
             Input::Signalled { service, generation, signal, reach } => {
                 self.stir(now, service, Stimulus::Signalled(generation, signal, reach), actions);

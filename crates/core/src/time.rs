@@ -46,3 +46,29 @@ pub struct Now {
     /// What clients are shown.
     pub wall: WallTime,
 }
+
+impl Now {
+    /// Both clocks at an earlier moment, as far as that can be said now: the wall clock
+    /// may have been set in between. A later moment counts as now.
+    #[must_use]
+    pub fn at(self, moment: Instant) -> Self {
+        let ago = self.instant.since(moment).as_secs();
+        let wall = WallTime(self.wall.0.saturating_sub_unsigned(ago));
+        Self { instant: self.instant.min(moment), wall }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_moment_is_earlier_on_both_clocks() {
+        let now = Now { instant: Instant(20_000_000_000), wall: WallTime(1000) };
+
+        let then = now.at(Instant(8_500_000_000));
+
+        assert_eq!(then, Now { instant: Instant(8_500_000_000), wall: WallTime(989) });
+        assert_eq!(now.at(Instant(30_000_000_000)), now);
+    }
+}

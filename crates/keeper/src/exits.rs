@@ -12,6 +12,7 @@ const RECORDS_MAX: usize = 1 << 16;
 pub(crate) struct Exits {
     pids: Box<[u32]>,
     statuses: Box<[i32]>,
+    times: Box<[u64]>,
     /// The number of the oldest record that is kept.
     oldest: u64,
     /// The number that the next record gets.
@@ -22,17 +23,18 @@ impl Exits {
     pub(crate) fn new() -> Self {
         // Zeroed memory of this size is not there until it is touched.
         let (pids, statuses) = (vec![0; RECORDS_MAX].into(), vec![0; RECORDS_MAX].into());
-        Self { pids, statuses, oldest: 1, next: 1 }
+        Self { pids, statuses, times: vec![0; RECORDS_MAX].into(), oldest: 1, next: 1 }
     }
 
     pub(crate) fn has_room(&self) -> bool {
         self.next - self.oldest < RECORDS_MAX as u64
     }
 
-    pub(crate) fn push(&mut self, pid: u32, status: i32) {
+    pub(crate) fn push(&mut self, pid: u32, status: i32, at: u64) {
         let place = Self::place(self.next);
         self.pids[place] = pid;
         self.statuses[place] = status;
+        self.times[place] = at;
         self.next += 1;
     }
 
@@ -42,7 +44,8 @@ impl Exits {
         let sequence = sequence.max(self.oldest);
         (sequence < self.next).then(|| {
             let place = Self::place(sequence);
-            Exit { sequence, pid: self.pids[place], status: self.statuses[place] }
+            let (pid, status, at) = (self.pids[place], self.statuses[place], self.times[place]);
+            Exit { sequence, pid, status, at }
         })
     }
 
@@ -67,23 +70,23 @@ mod tests {
     #[test]
     fn records_are_kept_until_they_are_done_with() {
         let mut exits = Exits::new();
-        (1..=5).for_each(|pid| exits.push(pid, 0));
+        (1..=5).for_each(|pid| exits.push(pid, 0, u64::from(pid) * 10));
 
         exits.forget(2);
 
         assert_eq!(exits.from(0).map(|exit| (exit.sequence, exit.pid)), Some((3, 3)));
-        assert_eq!(exits.from(5).map(|exit| exit.pid), Some(5));
+        assert_eq!(exits.from(5).map(|exit| (exit.pid, exit.at)), Some((5, 50)));
         assert_eq!(exits.from(6), None);
         exits.forget(100);
         assert!(exits.is_empty());
-        exits.push(6, 0);
+        exits.push(6, 0, 60);
         assert_eq!(exits.from(0).map(|exit| (exit.sequence, exit.pid)), Some((6, 6)));
     }
 
     #[test]
     fn a_full_ring_has_no_room_until_something_is_forgotten() {
         let mut exits = Exits::new();
-        (0..RECORDS_MAX as u32).for_each(|pid| exits.push(pid, 0));
+        (0..RECORDS_MAX as u32).for_each(|pid| exits.push(pid, 0, 0));
 
         assert!(!exits.has_room());
         exits.forget(1);

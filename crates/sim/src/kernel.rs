@@ -28,6 +28,8 @@ pub struct Process {
     pub service: ServiceId,
     /// Which life of that service it is.
     pub generation: Generation,
+    /// When it was cloned.
+    pub cloned: Instant,
     /// Whether it has executed its program.
     pub executed: bool,
     /// How often it was sent its stop signal because the core wanted it.
@@ -56,6 +58,8 @@ pub struct ExitRecord {
     pub pid: Pid,
     /// How it ended.
     pub status: ExitStatus,
+    /// When it was reaped.
+    pub at: Instant,
     /// What the child wrote into its slot: the errno of the step that failed.
     pub birth_error: Option<i32>,
 }
@@ -109,6 +113,7 @@ impl Kernel {
             pid,
             service,
             generation,
+            cloned: now,
             executed: false,
             stops: 0,
             stops_forgotten: 0,
@@ -216,6 +221,7 @@ impl Kernel {
                 sequence: ExitSequence(self.last_sequence),
                 pid: process.pid,
                 status,
+                at: moment,
                 birth_error,
             });
             return;

@@ -21,6 +21,7 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
 use crate::child::become_program;
 pub use crate::child::{ChildError, PathEntry, Step};
+use crate::clock;
 use crate::memory::SharedMemory;
 use crate::plan::Plan;
 use crate::raw::syscall;
@@ -62,8 +64,9 @@ const ROOM_BYTES: usize = STACK_BYTES + PATH_BYTES;
 /// Slots whose memory is kept for the next births.
 const KEPT_SLOTS: usize = 4;
 
-/// Words of a birth cell: who is being born, its pid, and what went wrong.
-const CELL_WORDS: usize = 3;
+/// Words of a birth cell: who is being born, its pid, what went wrong, and when it was
+/// cloned.
+const CELL_WORDS: usize = 4;
 
 /// Words of surviving memory that the births take.
 pub const BIRTH_WORDS: usize = SLOTS * CELL_WORDS;
@@ -111,6 +114,8 @@ pub struct Birth {
     pub pid: Option<u32>,
     /// Why it has not become its program, if that is known.
     pub error: Option<ChildError>,
+    /// When it was cloned, in nanoseconds on the monotonic clock.
+    pub at: u64,
 }
 
 /// What a child and its parent both look at while it is on its way.
@@ -148,6 +153,8 @@ pub struct Spawner {
     slots: Box<[Slot]>,
     births: Arc<SharedMemory>,
     base: usize,
+    /// A predecessor's program may have had more cells than this one needs.
+    births_words: usize,
     null: OwnedFd,
     limit: Option<libc::rlimit>,
     busy: usize,
@@ -169,17 +176,19 @@ impl std::fmt::Debug for Spawner {
 
 impl Spawner {
     /// Takes the low descriptor numbers, which must be free from 16 on. Births are
-    /// noted in `births` from word `base`. Children get `limit` (soft, hard) as
+    /// noted in the words `area` of `births`. Children get `limit` (soft, hard) as
     /// their limit on descriptors where it is given.
     ///
     /// # Errors
     /// When /dev/null cannot be opened or the numbers cannot be taken.
     pub fn new(
         births: Arc<SharedMemory>,
-        base: usize,
+        area: Range<usize>,
         limit: Option<(u64, u64)>,
     ) -> io::Result<Self> {
-        assert!(base + BIRTH_WORDS <= births.words().len(), "the births fit into the memory");
+        let (base, births_words) = (area.start, area.len());
+        assert!(births_words >= BIRTH_WORDS, "there is a cell for each slot");
+        assert!(area.end <= births.words().len(), "the births lie within the memory");
         let first = rustix::fs::open(
             "/dev/null",
             rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
@@ -206,15 +215,15 @@ impl Spawner {
         let slots = (0..SLOTS)
             .map(|index| Slot::new(&births, base, index, rooms.wrapping_add(index * ROOM_BYTES)))
             .collect();
-        Ok(Self { slots, births, base, null, limit, busy: 0, rooms, used: 0 })
+        Ok(Self { slots, births, base, births_words, null, limit, busy: 0, rooms, used: 0 })
     }
 
     /// What a predecessor left behind: births that were begun and not yet noted
     /// elsewhere. Look at it again where a pid is missing: a child writes it as
     /// its first act.
     #[must_use]
-    pub fn births(memory: &SharedMemory, base: usize) -> Vec<Birth> {
-        let words = &memory.words()[base..base + BIRTH_WORDS];
+    pub fn births(memory: &SharedMemory, area: Range<usize>) -> Vec<Birth> {
+        let words = &memory.words()[area];
         words
             .chunks_exact(CELL_WORDS)
             .filter_map(|cell| {
@@ -225,6 +234,7 @@ impl Spawner {
                     identity,
                     pid: pid.filter(|pid| *pid != 0),
                     error: error.and_then(ChildError::from_word),
+                    at: cell[3].load(Ordering::Acquire),
                 })
             })
             .collect()
@@ -233,7 +243,7 @@ impl Spawner {
     /// Forgets births that a predecessor left behind, now that it is written down
     /// elsewhere what became of them. A cell that was used since is left alone.
     pub fn forget(&self, births: &[Birth]) {
-        let words = &self.births.words()[self.base..self.base + BIRTH_WORDS];
+        let words = &self.births.words()[self.base..self.base + self.births_words];
         for cell in words.chunks_exact(CELL_WORDS) {
             let identity = cell[0].load(Ordering::Acquire);
             if births.iter().any(|birth| birth.identity == identity) {
@@ -293,6 +303,7 @@ impl Spawner {
         }
         cell[1].store(0, Ordering::Relaxed);
         cell[2].store(0, Ordering::Relaxed);
+        cell[3].store(clock::monotonic(), Ordering::Relaxed);
         cell[0].store(identity, Ordering::Release);
         match slot.clone_child(shares_table) {
             Ok(born) => {

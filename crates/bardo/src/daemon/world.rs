@@ -218,6 +218,11 @@ impl Machine {
         (self.must_compact || self.wants_snapshot).then_some(again)
     }
 
+    /// Has a snapshot take the place of the journal's entries, because some cannot be read.
+    pub(super) fn mend_journal(&mut self) {
+        self.must_compact = true;
+    }
+
     /// Puts a snapshot in place of the journal's entries.
     fn compact(&mut self, supervisor: &Supervisor) {
         let replaced = self.journal.replace(&supervisor.snapshot(), &self.surroundings);
@@ -281,7 +286,7 @@ impl Machine {
     }
 
     fn exits(&mut self, inputs: &mut Vec<Input>) {
-        for Exit { sequence, pid, status } in std::mem::take(&mut self.news.exits) {
+        for Exit { sequence, pid, status, at } in std::mem::take(&mut self.news.exits) {
             self.taken.exits = Some(sequence);
             let sequence = ExitSequence(sequence);
             if self.was_taken(pid, sequence) {
@@ -302,9 +307,12 @@ impl Machine {
                     self.note_file(service, entry);
                     Input::SpawnFailed { service, generation, error }
                 }
-                None => Input::Exited { service, generation, status, sequence },
+                None => {
+                    let at = Instant(at);
+                    Input::Exited { service, generation, status, sequence, at }
+                }
             });
-            self.metrics.exited(service, clock::monotonic());
+            self.metrics.exited(service, at);
             self.over.push(child.life);
         }
     }
@@ -576,6 +584,8 @@ impl World for Machine {
 
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
         self.metrics.turn();
+        // Whoever watches waits until the processes are started.
+        self.changes.tell();
         // What a process has written stands in the main log before the word of its end.
         for life in std::mem::take(&mut self.over) {
             self.release(life);
@@ -658,7 +668,6 @@ impl World for Machine {
             changes.note(&record);
             full = full || !journal.append(&Entry::Table(record));
         });
-        changes.tell();
         self.want_chunks();
         self.must_compact = full;
         if self.compact_in() == Some(0) {

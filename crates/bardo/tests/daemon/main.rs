@@ -22,3 +22,4 @@ mod start;
 mod stuck;
 mod troubles;
 mod watch;
+mod watching;

@@ -157,7 +157,7 @@ pub enum Stimulus {
     /// See [`crate::Input::SpawnFailed`].
     SpawnFailed(Generation, SpawnError),
     /// See [`crate::Input::Exited`].
-    Exited(Generation, ExitStatus, ExitSequence),
+    Exited(Generation, ExitStatus, ExitSequence, Instant),
     /// See [`crate::Input::Signalled`].
     Signalled(Generation, Signal, Reach),
     /// See [`crate::Input::SignalFailed`].

@@ -66,7 +66,8 @@ impl Bench {
         self.sequence += 1;
         let generation = self.service.generation;
         let sequence = ExitSequence(self.sequence);
-        self.step(milliseconds, Stimulus::Exited(generation, status, sequence))
+        let ended = at(milliseconds).instant;
+        self.step(milliseconds, Stimulus::Exited(generation, status, sequence, ended))
     }
 
     fn name(&self) -> Name {
@@ -248,6 +249,47 @@ fn death_after_just_startsecs_is_a_run_that_ended() {
 }
 
 #[test]
+fn what_counts_is_when_it_ended_and_not_when_that_is_heard_of() {
+    let exit = |bench: &mut Bench, ended: u64, heard: u64| {
+        let (generation, ended) = (bench.service.generation, at(ended).instant);
+        bench.step(heard, Stimulus::Exited(generation, SEVEN, ExitSequence(1), ended))
+    };
+    let mut bench = Bench::started(startsecs(1));
+    assert_eq!(entered(&exit(&mut bench, 999, 15_000)), [Name::Backoff]);
+    assert_eq!(bench.service.stopped, Some(at(1000).wall));
+    // The wait before the next try has passed meanwhile.
+    assert_eq!(bench.service.deadline(), Some(at(1999).instant));
+
+    let mut bench = Bench::started(startsecs(1));
+    let actions = exit(&mut bench, 1000, 15_000);
+    assert_eq!(entered(&actions), [Name::Running, Name::Exited, Name::Starting]);
+    assert_eq!(bench.service.started, Some(at(15_000).wall));
+}
+
+#[test]
+fn a_shortage_is_nobodys_failure_and_is_waited_for() {
+    let mut bench = Bench::new(retries(0));
+    let mut now = 0;
+    bench.step(now, Stimulus::Start);
+    for errno in [11, 12, 23, 24, 109] {
+        for error in [SpawnError::Pipes(errno), SpawnError::Clone(errno)] {
+            let failed = Stimulus::SpawnFailed(bench.service.generation, error);
+            let actions = bench.step(now, failed);
+            assert_eq!(entered(&actions), [Name::Backoff]);
+            assert_eq!(bench.service.failure, Some(Failure::Spawn(error)));
+            assert_eq!(bench.wait(now), SHORTAGE_WAIT);
+            now += 1000;
+            assert_eq!(Bench::spawns(&bench.step(now, Stimulus::Timeout)).len(), 1);
+        }
+    }
+
+    bench.born(now);
+    assert_eq!(bench.service.failures, 0);
+    bench.exit(now, ZERO);
+    assert_eq!(bench.name(), Name::Fatal);
+}
+
+#[test]
 fn with_startsecs_of_zero_every_death_is_a_run_that_ended() {
     let mut bench = Bench::started(startsecs(0));
 
@@ -425,7 +467,7 @@ fn an_exit_is_counted_once() {
     let generation = bench.service.generation;
     bench.exit(61_000, ZERO);
 
-    let again = Stimulus::Exited(generation, SEVEN, ExitSequence(1));
+    let again = Stimulus::Exited(generation, SEVEN, ExitSequence(1), Instant(0));
 
     assert_eq!(bench.step(61_000, again), []);
     assert_eq!(bench.service.exit, Some(ZERO));
@@ -437,7 +479,7 @@ fn news_of_a_former_life_changes_nothing() {
     let (before, former) = (bench.service.clone(), Generation(4));
 
     for stimulus in [
-        Stimulus::Exited(former, SEVEN, ExitSequence(9)),
+        Stimulus::Exited(former, SEVEN, ExitSequence(9), Instant(0)),
         Stimulus::Executed(former),
         Stimulus::SpawnFailed(former, SpawnError::Empty),
         Stimulus::Signalled(former, Signal::TERM, Reach::Process),
@@ -707,11 +749,23 @@ fn a_process_that_a_crash_kept_from_being_noted_is_adopted() {
     let mut bench = Bench::new(program());
     bench.step(0, Stimulus::Start);
 
-    bench.step(9000, Stimulus::Found(Generation(5), Found::Alive(PID)));
+    bench.step(9000, Stimulus::Found(Generation(5), Found::Alive(PID, at(9000).instant)));
 
     assert_eq!((bench.name(), bench.service.pid), (Name::Starting, Some(PID)));
     bench.exit(9000, ZERO);
     assert_eq!(bench.name(), Name::Backoff);
+}
+
+#[test]
+fn a_birth_that_was_found_late_counts_from_its_clone() {
+    let mut bench = Bench::new(startsecs(1));
+    bench.step(0, Stimulus::Start);
+
+    bench.step(9000, Stimulus::Found(Generation(5), Found::Alive(PID, at(10).instant)));
+    let ended = Stimulus::Exited(Generation(5), ZERO, ExitSequence(1), at(1010).instant);
+    let actions = bench.step(9000, ended);
+
+    assert_eq!(entered(&actions), [Name::Running, Name::Exited]);
 }
 
 #[test]
@@ -782,10 +836,10 @@ fn every_stimulus_in_every_state_is_answered_and_deadlines_move() {
                 4 | 5 => Stimulus::Spawned(generation, PID),
                 6 => Stimulus::Executed(generation),
                 7 => Stimulus::SpawnFailed(generation, SpawnError::Empty),
-                8 => Stimulus::Exited(generation, status, ExitSequence(now)),
+                8 => Stimulus::Exited(generation, status, ExitSequence(now), at(now).instant),
                 9 => Stimulus::Signalled(generation, Signal::TERM, Reach::Process),
                 10 => Stimulus::SignalFailed(generation, Signal::KILL, 1),
-                11 => Stimulus::Found(generation, Found::Alive(PID)),
+                11 => Stimulus::Found(generation, Found::Alive(PID, at(now).instant)),
                 12 => Stimulus::Found(generation, Found::NeverCloned),
                 _ => Stimulus::Resume,
             };

@@ -92,7 +92,11 @@ impl Bench {
 
     fn record(&mut self) {
         let journal = &mut self.journal;
-        self.supervisor.take_records(|record| journal.apply(record));
+        self.supervisor.take_records(|record| {
+            assert!(journal.admits(&record), "{record:?}");
+            journal.apply(record);
+        });
+        assert_eq!(journal.clone().mend(), 0, "the table makes sense");
         assert_eq!(*journal, self.supervisor.snapshot(), "the records give the table");
     }
 
@@ -106,7 +110,8 @@ impl Bench {
         let service = ServiceId(id);
         let generation = self.service(id).generation;
         let (status, sequence) = (ExitStatus::Code(code), ExitSequence(self.sequence));
-        self.step(Input::Exited { service, generation, status, sequence })
+        let at = at(self.now).instant;
+        self.step(Input::Exited { service, generation, status, sequence, at })
     }
 
     fn ask(&mut self, ticket: u64, verb: Verb, target: Target, wait: Wait) -> Vec<Action> {
@@ -665,7 +670,7 @@ fn a_recovered_supervisor_does_not_end_before_it_knows_what_lives() {
     bench.recover();
 
     let (service, generation) = (ServiceId(0), bench.service(0).generation);
-    let found = Found::Alive(Pid(9));
+    let found = Found::Alive(Pid(9), at(bench.now).instant);
     let actions = bench.step(Input::Found { service, generation, found });
     assert!(!finishes(&actions));
 
@@ -712,9 +717,10 @@ fn every_beginning_of_the_records_leads_to_the_same_table() {
     let before = bench.journal.clone();
     let (service, generation) = (ServiceId(1), bench.service(1).generation);
     let (status, sequence) = (ExitStatus::Code(0), ExitSequence(7));
-    let exit = Input::Exited { service, generation, status, sequence };
+    let now = at(bench.now);
+    let exit = Input::Exited { service, generation, status, sequence, at: now.instant };
     let mut actions = Actions::default();
-    bench.supervisor.step(at(bench.now), exit.clone(), &mut actions);
+    bench.supervisor.step(now, exit.clone(), &mut actions);
     let mut records = Vec::new();
     bench.supervisor.take_records(|record| records.push(record));
     assert!(records.len() > 5);

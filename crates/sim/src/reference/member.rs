@@ -8,7 +8,10 @@ use bardo_core::input::{Found, Mood};
 use bardo_core::job::Refusal;
 use bardo_core::service::{Goal, Order};
 use bardo_core::spec::{Backoff, RestartOn};
-use bardo_core::{ExitStatus, Generation, Input, Launch, Now, Service, ServiceSpec, State, Verb};
+use bardo_core::{
+    ExitStatus, Generation, Input, Instant, Launch, Now, Service, ServiceSpec, SpawnError, State,
+    Verb,
+};
 
 use super::{Doing, Member};
 
@@ -141,11 +144,16 @@ impl Member {
     pub(super) fn news(&mut self, now: Now, mood: Mood, input: &Input) {
         match input {
             Input::Spawned { generation, pid, .. }
-            | Input::Found { generation, found: Found::Alive(pid), .. }
                 if *generation == self.generation && self.doing == Doing::Requested =>
             {
                 self.pid = Some(*pid);
                 self.doing = Doing::Cloned { since: now.instant };
+            }
+            Input::Found { generation, found: Found::Alive(pid, cloned), .. }
+                if *generation == self.generation && self.doing == Doing::Requested =>
+            {
+                self.pid = Some(*pid);
+                self.doing = Doing::Cloned { since: *cloned };
             }
             Input::Found { generation, found: Found::NeverCloned, .. }
                 if *generation == self.generation && self.doing == Doing::Requested =>
@@ -161,21 +169,29 @@ impl Member {
                     self.succeed_if_due(now);
                 }
             }
-            Input::SpawnFailed { generation, .. } if *generation == self.generation => {
+            Input::SpawnFailed { generation, error, .. } if *generation == self.generation => {
                 match self.doing {
                     Doing::Requested | Doing::Cloned { .. } | Doing::Executed { .. } => {
-                        self.fail(now);
+                        match error {
+                            // No descriptor, process or memory to be had: not its fault.
+                            SpawnError::Clone(11 | 12) | SpawnError::Pipes(23 | 24) => {
+                                self.pid = None;
+                                let until = now.instant + Duration::from_secs(1);
+                                self.doing = Doing::Backoff { until };
+                            }
+                            _ => self.fail(now.instant),
+                        }
                     }
                     Doing::Stopping { .. } => self.after_stop(mood),
                     Doing::Unknown => self.rest(Doing::Stopped),
                     _ => {}
                 }
             }
-            Input::Exited { generation, status, sequence, .. }
+            Input::Exited { generation, status, sequence, at, .. }
                 if *generation == self.generation && self.pid.is_some() =>
             {
                 self.exit_sequence = *sequence;
-                self.exited(now, mood, *status);
+                self.exited(*at, mood, *status);
             }
             Input::SignalFailed { generation, .. }
                 if *generation == self.generation
@@ -188,12 +204,13 @@ impl Member {
         }
     }
 
-    pub(super) fn exited(&mut self, now: Now, mood: Mood, status: ExitStatus) {
+    /// What counts is when it ended, however late that is heard of.
+    pub(super) fn exited(&mut self, at: Instant, mood: Mood, status: ExitStatus) {
         match self.doing {
             Doing::Cloned { since } | Doing::Executed { since }
-                if now.instant.since(since) < self.spec.program.readiness.span() =>
+                if at.since(since) < self.spec.program.readiness.span() =>
             {
-                self.fail(now);
+                self.fail(at);
             }
             Doing::Cloned { .. } | Doing::Executed { .. } | Doing::Running => {
                 if self.doing != Doing::Running {
@@ -228,7 +245,7 @@ impl Member {
     }
 
     /// R retries are R+1 attempts, with waits of 1, 2, 3, ... seconds.
-    pub(super) fn fail(&mut self, now: Now) {
+    pub(super) fn fail(&mut self, at: Instant) {
         self.pid = None;
         self.failures += 1;
         let restart = &self.spec.program.restart;
@@ -247,7 +264,7 @@ impl Member {
             }
             Backoff::Constant(wait) => wait,
         };
-        self.doing = Doing::Backoff { until: now.instant + wait };
+        self.doing = Doing::Backoff { until: at + wait };
     }
 
     pub(super) fn succeed_if_due(&mut self, now: Now) {

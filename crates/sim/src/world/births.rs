@@ -78,7 +78,8 @@ impl Machine {
         let clock = self.clock;
         match self.kernel.clone_process(clock, service, generation, script) {
             Ok(pid) => {
-                self.lives.push(Life { service, generation, pid, ended: false });
+                let cloned = clock;
+                self.lives.push(Life { service, generation, pid, cloned, ended: false });
                 let ours = true;
                 self.mortal.births.push(Birth { service, generation, ours });
                 Input::Spawned { service, generation, pid }
@@ -152,5 +153,6 @@ pub(super) fn exited(life: Life, record: ExitRecord) -> Input {
         generation: life.generation,
         status: record.status,
         sequence: record.sequence,
+        at: record.at,
     }
 }

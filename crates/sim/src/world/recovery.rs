@@ -77,7 +77,8 @@ impl Machine {
             let life =
                 self.lives.iter().find(|life| (life.service, life.generation) == (id, generation));
             if launch == Launch::Requested {
-                let found = life.map_or(Found::NeverCloned, |life| Found::Alive(life.pid));
+                let found =
+                    life.map_or(Found::NeverCloned, |life| Found::Alive(life.pid, life.cloned));
                 self.first.push(Input::Found { service: id, generation, found });
             }
             if launch != Launch::Executed && life.is_some() {
