@@ -149,6 +149,21 @@ pub fn has_unborn_sibling() -> bool {
     siblings.any(|pid| name(pid).is_some_and(|name| name == own_name))
 }
 
+/// Whether a child of our parent has not executed its program yet: it still has our own
+/// name (see [`set_name`]). Where /proc does not tell, it has.
+#[must_use]
+pub fn is_unborn(pid: u32) -> bool {
+    let name = |pid: u32| std::fs::read(format!("/proc/{pid}/comm")).ok();
+    name(pid).is_some_and(|bytes| Some(bytes) == name(std::process::id()))
+}
+
+/// Whether a process has the same parent as we.
+#[must_use]
+pub fn is_sibling(pid: u32) -> bool {
+    let stat = std::fs::File::open(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| parent_in(&stat.into()) == Some(std::os::unix::process::parent_id()))
+}
+
 /// Sends a signal to a process. A process that is gone is no error: `false`.
 ///
 /// # Errors

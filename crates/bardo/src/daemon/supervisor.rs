@@ -49,6 +49,9 @@ use crate::personality::words;
 const LINK_FD: i32 = 3;
 const JOURNAL_FD: i32 = 4;
 
+/// SIGKILL.
+const KILL: i32 = 9;
+
 /// How long, in nanoseconds, the log pump may take to write what is left.
 const FINISH_WITHIN: u64 = 5_000_000_000;
 
@@ -451,21 +454,40 @@ fn adopt(
             let found = Found::Alive(Pid(pid), bardo_core::Instant(at));
             inputs.push(Input::Found { service, generation, found });
         }
-        if let Some(error) = born.and_then(|birth| birth.error) {
-            machine.stillborn.insert(pid, error);
-        } else if matches!(
+        let is_on_its_way = matches!(
             there.state,
             State::Starting { launch: Launch::Requested | Launch::Cloned { .. }, .. }
-        ) {
-            // Whether it has executed its program its keeper cannot tell; if it has
-            // not, it is about to, and its exit tells if that failed.
-            inputs.push(Input::Executed { service, generation });
+        );
+        if let Some(error) = born.and_then(|birth| birth.error) {
+            machine.stillborn.insert(pid, error);
+        } else if is_on_its_way {
+            // Whether it has executed its program is seen by its name.
+            machine.children.adopt(pid, life);
         }
         let stdin = inheritance.stdins.remove(&life.key());
         let pidfd = open_known(machine, life, pid);
         machine.children.add(pid, Child { life, pidfd, stdin });
     }
+    end_strangers(machine, births);
     inputs
+}
+
+/// A birth that the table knows nothing of, because the journal has lost what was written
+/// down of it, would be a second process soon: it is ended.
+fn end_strangers(machine: &mut Machine, births: &[Birth]) {
+    for birth in births {
+        let Some(pid) = birth.pid.filter(|pid| machine.children.child(*pid).is_none()) else {
+            continue;
+        };
+        let Some(process) = process::open(pid).ok().filter(|_| process::is_sibling(pid)) else {
+            continue;
+        };
+        // It may have ended just now.
+        if process::signal(process.as_fd(), KILL).is_ok_and(|sent| sent) {
+            let text = format!("process {pid} was born for nobody that is known and is killed");
+            machine.log(Level::Critical, &text);
+        }
+    }
 }
 
 /// Opens a predecessor's process, if it is still that process. One that has ended is

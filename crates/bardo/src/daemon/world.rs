@@ -258,7 +258,9 @@ impl Machine {
             }
         }
         self.settled = settled;
-        while let Some(Life { service, generation }) = self.children.next_executed() {
+        while let Some(Life { service, generation }) =
+            self.children.next_executed().or_else(|| self.children.next_adopted())
+        {
             inputs.push(Input::Executed { service, generation });
         }
     }
