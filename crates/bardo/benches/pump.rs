@@ -36,7 +36,7 @@ fn main() {
         base: 0,
         length: words_for(PLACES),
         staging: pipe::pipe().expect("a pipe can be made"),
-        intake: Intake::open(Arc::new(intake), 0),
+        intake: Intake::open(Arc::new(intake), 0..INTAKE_WORDS),
         reports: sender,
         waker: Arc::new(Waker::new().expect("a waker can be made")),
         syslog: "/nonexistent/log".into(),

@@ -27,5 +27,6 @@ pub fn stripped(pieces: &[&[u8]]) -> Vec<u8> {
 #[must_use]
 pub fn read_journal(entries: &[&[u8]]) -> usize {
     let mut memory = Memory::default();
-    entries.iter().filter(|entry| memory.read(entry).is_err()).count()
+    entries.iter().for_each(|entry| memory.read(entry));
+    memory.flaws.malformed + memory.flaws.unknown
 }

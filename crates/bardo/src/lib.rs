@@ -20,6 +20,7 @@ pub mod personality;
 pub mod selftest;
 
 use daemon::stage::Stage;
+use daemon::supervisor::Part;
 use daemon::{keeping, supervisor};
 
 /// Exit code of a keeper or supervisor that could not do its work.
@@ -32,7 +33,8 @@ pub fn main() -> ExitCode {
         Some(Stage::Keeper { listeners, hang_timeout_ms }) => {
             ended("keeper", keeping::run(listeners, hang_timeout_ms))
         }
-        Some(Stage::Supervisor) => ended("supervisor", supervisor::run()),
+        Some(Stage::Supervisor) => ended("supervisor", supervisor::run(Part::Works)),
+        Some(Stage::Watcher) => ended("watcher", supervisor::run(Part::Watches)),
         None => face(),
     }
 }

@@ -143,7 +143,7 @@ fn helper_that_runs_nothing_but_the_pump() {
         base: BASE,
         length: words_for(PLACES),
         staging: (read_end(fields[2]), pipe_end(&inherited(fields[3]))),
-        intake: Intake::open(intake_memory(), 0),
+        intake: Intake::open(intake_memory(), 0..INTAKE_WORDS),
         reports,
         waker: Arc::new(Waker::new().unwrap()),
         syslog: "/nonexistent/log".into(),

@@ -51,6 +51,8 @@ pub struct ServerSettings {
     pub identifier: String,
     /// How long the control loop may leave work untaken.
     pub hang_timeout: Duration,
+    /// How long programs have to end that are stopped without a supervisor.
+    pub keeper_stop_wait: Duration,
 }
 
 /// Where the main log goes.
@@ -106,6 +108,9 @@ impl ServerSettings {
             environment: draft.environment.into_iter().map(variable).collect(),
             identifier: draft.identifier,
             hang_timeout: Duration::from_secs(u64::try_from(draft.hang_timeout).unwrap_or(0)),
+            keeper_stop_wait: Duration::from_secs(
+                u64::try_from(draft.keeper_stop_wait).unwrap_or(0),
+            ),
         })
     }
 }

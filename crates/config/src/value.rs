@@ -146,4 +146,7 @@ pub enum ValueError {
     /// A time that must be longer.
     #[error("Invalid hang_timeout value {0}")]
     HangTimeout(i64),
+    /// A time that must not be negative.
+    #[error("Invalid keeper_stopwaitsecs value {0}")]
+    KeeperStopWait(i64),
 }

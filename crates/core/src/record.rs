@@ -4,6 +4,7 @@
 //! [`Snapshot`] they give the table back. The daemon writes records to its
 //! journal and the simulator keeps them in a list: the core does not care.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::group::{Group, member_change};
@@ -182,6 +183,84 @@ impl Snapshot {
         }
     }
 
+    /// Whether a record makes sense here. Every record of a supervisor does in the order in
+    /// which it was given; one that does not is damaged, or follows one that is.
+    #[must_use]
+    pub fn admits(&self, record: &Record) -> bool {
+        match record {
+            Record::Loaded(_) | Record::Mood(_) | Record::Replacement(_) => true,
+            Record::GroupAdded(group) => {
+                let (name, services) = (&group.spec.name, &group.spec.services);
+                // One that is there already is replaced.
+                self.fits(self.group(name), services, &group.members)
+            }
+            Record::GroupRemoved(name) => self.group(name).is_some(),
+            Record::MembersJoined { group, services, members } => {
+                self.group(group).is_some() && self.fits(None, services, members)
+            }
+            Record::MemberLeft { group, service } => {
+                self.group(group).is_some_and(|group| group.members.contains(service))
+            }
+            Record::Service(service) => {
+                let place = self.places.get(service.id.0 as usize);
+                place.is_some_and(|place| {
+                    place.service.is_some() && place.generation <= service.generation
+                })
+            }
+        }
+    }
+
+    /// Takes out what contradicts itself, so that nobody has to reckon with it; how many
+    /// groups and services these were. A table that a supervisor has handed out has none.
+    pub fn mend(&mut self) -> usize {
+        let (groups, mut mended) = (std::mem::take(&mut self.groups), 0);
+        let mut owned = vec![false; self.places.len()];
+        for group in groups {
+            let mut members = group.members.iter().map(|member| member.0 as usize);
+            let is_new = |place: usize| owned.get(place) == Some(&false);
+            let fits = group.members.len() == group.spec.services.len()
+                && are_distinct(&group.members)
+                && members.all(is_new)
+                && self.group(&group.spec.name).is_none();
+            if !fits {
+                mended += 1;
+                continue;
+            }
+            for member in &group.members {
+                owned[member.0 as usize] = true;
+            }
+            self.groups.push(group);
+        }
+        for ((id, place), owned) in (0..).map(ServiceId).zip(&mut self.places).zip(owned) {
+            // Who is there is a member of some group, and knows its place.
+            let fits = |service: &ServiceRecord| owned && service.id == id;
+            if place.service.is_some_and(|service| !fits(&service)) {
+                place.service = None;
+                mended += 1;
+            }
+        }
+        mended
+    }
+
+    fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| *group.spec.name == *name)
+    }
+
+    /// Whether new members can have these places, when those of `former` are free.
+    fn fits(
+        &self,
+        former: Option<&Group>,
+        services: &[Arc<ServiceSpec>],
+        members: &[ServiceId],
+    ) -> bool {
+        let is_free = |member: &ServiceId| {
+            let place = self.places.get(member.0 as usize);
+            place.is_none_or(|place| place.service.is_none())
+                || former.is_some_and(|group| group.members.contains(member))
+        };
+        services.len() == members.len() && are_distinct(members) && members.iter().all(is_free)
+    }
+
     fn place(&mut self, id: ServiceId) -> &mut Place {
         let index = id.0 as usize;
         if index >= self.places.len() {
@@ -207,6 +286,11 @@ impl Snapshot {
             }
         }
     }
+}
+
+fn are_distinct(members: &[ServiceId]) -> bool {
+    let mut seen = HashSet::with_capacity(members.len());
+    members.iter().all(|member| seen.insert(member))
 }
 
 #[cfg(test)]
@@ -248,6 +332,77 @@ mod tests {
         snapshot.apply(added("h", &[0]));
         let service = snapshot.places[0].service.expect("somebody is there");
         assert_eq!(service.generation, Generation(9));
+    }
+
+    #[test]
+    fn a_record_of_something_that_is_not_there_makes_no_sense() {
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(added("g", &[0, 1]));
+        snapshot.places[1].generation = Generation(7);
+        let there = snapshot.places[1].service.expect("somebody is there");
+        let service = |id, generation| {
+            let (id, generation) = (ServiceId(id), Generation(generation));
+            Record::Service(ServiceRecord { id, generation, ..there })
+        };
+        let joined = |group: &str, members: &[u32]| Record::MembersJoined {
+            group: group.into(),
+            services: plain_group("g", 1, &["c"]).services.clone(),
+            members: members.iter().copied().map(ServiceId).collect(),
+        };
+        let left = |group: &str, member| Record::MemberLeft {
+            group: group.into(),
+            service: ServiceId(member),
+        };
+
+        let sense = [
+            added("g", &[1, 2]),
+            added("h", &[2]),
+            Record::GroupRemoved("g".into()),
+            joined("g", &[2]),
+            left("g", 1),
+            service(1, 7),
+            service(1, 8),
+        ];
+        let nonsense = [
+            added("h", &[1]),
+            added("h", &[2, 2]),
+            Record::GroupRemoved("h".into()),
+            joined("h", &[2]),
+            joined("g", &[0]),
+            joined("g", &[2, 3]),
+            left("h", 1),
+            left("g", 2),
+            service(2, 8),
+            service(1, 6),
+        ];
+
+        assert!(sense.iter().all(|record| snapshot.admits(record)));
+        assert!(nonsense.iter().all(|record| !snapshot.admits(record)));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_taken_out() {
+        let mut snapshot = Snapshot::default();
+        snapshot.apply(added("g", &[0, 2]));
+        snapshot.apply(added("h", &[1]));
+        let whole = snapshot.clone();
+        assert_eq!(snapshot.mend(), 0);
+        assert_eq!(snapshot, whole);
+
+        // One has the places of another, one has the name, one has a place that is none.
+        for (name, place) in [("i", 2), ("h", 3), ("j", 9)] {
+            let Record::GroupAdded(group) = added(name, &[place]) else { unreachable!() };
+            snapshot.groups.push(group);
+        }
+        // And one is there for nobody, another one in the wrong place.
+        let service = snapshot.places[0].service;
+        snapshot.places.push(Place { generation: Generation(4), service });
+        snapshot.places[1].service = service;
+
+        assert_eq!(snapshot.mend(), 5);
+        assert_eq!(snapshot.groups, whole.groups);
+        assert_eq!(snapshot.places[3], Place { generation: Generation(4), service: None });
+        assert_eq!(snapshot.places[1].service, None);
     }
 
     #[test]

@@ -551,8 +551,9 @@ impl Service {
         self.failures = self.failures.saturating_add(1);
         let restart = &self.spec.program.restart;
         let more = i64::from(mutant::on(Mutant::RetriesOnceMore));
-        let exhausted =
-            restart.start_retries.is_some_and(|retries| i64::from(self.failures) > retries + more);
+        let exhausted = restart
+            .start_retries
+            .is_some_and(|retries| i64::from(self.failures) > retries.saturating_add(more));
         let until = now.instant + restart.backoff.wait(self.failures);
         self.enter(State::Backoff { until }, false, actions);
         if exhausted {

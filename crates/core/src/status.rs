@@ -93,6 +93,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_shortage_is_what_may_be_over_later() {
+        for (error, expected) in [
+            (SpawnError::Pipes(24), true),
+            (SpawnError::Clone(11), true),
+            (SpawnError::Socket(23), true),
+            (SpawnError::Clone(1), false),
+            (SpawnError::NotFound, false),
+        ] {
+            assert_eq!(error.is_shortage(), expected, "{error:?}");
+        }
+    }
+
+    #[test]
     fn wait_statuses_are_read_as_linux_writes_them() {
         assert_eq!(ExitStatus::from_wait_status(7 << 8), ExitStatus::Code(7));
         let killed = ExitStatus::Signal { signal: Signal::KILL, core: false };

@@ -8,6 +8,7 @@ use bardo_sys::launch::Launch;
 use bardo_sys::signals::SignalReader;
 use bardo_sys::{clock, poll, process, signals};
 
+use crate::ending::Ending;
 use crate::exits::Exits;
 use crate::protocol::{ENTRIES_MAX, Key, Message, Predecessor, Roles, ToKeeper, ToSupervisor};
 use crate::vault::Vault;
@@ -22,10 +23,10 @@ const CHILD_ENDED: i32 = 17;
 const TERMINAL_STOPS: [i32; 3] = [20, 21, 22];
 
 /// SIGKILL.
-const KILL: i32 = 9;
+pub(crate) const KILL: i32 = 9;
 
 const MILLISECOND: u64 = 1_000_000;
-const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// How long a new supervisor may take to take over. Ten thousand children take less
 /// than a second.
@@ -34,8 +35,18 @@ const TAKE_OVER_WITHIN: u64 = 60 * SECOND;
 /// A wait that ends so much too late was not a wait but a sleep of the machine.
 const SLEPT: u64 = SECOND;
 
+/// The same while somebody waits for the end of it all.
+const TAKE_OVER_TO_STOP_WITHIN: u64 = 10 * SECOND;
+
 /// The longest pause before a supervisor that could not take over is tried again.
 const PAUSE_MAX: u64 = 30 * SECOND;
+
+/// From so many supervisors in a row on that could not take over, somebody watches in
+/// the pauses, and the keeper itself ends everything when that is asked for.
+const HELPLESS_AFTER: u32 = 3;
+
+/// SIGINT, SIGQUIT and SIGTERM: bit n is signal n.
+const STOPS: u64 = 1 << 2 | 1 << 3 | 1 << 15;
 
 /// A descriptor to hold from the start.
 #[derive(Debug)]
@@ -53,6 +64,8 @@ pub struct Held {
 pub struct Settings {
     /// How the supervisor is started.
     pub supervisor: Launch,
+    /// How one is started that only watches.
+    pub watcher: Launch,
     /// The journal, which each supervisor gets as its descriptor 4.
     pub journal: OwnedFd,
     /// What is held from the start.
@@ -61,6 +74,8 @@ pub struct Settings {
     pub kept_open: Vec<OwnedFd>,
     /// Nanoseconds that a supervisor may leave untaken what it was handed.
     pub hang_timeout: u64,
+    /// Nanoseconds that children have to end when the keeper itself tells them to.
+    pub stop_wait: u64,
     /// Most descriptors of this process.
     pub descriptors_max: usize,
 }
@@ -77,6 +92,9 @@ struct Keeper {
     /// Supervisors in a row that ended before they had taken over.
     failures: u32,
     start_at: u64,
+    /// Whether somebody has watched already in this pause.
+    watched: bool,
+    ending: Option<Ending>,
     message: Message,
 }
 
@@ -85,6 +103,8 @@ struct Supervisor {
     pid: u32,
     channel: Channel,
     phase: Phase,
+    /// The number from which descriptors are to be given next; `None` once all were given.
+    give_from: Option<usize>,
     /// The number of the next exit record to hand on.
     next_exit: u64,
     /// Signals that were handed on and are not done with.
@@ -105,12 +125,11 @@ enum Phase {
     TakesOver {
         /// Since when.
         since: u64,
-        /// The number from which descriptors are to be given next; `None` once all
-        /// were given.
-        from: Option<usize>,
     },
     /// It works.
     Works,
+    /// It only watches until the next one is tried.
+    Watches,
 }
 
 /// Keeps, until a supervisor says that all is over; returns the exit code.
@@ -138,6 +157,8 @@ pub fn run(mut settings: Settings) -> io::Result<i32> {
         predecessor: Predecessor::default(),
         failures: 0,
         start_at: 0,
+        watched: false,
+        ending: None,
         message: Message::default(),
     };
     loop {
@@ -150,7 +171,16 @@ pub fn run(mut settings: Settings) -> io::Result<i32> {
 impl Keeper {
     /// Waits for something, then does all there is to do. `Some` is the end.
     fn turn(&mut self) -> Option<i32> {
-        if self.supervisor.is_none() && self.start_at <= clock::monotonic() {
+        if self.ending.is_none() && self.is_stop_wanted() && self.is_helpless() {
+            // From now on everybody ends.
+            self.kill();
+            let watcher = self.supervisor.take().map(|watcher| watcher.pid);
+            self.ending = Some(Ending::begin(watcher, self.settings.stop_wait));
+        }
+        if let Some(ending) = &mut self.ending {
+            return ending.turn(&self.signals);
+        }
+        if self.supervisor.is_none() {
             self.start();
         }
         let timeout = self.deadline().map(|at| at.saturating_sub(clock::monotonic()));
@@ -181,27 +211,41 @@ impl Keeper {
         match &self.supervisor {
             None => Some(self.start_at),
             Some(supervisor) if supervisor.killed => None,
-            Some(Supervisor { phase: Phase::TakesOver { since, .. }, .. }) => {
-                Some(since.saturating_add(TAKE_OVER_WITHIN))
+            Some(Supervisor { phase: Phase::TakesOver { since }, .. }) => {
+                let to_stop = self.is_stop_wanted();
+                let within = if to_stop { TAKE_OVER_TO_STOP_WITHIN } else { TAKE_OVER_WITHIN };
+                Some(since.saturating_add(within))
             }
+            Some(Supervisor { phase: Phase::Watches, .. }) => Some(self.start_at),
             Some(supervisor) => {
                 supervisor.owed_since.map(|since| since.saturating_add(self.settings.hang_timeout))
             }
         }
     }
 
+    /// Starts a supervisor, or in the pause before that, one that only watches.
     fn start(&mut self) {
         let now = clock::monotonic();
+        let is_due = self.start_at <= now || self.is_stop_wanted();
+        let (launch, phase) = if is_due {
+            (&self.settings.supervisor, Phase::TakesOver { since: now })
+        } else if self.failures >= HELPLESS_AFTER && !self.watched {
+            (&self.settings.watcher, Phase::Watches)
+        } else {
+            return;
+        };
+        self.watched = !is_due;
         let started = Channel::pair().and_then(|(ours, theirs)| {
             let files = [theirs.as_fd(), self.settings.journal.as_fd()];
-            self.settings.supervisor.start(&files).map(|pid| (pid, ours))
+            launch.start(&files).map(|pid| (pid, ours))
         });
         match started {
             Ok((pid, channel)) => {
                 self.supervisor = Some(Supervisor {
                     pid,
                     channel,
-                    phase: Phase::TakesOver { since: now, from: Some(0) },
+                    phase,
+                    give_from: Some(0),
                     next_exit: 0,
                     handed: 0,
                     owed_since: None,
@@ -212,7 +256,8 @@ impl Keeper {
                 });
             }
             // No process or descriptor to be had just now.
-            Err(_) => self.pause(now),
+            Err(_) if is_due => self.pause(now),
+            Err(_) => {}
         }
     }
 
@@ -286,8 +331,9 @@ impl Keeper {
             // While it takes over it has another limit.
             ToKeeper::Hung if supervisor.phase == Phase::Works => self.end_hung(),
             ToKeeper::Hung => {}
-            ToKeeper::HangTimeout(milliseconds) => {
-                self.settings.hang_timeout = milliseconds.saturating_mul(MILLISECOND);
+            ToKeeper::Patience { hang, stop } => {
+                self.settings.hang_timeout = hang.saturating_mul(MILLISECOND);
+                self.settings.stop_wait = stop.saturating_mul(MILLISECOND);
             }
             ToKeeper::Finish(code) => supervisor.finish = Some(code),
         }
@@ -306,10 +352,10 @@ impl Keeper {
         let Some(supervisor) = &mut self.supervisor else {
             return;
         };
-        let Phase::TakesOver { since, from: Some(mut number) } = supervisor.phase else {
+        let Some(mut number) = supervisor.give_from else {
             return;
         };
-        let mut message = Message::to_supervisor(ToSupervisor::Held { count: 0 });
+        let mut message = Message::to_supervisor(ToSupervisor::Held);
         let mut batch = [const { None }; ENTRIES_MAX];
         let mut count = 0;
         while count < ENTRIES_MAX
@@ -320,12 +366,11 @@ impl Keeper {
             count += 1;
             number = next;
         }
-        let from = if count == 0 {
-            message = Message::to_supervisor(ToSupervisor::Begin(self.predecessor));
-            None
-        } else {
-            Some(number)
-        };
+        if count == 0 {
+            let (failures, next_try) = (self.failures, self.start_at);
+            let predecessor = Predecessor { failures, next_try, ..self.predecessor };
+            message = Message::to_supervisor(ToSupervisor::Begin(predecessor));
+        }
         // The array holds `count` descriptors and then none.
         let mut descriptors = [self.signals.as_fd(); ENTRIES_MAX];
         for (place, descriptor) in descriptors.iter_mut().zip(batch.iter().flatten()) {
@@ -335,7 +380,7 @@ impl Keeper {
         // none, the supervisor does not take over in time and is started again.
         let sent = supervisor.channel.send(message.bytes(), &descriptors[..count], Wait::No);
         if sent.is_ok() {
-            supervisor.phase = Phase::TakesOver { since, from };
+            supervisor.give_from = (count > 0).then_some(number);
         }
     }
 
@@ -381,14 +426,17 @@ impl Keeper {
         if supervisor.finish.is_some() {
             return supervisor.finish;
         }
-        self.predecessor.count = self.predecessor.count.saturating_add(1);
-        self.predecessor.status = status;
-        self.predecessor.hung = supervisor.hung;
         let now = clock::monotonic();
         match supervisor.phase {
+            // It was asked to let the next one try.
+            Phase::Watches if status == 0 => self.start_at = now,
+            Phase::Watches => return None,
             Phase::Works => self.start_at = now,
             Phase::TakesOver { .. } => self.pause(now),
         }
+        self.predecessor.count = self.predecessor.count.saturating_add(1);
+        self.predecessor.status = status;
+        self.predecessor.hung = supervisor.hung;
         None
     }
 
@@ -397,12 +445,12 @@ impl Keeper {
         let Some(supervisor) = &mut self.supervisor else {
             return;
         };
-        if !matches!(supervisor.phase, Phase::Works | Phase::TakesOver { from: None, .. }) {
+        if supervisor.give_from.is_some() || supervisor.phase == Phase::Watches {
             return;
         }
         supervisor.full = false;
         while let Some(first) = self.exits.from(supervisor.next_exit) {
-            let mut message = Message::to_supervisor(ToSupervisor::Exits { count: 0 });
+            let mut message = Message::to_supervisor(ToSupervisor::Exits);
             let mut next = first.sequence;
             while next < first.sequence + ENTRIES_MAX as u64
                 && let Some(exit) = self.exits.from(next)
@@ -441,8 +489,9 @@ impl Keeper {
             && let Some(supervisor) = &mut self.supervisor
         {
             match &mut supervisor.phase {
-                Phase::TakesOver { since, .. } => *since = now,
+                Phase::TakesOver { since } => *since = now,
                 Phase::Works => supervisor.owed_since = Some(now),
+                Phase::Watches => self.kill(),
             }
             return;
         }
@@ -454,6 +503,17 @@ impl Keeper {
             supervisor.hung = true;
         }
         self.kill();
+    }
+
+    /// Whether somebody has asked for the end of it all.
+    fn is_stop_wanted(&self) -> bool {
+        self.pending & STOPS != 0
+    }
+
+    /// Whether there is no supervisor, and no hope for one.
+    fn is_helpless(&self) -> bool {
+        let phase = self.supervisor.as_ref().map(|supervisor| supervisor.phase);
+        self.failures >= HELPLESS_AFTER && matches!(phase, None | Some(Phase::Watches))
     }
 
     /// Ends a supervisor that does not answer. It is our child and not reaped yet,

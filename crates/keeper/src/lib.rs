@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ending;
 mod exits;
 mod keeper;
 pub mod protocol;

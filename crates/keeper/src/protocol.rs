@@ -92,9 +92,13 @@ pub enum ToKeeper {
     SignalsTaken(u64),
     /// The supervisor's control thread does not answer: end it and start another.
     Hung,
-    /// From now on the supervisor may leave untaken for so many milliseconds what it is
-    /// handed.
-    HangTimeout(u64),
+    /// How long to wait from now on, in milliseconds.
+    Patience {
+        /// For the supervisor to take what it is handed.
+        hang: u64,
+        /// For children to end that the keeper itself tells to.
+        stop: u64,
+    },
     /// All is over: end with this code as soon as the supervisor has ended.
     Finish(i32),
 }
@@ -103,17 +107,11 @@ pub enum ToKeeper {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ToSupervisor {
     /// Descriptors that are held, which come with this message: one entry each.
-    Held {
-        /// How many.
-        count: u32,
-    },
+    Held,
     /// That was all that is held; now work.
     Begin(Predecessor),
     /// Exit records: one entry each.
-    Exits {
-        /// How many.
-        count: u32,
-    },
+    Exits,
     /// Signals that the keeper was sent: bit n is signal n.
     Signals(u64),
 }
@@ -127,6 +125,11 @@ pub struct Predecessor {
     pub status: i32,
     /// Whether the keeper killed it because it took nothing any more.
     pub hung: bool,
+    /// How many in a row, the last one among them, have ended before they had taken over.
+    pub failures: u32,
+    /// When the next one is tried, in nanoseconds on the monotonic clock: for whoever
+    /// only watches until then.
+    pub next_try: u64,
 }
 
 /// An exit record.
@@ -168,7 +171,7 @@ impl Message {
             ToKeeper::ExitsTaken(sequence) => (5, sequence, 0),
             ToKeeper::SignalsTaken(signals) => (6, signals, 0),
             ToKeeper::Hung => (7, 0, 0),
-            ToKeeper::HangTimeout(milliseconds) => (9, milliseconds, 0),
+            ToKeeper::Patience { hang, stop } => (9, hang, stop),
             ToKeeper::Finish(code) => (8, u64::from(code.cast_unsigned()), 0),
         };
         message.set_header(kind, one, other);
@@ -180,16 +183,19 @@ impl Message {
     pub fn to_supervisor(what: ToSupervisor) -> Self {
         let mut message = Self::default();
         let (kind, one, other) = match what {
-            ToSupervisor::Held { count } => (1, u64::from(count), 0),
-            ToSupervisor::Begin(predecessor) => (
+            ToSupervisor::Held => (1, 0, 0),
+            ToSupervisor::Begin(Predecessor { count, status, hung, failures, .. }) => (
                 2,
-                u64::from(predecessor.count) << 1 | u64::from(predecessor.hung),
-                u64::from(predecessor.status.cast_unsigned()),
+                u64::from(count) << 32 | u64::from(status.cast_unsigned()),
+                u64::from(failures) << 32 | u64::from(hung),
             ),
-            ToSupervisor::Exits { count } => (3, u64::from(count), 0),
+            ToSupervisor::Exits => (3, 0, 0),
             ToSupervisor::Signals(signals) => (4, signals, 0),
         };
         message.set_header(kind, one, other);
+        if let ToSupervisor::Begin(predecessor) = what {
+            message.push_entry([predecessor.next_try, 0, 0]);
+        }
         message
     }
 
@@ -248,7 +254,7 @@ impl Message {
             6 => ToKeeper::SignalsTaken(one),
             7 => ToKeeper::Hung,
             8 => ToKeeper::Finish(low(one).cast_signed()),
-            9 => ToKeeper::HangTimeout(one),
+            9 => ToKeeper::Patience { hang: one, stop: other },
             _ => return None,
         })
     }
@@ -258,13 +264,15 @@ impl Message {
     pub fn from_keeper(&self) -> Option<ToSupervisor> {
         let (kind, one, other) = self.header()?;
         Some(match kind {
-            1 => ToSupervisor::Held { count: low(one) },
+            1 => ToSupervisor::Held,
             2 => ToSupervisor::Begin(Predecessor {
-                count: low(one >> 1),
-                hung: one & 1 == 1,
-                status: low(other).cast_signed(),
+                count: low(one >> 32),
+                status: low(one).cast_signed(),
+                hung: other & 1 == 1,
+                failures: low(other >> 32),
+                next_try: self.entries().next().map_or(0, |[next_try, ..]| next_try),
             }),
-            3 => ToSupervisor::Exits { count: low(one) },
+            3 => ToSupervisor::Exits,
             4 => ToSupervisor::Signals(one),
             _ => return None,
         })
@@ -338,7 +346,7 @@ mod tests {
             ToKeeper::ExitsTaken(u64::MAX),
             ToKeeper::SignalsTaken(1 << 15),
             ToKeeper::Hung,
-            ToKeeper::HangTimeout(60_000),
+            ToKeeper::Patience { hang: 60_000, stop: 5_000 },
             ToKeeper::Finish(-3),
         ] {
             assert_eq!(Message::to_keeper(said).from_supervisor(), Some(said));
@@ -347,11 +355,12 @@ mod tests {
 
     #[test]
     fn what_the_keeper_says_comes_across() {
-        let predecessor = Predecessor { count: 3, status: 9, hung: true };
+        let (failures, next_try) = (4, u64::MAX);
+        let predecessor = Predecessor { count: 3, status: 9, hung: true, failures, next_try };
         for said in [
-            ToSupervisor::Held { count: 2 },
+            ToSupervisor::Held,
             ToSupervisor::Begin(predecessor),
-            ToSupervisor::Exits { count: 1 },
+            ToSupervisor::Exits,
             ToSupervisor::Signals(1 << 15),
         ] {
             assert_eq!(Message::to_supervisor(said).from_keeper(), Some(said));
@@ -360,7 +369,7 @@ mod tests {
 
     #[test]
     fn entries_come_across_whole() {
-        let mut message = Message::to_supervisor(ToSupervisor::Exits { count: 2 });
+        let mut message = Message::to_supervisor(ToSupervisor::Exits);
         let exits = [
             Exit { sequence: 1, pid: 4_000_000, status: 256, at: 1 },
             Exit { sequence: 2, pid: 1, status: -1, at: u64::MAX },

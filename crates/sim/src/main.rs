@@ -10,12 +10,15 @@ use bardo_sim::simulation::{self, Run};
 use bardo_sim::sweep;
 
 const USAGE: &str = "\
-usage: cargo sim [--seeds N] [--base SEED]
-       cargo sim --seed SEED [--steps N] [--trace]
+usage: cargo sim [--seeds N] [--base SEED] [--every-cut]
+       cargo sim --seed SEED [--steps N] [--cut-at PLACE] [--trace]
        cargo sim --mutants [--base SEED]";
 
 /// Seeds that are run when nobody says how many.
 const SEEDS: u64 = 1000;
+
+/// The same where each of them is run once for every place of a cut.
+const EVERY_CUT_SEEDS: u64 = 20;
 
 #[derive(Debug, Default)]
 struct Options {
@@ -23,6 +26,8 @@ struct Options {
     base: u64,
     seed: Option<u64>,
     steps: Option<u64>,
+    cut_at: Option<u64>,
+    every_cut: bool,
     trace: bool,
     mutants: bool,
 }
@@ -36,8 +41,18 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| {}));
     let well = match options.seed {
         _ if options.mutants => hunt(options.base),
-        Some(seed) => show(Run { seed, steps: options.steps, trace: options.trace }),
-        None => sweep(options.base, options.seeds.unwrap_or(SEEDS)),
+        Some(seed) => {
+            let Options { steps, cut_at, trace, .. } = options;
+            show(Run { seed, steps, cut_at, trace })
+        }
+        None if options.every_cut => {
+            let seeds = options.seeds.unwrap_or(EVERY_CUT_SEEDS);
+            tell(seeds, sweep::every_cut(options.base, seeds))
+        }
+        None => {
+            let seeds = options.seeds.unwrap_or(SEEDS);
+            tell(seeds, sweep::sweep(options.base, seeds, None))
+        }
     };
     if well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -50,6 +65,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Options> {
             "--base" => options.base = number(&words.next()?)?,
             "--seed" => options.seed = Some(number(&words.next()?)?),
             "--steps" => options.steps = Some(number(&words.next()?)?),
+            "--cut-at" => options.cut_at = Some(number(&words.next()?)?),
+            "--every-cut" => options.every_cut = true,
             "--trace" => options.trace = true,
             "--mutants" => options.mutants = true,
             _ => return None,
@@ -65,8 +82,7 @@ fn number(text: &str) -> Option<u64> {
     }
 }
 
-fn sweep(base: u64, seeds: u64) -> bool {
-    let result = sweep::sweep(base, seeds, None);
+fn tell(seeds: u64, result: sweep::Result) -> bool {
     let (steps, cuts) = (result.total.steps, result.total.cuts);
     match result.failure {
         Some(failure) => {

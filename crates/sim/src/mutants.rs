@@ -34,7 +34,8 @@ mod tests {
         let failure = hunt(Mutant::ForgetsUnsentStop, 0).expect("it is caught");
 
         mutant::activate(Some(Mutant::ForgetsUnsentStop));
-        let run = Run { seed: failure.seed, steps: Some(failure.steps), trace: false };
+        let run =
+            Run { seed: failure.seed, steps: Some(failure.steps), cut_at: None, trace: false };
         let again = simulation::run(run);
         mutant::activate(None);
 

@@ -25,6 +25,9 @@ pub struct Run {
     pub seed: u64,
     /// Where to stop; `None` is at the end.
     pub steps: Option<u64>,
+    /// The only place at which a supervisor is cut off; `None` leaves that to chance. One
+    /// beyond all places is nowhere.
+    pub cut_at: Option<u64>,
     /// Whether everything is told to the reader.
     pub trace: bool,
 }
@@ -36,6 +39,8 @@ pub struct Summary {
     pub steps: u64,
     /// How often a supervisor was cut off.
     pub cuts: u64,
+    /// How many places there were at which one could be.
+    pub places: u64,
 }
 
 /// What was violated, and how to see it again.
@@ -45,14 +50,17 @@ pub struct Failure {
     pub seed: u64,
     /// After how many steps.
     pub steps: u64,
+    /// As in [`Run`].
+    pub cut_at: Option<u64>,
     /// What was violated.
     pub what: String,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, steps, what } = self;
-        write!(f, "{what}\ncargo sim --seed {seed:#x} --steps {steps}")
+        let Self { seed, steps, cut_at, what } = self;
+        write!(f, "{what}\ncargo sim --seed {seed:#x} --steps {steps}")?;
+        cut_at.map_or(Ok(()), |place| write!(f, " --cut-at {place}"))
     }
 }
 
@@ -72,17 +80,18 @@ pub fn run(run: Run) -> Result<Summary, Failure> {
         Err(Failure {
             seed,
             steps: progress.get(),
+            cut_at: run.cut_at,
             what: format!("the core panics: {}", text.unwrap_or("without words")),
         })
     })
 }
 
 fn simulate(run: Run, progress: &Cell<u64>) -> Result<Summary, Failure> {
-    let Run { seed, steps, trace } = run;
+    let Run { seed, steps, cut_at, trace } = run;
     let mut random = Random::named(seed, "clients");
     let chaos = 30 + random.below(200);
     let busy = random.pick(&[20, 100, 300]);
-    let (mut machine, mut supervisor) = Machine::new(seed, trace);
+    let (mut machine, mut supervisor) = Machine::new(seed, cut_at, trace);
     let mut actions = Actions::default();
     let mut inputs = Vec::new();
     let limit = steps.unwrap_or(chaos + ENDING_STEPS);
@@ -114,20 +123,21 @@ fn simulate(run: Run, progress: &Cell<u64>) -> Result<Summary, Failure> {
             machine.violate(|| wrong);
         }
         if let Some(what) = machine.fault.take() {
-            return Err(Failure { seed, steps: step, what });
+            return Err(Failure { seed, steps: step, cut_at, what });
         }
         if supervisor.is_finished() {
-            let cuts = machine.cuts;
-            return Ok(Summary { steps: step, cuts });
+            let Machine { cuts, places, .. } = machine;
+            return Ok(Summary { steps: step, cuts, places });
         }
     }
     if steps.is_some() {
-        let cuts = machine.cuts;
-        return Ok(Summary { steps: limit, cuts });
+        let Machine { cuts, places, .. } = machine;
+        return Ok(Summary { steps: limit, cuts, places });
     }
     Err(Failure {
         seed,
         steps: limit,
+        cut_at,
         what: format!("the end does not come: {:#?}", supervisor.snapshot().places),
     })
 }

@@ -25,6 +25,37 @@ pub struct Result {
 /// When a seed makes the core panic: the panic has said which.
 #[must_use]
 pub fn sweep(base: u64, seeds: u64, mutant: Option<Mutant>) -> Result {
+    each(base, seeds, mutant, |seed| {
+        simulation::run(Run { seed, steps: None, cut_at: None, trace: false })
+    })
+}
+
+/// Runs each seed from `base` on once without a cut, and then once for every place at
+/// which a supervisor can be cut off, with a cut there and nowhere else.
+///
+/// # Panics
+/// As [`sweep`].
+#[must_use]
+pub fn every_cut(base: u64, seeds: u64) -> Result {
+    each(base, seeds, None, |seed| {
+        let run =
+            |cut_at| simulation::run(Run { seed, steps: None, cut_at: Some(cut_at), trace: false });
+        let mut total = run(u64::MAX)?;
+        for place in 0..total.places {
+            let Summary { steps, cuts, .. } = run(place)?;
+            total.steps += steps;
+            total.cuts += cuts;
+        }
+        Ok(total)
+    })
+}
+
+fn each(
+    base: u64,
+    seeds: u64,
+    mutant: Option<Mutant>,
+    run: impl Fn(u64) -> std::result::Result<Summary, Failure> + Sync,
+) -> Result {
     let next = AtomicU64::new(0);
     let bound = AtomicU64::new(seeds);
     let result = Mutex::new(Result::default());
@@ -38,13 +69,13 @@ pub fn sweep(base: u64, seeds: u64, mutant: Option<Mutant>) -> Result {
                     if index >= bound.load(Ordering::Relaxed) {
                         break;
                     }
-                    let run = Run { seed: base.wrapping_add(index), steps: None, trace: false };
-                    let outcome = simulation::run(run);
+                    let outcome = run(base.wrapping_add(index));
                     let mut result = result.lock().expect("no worker panics with the lock");
                     match outcome {
                         Ok(summary) => {
                             result.total.steps += summary.steps;
                             result.total.cuts += summary.cuts;
+                            result.total.places += summary.places;
                         }
                         Err(failure) => {
                             bound.fetch_min(index, Ordering::Relaxed);
@@ -74,8 +105,17 @@ mod tests {
     }
 
     #[test]
+    fn a_cut_at_any_place_is_recovered_from() {
+        let result = every_cut(0, 3);
+
+        assert_eq!(result.failure, None);
+        assert_eq!(result.total.cuts, result.total.places, "each place is cut at once");
+        assert!(result.total.places > 1000, "only {} places", result.total.places);
+    }
+
+    #[test]
     fn a_seed_is_always_the_same_run() {
-        let run = || simulation::run(Run { seed: 0x5eed, steps: None, trace: false });
+        let run = || simulation::run(Run { seed: 0x5eed, steps: None, cut_at: None, trace: false });
 
         assert_eq!(run(), run());
     }

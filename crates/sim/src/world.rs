@@ -41,6 +41,7 @@ struct Unkindness {
     clone_refused: u64,
     signal_refused: u64,
     late: u64,
+    wall_stepped: u64,
     exits_held_back: u64,
     slots: usize,
 }
@@ -93,6 +94,9 @@ pub struct Machine {
     seed: u64,
     random: Random,
     clock: Instant,
+    /// How far the wall clock has been set, in seconds, and by what chance.
+    wall_offset: i64,
+    wall_chance: Random,
     unkindness: Unkindness,
     /// Processes and exit records.
     pub kernel: Kernel,
@@ -115,6 +119,10 @@ pub struct Machine {
     pub cuts: u64,
     /// How often it may still be cut off.
     pub cuts_left: u64,
+    /// How many places have been passed at which it may be cut off.
+    pub places: u64,
+    /// The only place at which it is, where that is not left to chance.
+    cut_at: Option<u64>,
     /// What was violated, once something was.
     pub fault: Option<String>,
     /// Whether everything is told to the reader.
@@ -122,14 +130,16 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The world of a seed, with a supervisor that was just started.
+    /// The world of a seed, with a supervisor that was just started. It is cut off at this
+    /// place only, or else as chance has it.
     #[must_use]
-    pub fn new(seed: u64, trace: bool) -> (Self, Supervisor) {
+    pub fn new(seed: u64, cut_at: Option<u64>, trace: bool) -> (Self, Supervisor) {
         let mut random = Random::named(seed, "world");
         let unkindness = Unkindness {
             clone_refused: random.pick(&[0, 0, 20, 200]),
             signal_refused: random.pick(&[0, 0, 0, 0, 0, 0, 0, 20]),
             late: random.pick(&[0, 50, 200]),
+            wall_stepped: Random::named(seed, "wall clock").pick(&[0, 0, 50, 500]),
             exits_held_back: random.pick(&[0, 50, 300]),
             slots: random.pick(&[1, 2, 4, 64]),
         };
@@ -139,6 +149,8 @@ impl Machine {
         let mut machine = Self {
             seed,
             clock: Instant(random.below(1_000_000_000_000)),
+            wall_offset: 0,
+            wall_chance: Random::named(seed, "steps of the wall clock"),
             unkindness,
             kernel: Kernel::new(Random::named(seed, "kernel"), pids),
             journal: Snapshot::default(),
@@ -153,6 +165,8 @@ impl Machine {
             initial,
             cuts: 0,
             cuts_left: random.pick(&[0, 3, 20, 100]),
+            places: 0,
+            cut_at,
             fault: None,
             trace,
             random,
@@ -214,6 +228,12 @@ impl Machine {
 
     /// A place at which the supervisor may be cut off; whether it now is.
     fn cut(&mut self) -> bool {
+        let place = self.places;
+        self.places += 1;
+        if let Some(cut_at) = self.cut_at {
+            self.mortal.cut |= place == cut_at;
+            return self.mortal.cut;
+        }
         match &mut self.mortal.cut_in {
             Some(0) => self.mortal.cut = true,
             Some(left) => *left -= 1,
@@ -237,6 +257,16 @@ impl Machine {
             self.clock = self.clock + Duration::from_nanos(self.random.below(range));
         }
         self.kernel.advance(self.clock);
+        self.step_wall_clock();
+    }
+
+    /// Somebody sets the wall clock, by up to a year, forward or back.
+    fn step_wall_clock(&mut self) {
+        if self.wall_chance.happens(self.unkindness.wall_stepped) {
+            let range = self.wall_chance.pick(&[2, 3600, 365 * 86_400]);
+            let step = i64::try_from(self.wall_chance.below(2 * range)).expect("two years");
+            self.wall_offset += step - i64::try_from(range).expect("a year");
+        }
     }
 
     fn signal(
@@ -292,7 +322,9 @@ impl World for Machine {
         Now {
             instant: self.clock,
             wall: WallTime(
-                EPOCH + i64::try_from(self.clock.0 / 1_000_000_000).expect("a few hours"),
+                EPOCH
+                    + self.wall_offset
+                    + i64::try_from(self.clock.0 / 1_000_000_000).expect("a few hours"),
             ),
         }
     }
@@ -344,6 +376,7 @@ impl World for Machine {
             if !self.has_listeners && self.cut() {
                 return;
             }
+            assert!(self.journal.admits(&record), "every record makes sense: {record:?}");
             self.journal.apply(record);
         }
         self.make_known(somebody_leaves);

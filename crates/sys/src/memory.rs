@@ -50,10 +50,23 @@ impl SharedMemory {
     /// What `ftruncate` or `mmap` says.
     pub fn map(file: OwnedFd, words: usize) -> io::Result<Self> {
         let bytes = words * size_of::<AtomicU64>();
-        let length = rustix::fs::fstat(&file)?.st_size;
-        if usize::try_from(length).unwrap_or(0) < bytes {
+        if length(&file)? < bytes {
             ftruncate(&file, bytes as u64)?;
         }
+        Self::map_first(file, words)
+    }
+
+    /// Maps all the words that `file` has: whoever made it knew how many are wanted.
+    ///
+    /// # Errors
+    /// What `fstat` or `mmap` says; an empty file cannot be mapped.
+    pub fn map_whole(file: OwnedFd) -> io::Result<Self> {
+        let words = length(&file)? / size_of::<AtomicU64>();
+        Self::map_first(file, words)
+    }
+
+    fn map_first(file: OwnedFd, words: usize) -> io::Result<Self> {
+        let bytes = words * size_of::<AtomicU64>();
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a fresh mapping at an address of the kernel's choice aliases
         // nothing, and lives until `drop`.
@@ -92,6 +105,11 @@ impl SharedMemory {
     }
 }
 
+fn length(file: &OwnedFd) -> io::Result<usize> {
+    let length = rustix::fs::fstat(file)?.st_size;
+    usize::try_from(length).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
 impl AsFd for SharedMemory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
@@ -122,5 +140,17 @@ mod tests {
         let other = SharedMemory::map(file, 1024).unwrap();
 
         assert_eq!(other.words()[1023].load(Ordering::Relaxed), 42);
+    }
+
+    #[test]
+    fn a_file_is_mapped_as_long_as_it_is() {
+        let file = SharedMemory::anonymous("test").unwrap();
+        let empty = SharedMemory::map_whole(file.try_clone().unwrap());
+        drop(SharedMemory::map(file.try_clone().unwrap(), 700).unwrap());
+
+        let whole = SharedMemory::map_whole(file).unwrap();
+
+        assert!(empty.is_err());
+        assert_eq!(whole.words().len(), 700);
     }
 }

@@ -1,8 +1,10 @@
 //! Processes: their ends, their identities, and what a process says of itself.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// The magic number of the file system that pidfds live on since Linux 6.9.
@@ -34,6 +36,56 @@ pub fn reap_one(pid: u32) -> Option<i32> {
     // SAFETY: `status` is valid for a write.
     let ended = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG | libc::__WALL) };
     (ended == pid).then_some(status)
+}
+
+/// Whether there is any child, of whatever kind, that has not been reaped.
+#[must_use]
+pub fn has_children() -> bool {
+    // SAFETY: no information is wanted, and nobody is reaped.
+    let result = unsafe {
+        libc::waitid(
+            libc::P_ALL,
+            0,
+            std::ptr::null_mut(),
+            libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL,
+        )
+    };
+    result == 0
+}
+
+/// Calls `each` with the number of every child of this process, as /proc shows them;
+/// with none where there is no /proc. Nothing is allocated.
+pub fn for_each_child(mut each: impl FnMut(u32)) {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let Ok(folder) = rustix::fs::open(c"/proc", flags | OFlags::DIRECTORY, Mode::empty()) else {
+        return;
+    };
+    let own = std::process::id();
+    let mut space = [MaybeUninit::uninit(); 2048];
+    let mut entries = RawDir::new(&folder, &mut space);
+    while let Some(entry) = entries.next() {
+        let Ok(entry) = entry else { return };
+        let name = entry.file_name();
+        let pid = name.to_str().ok().and_then(|name| name.parse().ok());
+        if let Some(pid) = pid
+            && rustix::fs::openat(&folder, name, flags | OFlags::DIRECTORY, Mode::empty())
+                .and_then(|process| rustix::fs::openat(process, c"stat", flags, Mode::empty()))
+                .is_ok_and(|stat| parent_in(&stat) == Some(own))
+        {
+            each(pid);
+        }
+    }
+}
+
+/// Reads the parent's number out of a stat file: the second field behind the name, which
+/// may itself contain anything.
+fn parent_in(stat: &OwnedFd) -> Option<u32> {
+    let mut bytes = [0; 256];
+    let length = rustix::io::read(stat, &mut bytes).ok()?;
+    let text = &bytes[..length];
+    let behind = text.iter().rposition(|byte| *byte == b')')? + 1;
+    let mut fields = text[behind..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()
 }
 
 /// Makes orphans below this process its children.
@@ -97,6 +149,21 @@ pub fn has_unborn_sibling() -> bool {
     siblings.any(|pid| name(pid).is_some_and(|name| name == own_name))
 }
 
+/// Whether a child of our parent has not executed its program yet: it still has our own
+/// name (see [`set_name`]). Where /proc does not tell, it has.
+#[must_use]
+pub fn is_unborn(pid: u32) -> bool {
+    let name = |pid: u32| std::fs::read(format!("/proc/{pid}/comm")).ok();
+    name(pid).is_some_and(|bytes| Some(bytes) == name(std::process::id()))
+}
+
+/// Whether a process has the same parent as we.
+#[must_use]
+pub fn is_sibling(pid: u32) -> bool {
+    let stat = std::fs::File::open(format!("/proc/{pid}/stat"));
+    stat.is_ok_and(|stat| parent_in(&stat.into()) == Some(std::os::unix::process::parent_id()))
+}
+
 /// Sends a signal to a process. A process that is gone is no error: `false`.
 ///
 /// # Errors
@@ -150,6 +217,7 @@ fn sent(result: libc::c_long) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Stdio;
 
     #[test]
     fn a_process_is_the_same_under_two_descriptors() {
@@ -159,5 +227,20 @@ mod tests {
         assert_eq!(identity(one.as_fd(), own).unwrap(), identity(other.as_fd(), own).unwrap());
         assert_ne!(start_time(own).unwrap(), 0);
         assert!(signal(one.as_fd(), 0).unwrap());
+    }
+
+    #[test]
+    fn children_are_found_until_they_are_reaped() {
+        let mut child = std::process::Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let is_there = |pid| {
+            let mut found = false;
+            for_each_child(|child| found |= child == pid);
+            found
+        };
+
+        assert!(has_children() && is_there(child.id()));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!is_there(child.id()));
     }
 }

@@ -21,6 +21,7 @@
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::Arc;
@@ -152,6 +153,8 @@ pub struct Spawner {
     slots: Box<[Slot]>,
     births: Arc<SharedMemory>,
     base: usize,
+    /// A predecessor's program may have had more cells than this one needs.
+    births_words: usize,
     null: OwnedFd,
     limit: Option<libc::rlimit>,
     busy: usize,
@@ -173,17 +176,19 @@ impl std::fmt::Debug for Spawner {
 
 impl Spawner {
     /// Takes the low descriptor numbers, which must be free from 16 on. Births are
-    /// noted in `births` from word `base`. Children get `limit` (soft, hard) as
+    /// noted in the words `area` of `births`. Children get `limit` (soft, hard) as
     /// their limit on descriptors where it is given.
     ///
     /// # Errors
     /// When /dev/null cannot be opened or the numbers cannot be taken.
     pub fn new(
         births: Arc<SharedMemory>,
-        base: usize,
+        area: Range<usize>,
         limit: Option<(u64, u64)>,
     ) -> io::Result<Self> {
-        assert!(base + BIRTH_WORDS <= births.words().len(), "the births fit into the memory");
+        let (base, births_words) = (area.start, area.len());
+        assert!(births_words >= BIRTH_WORDS, "there is a cell for each slot");
+        assert!(area.end <= births.words().len(), "the births lie within the memory");
         let first = rustix::fs::open(
             "/dev/null",
             rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
@@ -210,15 +215,15 @@ impl Spawner {
         let slots = (0..SLOTS)
             .map(|index| Slot::new(&births, base, index, rooms.wrapping_add(index * ROOM_BYTES)))
             .collect();
-        Ok(Self { slots, births, base, null, limit, busy: 0, rooms, used: 0 })
+        Ok(Self { slots, births, base, births_words, null, limit, busy: 0, rooms, used: 0 })
     }
 
     /// What a predecessor left behind: births that were begun and not yet noted
     /// elsewhere. Look at it again where a pid is missing: a child writes it as
     /// its first act.
     #[must_use]
-    pub fn births(memory: &SharedMemory, base: usize) -> Vec<Birth> {
-        let words = &memory.words()[base..base + BIRTH_WORDS];
+    pub fn births(memory: &SharedMemory, area: Range<usize>) -> Vec<Birth> {
+        let words = &memory.words()[area];
         words
             .chunks_exact(CELL_WORDS)
             .filter_map(|cell| {
@@ -238,7 +243,7 @@ impl Spawner {
     /// Forgets births that a predecessor left behind, now that it is written down
     /// elsewhere what became of them. A cell that was used since is left alone.
     pub fn forget(&self, births: &[Birth]) {
-        let words = &self.births.words()[self.base..self.base + BIRTH_WORDS];
+        let words = &self.births.words()[self.base..self.base + self.births_words];
         for cell in words.chunks_exact(CELL_WORDS) {
             let identity = cell[0].load(Ordering::Acquire);
             if births.iter().any(|birth| birth.identity == identity) {

@@ -45,8 +45,12 @@ impl Context {
     }
 
     async fn ask_control(&self, question: Question) -> Result<Reply, Fault> {
+        let shown = self.shown();
+        if let Some(reason) = shown.watching.filter(|_| !question.is_look()) {
+            return Err(Fault::with(Code::Failed, reason));
+        }
         let mut pending = self.clients.ask(question).map_err(unanswered)?;
-        let wait = self.shown().question_wait;
+        let wait = shown.question_wait;
         if let Ok(reply) = tokio::time::timeout(wait, pending.answer()).await {
             self.overdue_told.store(false, Ordering::Relaxed);
             return reply.map_err(unanswered);

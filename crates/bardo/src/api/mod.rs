@@ -114,6 +114,8 @@ pub struct Shown {
     pub question_wait: Duration,
     /// Whether each request has a line in the main log.
     pub traces: bool,
+    /// Why nothing can be changed, where the supervisor only watches.
+    pub watching: Option<Arc<str>>,
 }
 
 /// A socket that is bound and listens.

@@ -113,6 +113,42 @@ impl Machine {
         }
     }
 
+    /// The next question that waits.
+    pub(super) fn next_question(&self) -> Option<Request> {
+        self.questions.take()
+    }
+
+    /// Answers a question for which it is enough to look; others are not answered.
+    pub(super) fn look(
+        &mut self,
+        supervisor: &Supervisor,
+        question: Question,
+        reply: oneshot::Sender<Reply>,
+    ) {
+        let asked = match question {
+            Question::Processes(which) => Asked::Processes(which),
+            Question::Measure => Asked::Measured,
+            Question::Changed { whole } => Asked::Changed { whole },
+            Question::Mood => Asked::Mood,
+            Question::Groups => Asked::Groups,
+            Question::GroupNames => Asked::GroupNames,
+            Question::Troubles => {
+                let _ = reply.send(Reply::Troubles(self.account()));
+                return;
+            }
+            Question::Command(_)
+            | Question::Stdin { .. }
+            | Question::Log { .. }
+            | Question::Cache { .. }
+            | Question::ClearLog(_)
+            | Question::RemoteEvent { .. } => return,
+        };
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.tickets.insert(ticket, Pending { question: asked, reply });
+        self.answer(supervisor, ticket, Answer::Table);
+    }
+
     /// Hands an answer to whoever asked.
     pub(super) fn answer(&mut self, supervisor: &Supervisor, ticket: Ticket, answer: Answer) {
         if let Answer::Difference(_) = answer {

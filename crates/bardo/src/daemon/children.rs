@@ -126,6 +126,9 @@ pub struct Children {
     births: Vec<Birth>,
     /// Births on their way, in their order: people read of them in that order.
     order: VecDeque<Way>,
+    /// Births that a predecessor began, and whose processes have not executed their
+    /// programs yet.
+    adopted: Vec<(u32, Life)>,
     /// Since when there is no fast slot.
     crowded_since: Option<u64>,
     /// How long to wait before births are looked at again.
@@ -168,6 +171,7 @@ impl Children {
             waiting: VecDeque::new(),
             births: Vec::new(),
             order: VecDeque::new(),
+            adopted: Vec::new(),
             crowded_since: None,
             look: FIRST_LOOK,
         }
@@ -197,6 +201,7 @@ impl Children {
     /// Takes out a process that has ended: of two of a number the eldest.
     pub fn remove(&mut self, pid: u32) -> Option<Child> {
         let child = self.by_pid.remove(&pid)?;
+        self.adopted.retain(|(_, life)| *life != child.life);
         if let Some(next) = self.later.iter().position(|(number, _)| *number == pid) {
             let (_, next) = self.later.remove(next);
             self.by_pid.insert(pid, next);
@@ -326,10 +331,21 @@ impl Children {
         None
     }
 
+    /// Takes in a birth that a predecessor began, and whose process is on its way still.
+    pub fn adopt(&mut self, pid: u32, life: Life) {
+        self.adopted.push((pid, life));
+    }
+
+    /// The next of these births whose process has executed its program.
+    pub fn next_adopted(&mut self) -> Option<Life> {
+        let place = self.adopted.iter().position(|(pid, _)| !process::is_unborn(*pid))?;
+        Some(self.adopted.swap_remove(place).1)
+    }
+
     /// How long the loop may sleep before births are looked at; `None` when there
     /// are none on their way.
     pub fn next_look(&mut self) -> Option<Duration> {
-        if self.spawner.busy() == 0 && self.order.is_empty() {
+        if self.spawner.busy() == 0 && self.order.is_empty() && self.adopted.is_empty() {
             self.look = FIRST_LOOK;
             return None;
         }

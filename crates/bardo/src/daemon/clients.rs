@@ -89,6 +89,31 @@ pub enum Question {
     },
 }
 
+impl Question {
+    /// Whether it can be answered without a change of anything, or is about the
+    /// supervisor itself.
+    #[must_use]
+    pub fn is_look(&self) -> bool {
+        match self {
+            Self::Command(command) => {
+                matches!(command, Command::Look | Command::Restart | Command::Shutdown)
+            }
+            Self::Processes(_)
+            | Self::Measure
+            | Self::Changed { .. }
+            | Self::Mood
+            | Self::Troubles
+            | Self::Groups
+            | Self::GroupNames => true,
+            Self::Stdin { .. }
+            | Self::Log { .. }
+            | Self::Cache { .. }
+            | Self::ClearLog(_)
+            | Self::RemoteEvent { .. } => false,
+        }
+    }
+}
+
 /// What a client wants of what clients have stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CacheRequest {

@@ -4,12 +4,31 @@
 //! when there is nothing else to do, one snapshot takes the place of them all. A
 //! new supervisor reads it from the beginning and knows what the old one knew; it
 //! reads no configuration file.
+//!
+//! It may be of another version than its predecessor: `layout.rs` says who can read what.
+//! A field is added like this:
+//!
+//! 1. write it last in its structure's `small` or `frame` (`records.rs`, `specs.rs`,
+//!    `audience.rs`, `entries.rs`);
+//! 2. read it last; where `from.is_at_end()` the writer did not know it, and a default is
+//!    right;
+//! 3. raise `layout::VERSION`, and have a sample of it written (`tests/versions.rs`); those
+//!    of former versions stay as they are;
+//! 4. give it to the strategies in `tests/samples.rs`;
+//! 5. raise `layout::LEAST` only when an older reader must not go on without it.
+//!
+//! A new kind of entry is passed over by older readers, and told of. A new variant within
+//! an entry makes that entry one of an unknown kind for them; within a snapshot they can
+//! do without nothing, so it raises `LEAST`.
 
 mod audience;
 mod codec;
+mod entries;
+mod layout;
 mod records;
 mod region;
 mod specs;
+mod store;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -21,9 +40,10 @@ use bardo_sys::memory::SharedMemory;
 
 use super::cache::{Cache, Change};
 
-use self::codec::{Decoder, Encoder, Malformed};
+use self::codec::Unreadable::{self, Malformed, Unknown};
+use self::codec::{Decoder, Encoder};
+pub use self::layout::{Areas, LAST_WORDS, WORDS};
 use self::region::Regions;
-pub use self::region::{BIRTHS_AT, INTAKE_AT, PUMP_AT, PUMP_WORDS, WORDS};
 use super::listeners::audience::{Audience, Deed};
 
 /// Entries behind the snapshot are worth a new snapshot from this many bytes on: four of
@@ -106,8 +126,25 @@ pub struct Memory {
     pub table: Snapshot,
     /// The rest.
     pub surroundings: Surroundings,
-    /// Entries that could not be read and were passed over.
-    pub unreadable: usize,
+    /// What could not be taken in.
+    pub flaws: Flaws,
+    has_snapshot: bool,
+}
+
+/// What a journal says that could not be taken in. What stands before it could, and
+/// where each entry is whole by itself what stands behind it, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flaws {
+    /// Entries that are whole and not what any version writes.
+    pub malformed: usize,
+    /// Entries, or parts of them, that only a later version understands.
+    pub unknown: usize,
+    /// Changes of the table that make no sense where they stand, and parts of a snapshot
+    /// that contradict others.
+    pub senseless: usize,
+    /// Entries from the first one on that has other bytes than were written: nothing is
+    /// read behind it.
+    pub lost: usize,
 }
 
 impl Journal {
@@ -126,14 +163,15 @@ impl Journal {
     /// Opens a predecessor's journal.
     ///
     /// # Errors
-    /// When it is no journal of this version.
+    /// When it is no journal, or one that only a later version can read.
     pub fn open(memory: Arc<SharedMemory>) -> io::Result<(Self, Memory)> {
         let mut known = Memory::default();
-        let regions = Regions::open(memory, |bytes| {
-            if known.read(bytes).is_err() {
-                known.unreadable += 1;
-            }
-        })?;
+        let (regions, lost) = Regions::open(memory, |bytes| known.read(bytes))?;
+        known.flaws.lost = lost;
+        if !known.has_snapshot {
+            let text = "the snapshot that the journal begins with cannot be read";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         Ok((Self { regions, encoder: Encoder::default(), is_full: false }, known))
     }
 
@@ -141,7 +179,8 @@ impl Journal {
     /// there is no room before a snapshot has taken the place of what is there.
     #[must_use]
     pub fn append(&mut self, entry: &Entry) -> bool {
-        write_entry(&mut self.encoder, entry);
+        entries::write_entry(&mut self.encoder, entry);
+        self.encoder.close();
         self.append_encoded()
     }
 
@@ -162,7 +201,7 @@ impl Journal {
     #[must_use]
     pub fn is_long(&self) -> bool {
         let (snapshot, behind) = self.regions.sizes();
-        let is_nearly_full = snapshot + behind > region::BYTES / 4 * 3;
+        let is_nearly_full = snapshot + behind > self.regions.capacity() / 4 * 3;
         behind > COMPACT_FROM.max(snapshot) || (is_nearly_full && behind > COMPACT_FROM)
     }
 
@@ -174,14 +213,20 @@ impl Journal {
         snapshot + behind < ADDED_UP_TO
     }
 
+    /// Bytes of the snapshot, and bytes of the entries behind it.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize) {
+        self.regions.sizes()
+    }
+
     /// Puts a snapshot in place of all entries.
     ///
     /// # Errors
     /// When it is longer than a journal can be; the entries are then still there.
     pub fn replace(&mut self, table: &Snapshot, surroundings: &Surroundings) -> io::Result<()> {
-        let mut encoder = Encoder::default();
-        write_all(&mut encoder, table, surroundings);
-        let replaced = self.regions.replace(encoder.bytes());
+        entries::write_all(&mut self.encoder, table, surroundings);
+        let replaced = self.regions.replace(self.encoder.bytes());
+        self.encoder.clear();
         self.is_full = self.is_full && replaced.is_err();
         replaced.map_err(|_| {
             io::Error::new(
@@ -196,6 +241,12 @@ impl Journal {
     pub fn memory(&self) -> &Arc<SharedMemory> {
         self.regions.memory()
     }
+
+    /// What stands where in the memory.
+    #[must_use]
+    pub fn areas(&self) -> &Areas {
+        self.regions.areas()
+    }
 }
 
 /// Several things that are written down in one entry: all survive or none.
@@ -208,7 +259,7 @@ impl Several<'_> {
     /// Adds one of them.
     pub fn add(&mut self, entry: &Entry) {
         self.journal.encoder.part();
-        write_entry(&mut self.journal.encoder, entry);
+        self.journal.encoder.frame(|to| entries::write_entry(to, entry));
     }
 
     /// Writes them down; as [`Journal::append`].
@@ -254,198 +305,54 @@ impl Surroundings {
 }
 
 impl Memory {
-    /// Takes in an entry.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<(), Malformed> {
+    /// Takes in an entry, and counts it where that cannot be done.
+    pub(crate) fn read(&mut self, bytes: &[u8]) {
+        match self.try_read(bytes) {
+            Ok(()) => {}
+            Err(Malformed) => self.flaws.malformed += 1,
+            Err(Unknown) => self.flaws.unknown += 1,
+        }
+    }
+
+    fn try_read(&mut self, bytes: &[u8]) -> Result<(), Unreadable> {
         let mut from = Decoder::new(bytes);
         match from.byte()? {
             SNAPSHOT => {
-                self.table = records::read_snapshot(&mut from)?;
-                self.surroundings = read_surroundings(&mut from)?;
+                let table = records::read_snapshot(&mut from)?;
+                let surroundings = from.frame(entries::read_surroundings)?;
+                (self.table, self.surroundings) = (table, surroundings);
+                self.flaws.senseless += self.table.mend();
+                self.has_snapshot = true;
             }
             SEVERAL => {
-                // All of them or none.
-                let mut entries = Vec::new();
+                // All of them or none, save those that only a later version understands.
+                let mut parts = Vec::new();
                 while !from.is_at_end() {
-                    from.part();
-                    let kind = from.byte()?;
-                    entries.push(read_entry(&mut from, kind)?);
+                    match from.frame(entries::read_entry) {
+                        Ok(entry) => parts.push(entry),
+                        Err(Unknown) => self.flaws.unknown += 1,
+                        Err(Malformed) => return Err(Malformed),
+                    }
                 }
-                entries.into_iter().for_each(|entry| self.apply(entry));
+                parts.into_iter().for_each(|entry| self.apply(entry));
             }
-            kind => {
-                let entry = read_entry(&mut from, kind)?;
-                if !from.is_at_end() {
-                    return Err(Malformed);
-                }
+            _ => {
+                let entry = entries::read_entry(&mut Decoder::new(bytes))?;
                 self.apply(entry);
             }
         }
-        if from.is_at_end() { Ok(()) } else { Err(Malformed) }
+        Ok(())
     }
 
     fn apply(&mut self, entry: Entry) {
         match entry {
-            Entry::Table(record) => self.table.apply(record),
+            Entry::Table(record) if self.table.admits(&record) => self.table.apply(record),
+            Entry::Table(_) => self.flaws.senseless += 1,
             other => self.surroundings.apply(&other),
         }
         // They were for people who have heard of it, or never will.
         self.surroundings.audience.notes.clear();
     }
-}
-
-fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
-    to.byte(SNAPSHOT);
-    records::write_snapshot(to, table);
-    to.u64(surroundings.greeted);
-    to.byte(u8::from(surroundings.reloading));
-    let logs: Vec<_> = surroundings.auto_logs.iter().collect();
-    to.list(&logs, |to, ((service, channel), path)| {
-        to.u32(service.0);
-        to.byte(*channel);
-        to.text(path);
-    });
-    let processes: Vec<_> = surroundings.processes.iter().collect();
-    to.list(&processes, |to, (service, process)| {
-        write_process(to, **service, process);
-    });
-    let sockets: Vec<_> = surroundings.sockets.iter().collect();
-    to.list(&sockets, |to, (number, url)| {
-        to.u32(**number);
-        to.text(url);
-    });
-    to.part();
-    audience::write(to, &surroundings.audience);
-    let stored: Vec<Change> = surroundings.cache.changes().collect();
-    to.list(&stored, write_change);
-}
-
-fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Malformed> {
-    let (greeted, reloading) = (from.u64()?, from.byte()? == 1);
-    let logs = from.list(|from| Ok(((from.service()?, from.byte()?), from.text()?.into())))?;
-    let processes = from.list(read_process)?;
-    let sockets = from.list(|from| Ok((from.u32()?, from.text()?.into())))?;
-    from.part();
-    let audience = audience::read(from)?;
-    let mut cache = Cache::default();
-    for change in from.list(read_change)? {
-        cache.apply(&change);
-    }
-    Ok(Surroundings {
-        cache,
-        greeted,
-        reloading,
-        auto_logs: logs.into_iter().collect(),
-        processes: processes.into_iter().collect(),
-        audience,
-        sockets: sockets.into_iter().collect(),
-    })
-}
-
-fn write_entry(to: &mut Encoder, entry: &Entry) {
-    match entry {
-        Entry::Table(record) => {
-            to.byte(1);
-            records::write_record(to, record);
-        }
-        Entry::AutoLog(service, channel, path) => {
-            to.byte(2);
-            to.u32(service.0);
-            to.byte(*channel);
-            to.option(path.as_deref(), Encoder::text);
-        }
-        Entry::Process(service, process) => {
-            to.byte(3);
-            write_process(to, *service, process);
-        }
-        Entry::Greeted(beginning) => {
-            to.byte(4);
-            to.u64(*beginning);
-        }
-        Entry::Reloading(reloading) => {
-            to.byte(5);
-            to.byte(u8::from(*reloading));
-        }
-        Entry::Audience(deed) => {
-            to.byte(7);
-            audience::write_deed(to, deed);
-        }
-        Entry::Socket(number, url) => {
-            to.byte(8);
-            to.u32(*number);
-            to.option(url.as_deref(), Encoder::text);
-        }
-        Entry::Cache(change) => {
-            to.byte(9);
-            write_change(to, change);
-        }
-    }
-}
-
-fn read_entry(from: &mut Decoder<'_>, kind: u8) -> Result<Entry, Malformed> {
-    Ok(match kind {
-        1 => Entry::Table(records::read_record(from)?),
-        2 => {
-            let (service, channel) = (from.service()?, from.byte()?);
-            let path = from.option(|from| from.text().map(Arc::from))?;
-            Entry::AutoLog(service, channel, path)
-        }
-        3 => {
-            let (service, process) = read_process(from)?;
-            Entry::Process(service, process)
-        }
-        4 => Entry::Greeted(from.u64()?),
-        5 => Entry::Reloading(from.byte()? == 1),
-        7 => Entry::Audience(audience::read_deed(from)?),
-        8 => Entry::Socket(from.u32()?, from.option(|from| from.text().map(Arc::from))?),
-        9 => Entry::Cache(read_change(from)?),
-        _ => return Err(Malformed),
-    })
-}
-
-fn write_change(to: &mut Encoder, change: &Change) {
-    match change {
-        Change::Store(namespace, key, value) => {
-            to.byte(0);
-            to.text(namespace);
-            to.text(key);
-            to.text(value);
-        }
-        Change::Delete(namespace, key) => {
-            to.byte(1);
-            to.text(namespace);
-            to.text(key);
-        }
-        Change::Clear(namespace) => {
-            to.byte(2);
-            to.text(namespace);
-        }
-        Change::ClearAll => to.byte(3),
-    }
-}
-
-fn read_change(from: &mut Decoder<'_>) -> Result<Change, Malformed> {
-    let kind = from.byte()?;
-    let mut text = || from.text().map(Arc::from);
-    Ok(match kind {
-        0 => Change::Store(text()?, text()?, text()?),
-        1 => Change::Delete(text()?, text()?),
-        2 => Change::Clear(text()?),
-        3 => Change::ClearAll,
-        _ => return Err(Malformed),
-    })
-}
-
-fn write_process(to: &mut Encoder, service: ServiceId, process: &Process) {
-    to.u32(service.0);
-    to.u32(process.generation.0);
-    to.u32(process.pid.0);
-    to.u64(process.identity);
-}
-
-fn read_process(from: &mut Decoder<'_>) -> Result<(ServiceId, Process), Malformed> {
-    let service = from.service()?;
-    let (generation, pid) = (Generation(from.u32()?), Pid(from.u32()?));
-    Ok((service, Process { generation, pid, identity: from.u64()? }))
 }
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ const FIRST_FD: i32 = 3;
 /// Most descriptors that are held: there is room for so many, and no limit is above.
 const DESCRIPTORS_MAX: u64 = 1 << 20;
 
+/// How many nanoseconds programs have to end when the keeper tells them to.
+const STOP_WAIT: u64 = 10_000_000_000;
+
 /// Keeps until all is over; returns the exit code.
 ///
 /// # Errors
@@ -44,16 +47,18 @@ pub fn run(listeners: usize, hang_timeout_ms: u64) -> io::Result<i32> {
         held.push(house(place, Roles::LISTENER, next()?));
     }
     let limit = limits::get(Limited::Descriptors).soft.min(DESCRIPTORS_MAX);
+    let launch = |name: &[u8], stage: Stage| -> io::Result<Launch> {
+        Ok(Launch::new(own_executable()?, vec![c_string(name)], stage.environment()))
+    };
     bardo_keeper::run(Settings {
-        supervisor: Launch::new(
-            own_executable()?,
-            vec![c_string(b"bardo-supervisor")],
-            Stage::Supervisor.environment(),
-        ),
+        supervisor: launch(b"bardo-supervisor", Stage::Supervisor)?,
+        watcher: launch(b"bardo-watcher", Stage::Watcher)?,
         journal,
         held,
         kept_open: vec![lock],
         hang_timeout: hang_timeout_ms.saturating_mul(1_000_000),
+        // Whoever takes over says what is configured; before, there is nobody to stop.
+        stop_wait: STOP_WAIT,
         descriptors_max: usize::try_from(limit).unwrap_or(usize::MAX),
     })
 }

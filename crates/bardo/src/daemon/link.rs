@@ -60,7 +60,7 @@ impl Link {
             };
             message.set_length(length);
             match message.from_keeper() {
-                Some(ToSupervisor::Held { .. }) => {
+                Some(ToSupervisor::Held) => {
                     let named = message.held().zip(descriptors);
                     held.extend(named.map(|((key, role), descriptor)| Held {
                         key,
@@ -69,7 +69,7 @@ impl Link {
                     }));
                 }
                 Some(ToSupervisor::Begin(predecessor)) => return Ok((held, predecessor)),
-                Some(ToSupervisor::Exits { .. } | ToSupervisor::Signals(_)) | None => {
+                Some(ToSupervisor::Exits | ToSupervisor::Signals(_)) | None => {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
             }
@@ -84,9 +84,9 @@ impl Link {
                 Ok(Received::Message(length)) => {
                     message.set_length(length);
                     match message.from_keeper() {
-                        Some(ToSupervisor::Exits { .. }) => news.exits.extend(message.exits()),
+                        Some(ToSupervisor::Exits) => news.exits.extend(message.exits()),
                         Some(ToSupervisor::Signals(signals)) => news.signals |= signals,
-                        Some(ToSupervisor::Held { .. } | ToSupervisor::Begin(_)) | None => {}
+                        Some(ToSupervisor::Held | ToSupervisor::Begin(_)) | None => {}
                     }
                 }
                 Ok(Received::Nothing) => return,

@@ -12,7 +12,6 @@ use bardo_core::{Event, ServiceId, SpawnError, Supervisor};
 use bardo_keeper::protocol::Predecessor;
 use bardo_sys::clock;
 use bardo_wire::listener::EventType;
-use rustix::io::Errno;
 
 use super::main_log::Level;
 use super::pump::Report;
@@ -29,7 +28,7 @@ const PUMP_STILL: u64 = 5_000_000_000;
 /// What the log pump, the journal and the supervisor are called as subjects.
 const PUMP: &str = "log-pump";
 const JOURNAL: &str = "journal";
-const SUPERVISOR: &str = "supervisor";
+pub(super) const SUPERVISOR: &str = "supervisor";
 
 impl Machine {
     /// Something is wrong from now on. True when that is news: then whoever noticed it says
@@ -132,7 +131,7 @@ impl Machine {
         id: ServiceId,
         error: SpawnError,
     ) -> Option<bool> {
-        let service = supervisor.service(id).filter(|_| is_shortage(error))?;
+        let service = supervisor.service(id).filter(|_| error.is_shortage())?;
         let subject = namespec(&service.group, &service.spec.name);
         let text = words::spawn_error(&service.spec, error);
         Some(self.begin_trouble(TroubleKind::Shortage, &subject, &text))
@@ -239,32 +238,5 @@ impl Machine {
         let text =
             format!("the keeper had to start another supervisor {times}: the last one {why}");
         self.begin_trouble(TroubleKind::Keeper, SUPERVISOR, &text);
-    }
-}
-
-/// Whether a start failed for want of something that may be there later.
-pub(super) fn is_shortage(error: SpawnError) -> bool {
-    let (SpawnError::Pipes(errno) | SpawnError::Clone(errno)) = error else { return false };
-    matches!(
-        Errno::from_raw_os_error(errno),
-        Errno::MFILE | Errno::NFILE | Errno::AGAIN | Errno::NOMEM | Errno::TOOMANYREFS
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shortage_is_what_may_be_over_later() {
-        for (error, expected) in [
-            (SpawnError::Pipes(Errno::MFILE.raw_os_error()), true),
-            (SpawnError::Clone(Errno::AGAIN.raw_os_error()), true),
-            (SpawnError::Clone(Errno::PERM.raw_os_error()), false),
-            (SpawnError::Socket(Errno::MFILE.raw_os_error()), false),
-            (SpawnError::NotFound, false),
-        ] {
-            assert_eq!(is_shortage(error), expected, "{error:?}");
-        }
     }
 }

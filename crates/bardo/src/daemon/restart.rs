@@ -225,8 +225,8 @@ impl Machine {
         if settings.servers != before.servers {
             self.open_doors();
         }
-        if settings.hang_timeout_ms != before.hang_timeout_ms {
-            self.tell(ToKeeper::HangTimeout(settings.hang_timeout_ms));
+        if settings.patience() != before.patience() {
+            self.tell(settings.patience());
         }
         if settings.beginning != before.beginning {
             self.retire_strays();

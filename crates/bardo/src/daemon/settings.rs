@@ -6,9 +6,12 @@
 //! by whoever loads the configuration again, and read by every supervisor: nothing
 //! in it is looked up a second time.
 
+use std::time::Duration;
+
 use bardo_config::{
     HttpServer, InterfaceKind, Listen, Loaded, MainLog as ConfiguredLog, RpcInterface,
 };
+use bardo_keeper::protocol::ToKeeper;
 use serde::{Deserialize, Serialize};
 
 use super::main_log::Level;
@@ -65,6 +68,9 @@ pub struct Settings {
     pub greeting: Vec<(Level, String)>,
     /// How long the control loop may leave work untaken, in milliseconds.
     pub hang_timeout_ms: u64,
+    /// How long programs have to end that the keeper itself tells to, in milliseconds.
+    #[serde(default = "keeper_stop_wait")]
+    pub keeper_stop_wait_ms: u64,
 }
 
 /// The main log.
@@ -203,7 +209,8 @@ impl Settings {
                 .map(|(name, text)| (name.to_string(), text.to_string()))
                 .collect(),
             greeting: Vec::new(),
-            hang_timeout_ms: u64::try_from(configured.hang_timeout.as_millis()).unwrap_or(u64::MAX),
+            hang_timeout_ms: milliseconds(configured.hang_timeout),
+            keeper_stop_wait_ms: milliseconds(configured.keeper_stop_wait),
             ..self.clone()
         }
     }
@@ -222,6 +229,12 @@ impl Settings {
         }
     }
 
+    /// What the keeper is told of it.
+    #[must_use]
+    pub fn patience(&self) -> ToKeeper {
+        ToKeeper::Patience { hang: self.hang_timeout_ms, stop: self.keeper_stop_wait_ms }
+    }
+
     /// As text for the journal.
     #[must_use]
     pub fn to_text(&self) -> String {
@@ -235,6 +248,15 @@ impl Settings {
     pub fn parse(text: &str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
+}
+
+/// Supervisor's own wait for a program, where settings say nothing.
+fn keeper_stop_wait() -> u64 {
+    10_000
+}
+
+fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Bytes as text, one character each: an environment need not be UTF-8.

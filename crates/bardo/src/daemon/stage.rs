@@ -27,6 +27,8 @@ pub enum Stage {
     },
     /// The supervisor.
     Supervisor,
+    /// One that only watches.
+    Watcher,
 }
 
 impl Stage {
@@ -44,6 +46,7 @@ impl Stage {
                 hang_timeout_ms: words.next()?.parse().ok()?,
             }),
             "supervisor" => Some(Self::Supervisor),
+            "watcher" => Some(Self::Watcher),
             _ => None,
         }
     }
@@ -54,6 +57,7 @@ impl Stage {
                 format!("keeper:{listeners}:{hang_timeout_ms}")
             }
             Self::Supervisor => "supervisor".to_owned(),
+            Self::Watcher => "watcher".to_owned(),
         }
     }
 
@@ -80,7 +84,8 @@ mod tests {
 
     #[test]
     fn a_part_is_read_as_it_was_written() {
-        for stage in [Stage::Keeper { listeners: 3, hang_timeout_ms: 10_000 }, Stage::Supervisor] {
+        let keeper = Stage::Keeper { listeners: 3, hang_timeout_ms: 10_000 };
+        for stage in [keeper, Stage::Supervisor, Stage::Watcher] {
             assert_eq!(Stage::parse(&stage.text()), Some(stage));
         }
         assert_eq!(Stage::parse("anything"), None);

@@ -27,7 +27,8 @@ use bardo_sys::{process, signals};
 use super::children::{Child, Children, Life};
 use super::clients::{self, Clients};
 use super::fastcgi::SharedSockets;
-use super::journal::{self, Journal, Memory};
+use super::journal::{Areas, Flaws, Journal, Memory};
+use super::last_words;
 use super::link::{Held, Link};
 use super::listeners::Listening;
 use super::listeners::outbox::Outbox;
@@ -39,6 +40,7 @@ use super::pump::{
 use super::renewal;
 use super::restart::Restart;
 use super::settings::{Address, MainLog, Server, Settings};
+use super::watching;
 use super::world::{Machine, Parts};
 use crate::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
 use crate::personality::words;
@@ -46,6 +48,9 @@ use crate::personality::words;
 /// The keeper's descriptor numbers in a new supervisor.
 const LINK_FD: i32 = 3;
 const JOURNAL_FD: i32 = 4;
+
+/// SIGKILL.
+const KILL: i32 = 9;
 
 /// How long, in nanoseconds, the log pump may take to write what is left.
 const FINISH_WITHIN: u64 = 5_000_000_000;
@@ -76,15 +81,24 @@ pub enum TakeOverError {
     NoStaging,
 }
 
+/// What a supervisor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// It takes over and does all there is to do.
+    Works,
+    /// It only watches, because others could not take over.
+    Watches,
+}
+
 /// What the keeper held, sorted.
 #[derive(Default)]
-struct Inheritance {
+pub(super) struct Inheritance {
     staging: (Option<OwnedFd>, Option<OwnedFd>),
     outbox: (Option<OwnedFd>, Option<OwnedFd>),
     listeners: Vec<(u32, OwnedFd)>,
     sockets: BTreeMap<u32, OwnedFd>,
     stdins: HashMap<Key, OwnedFd>,
-    outputs: Vec<(Life, Channel, OwnedFd)>,
+    pub(super) outputs: Vec<(Life, Channel, OwnedFd)>,
 }
 
 /// Runs until everything has stopped; returns the exit code that the keeper shall
@@ -92,21 +106,37 @@ struct Inheritance {
 ///
 /// # Errors
 /// When it cannot take over; the keeper tries again with another one.
-pub fn run() -> Result<i32, TakeOverError> {
+pub fn run(part: Part) -> Result<i32, TakeOverError> {
+    let ended = take_part(part);
+    if let Err(error) = &ended {
+        let source = std::error::Error::source(error);
+        let source = source.map(|source| format!(": {source}")).unwrap_or_default();
+        last_words::leave(&format!("{error}{source}"));
+    }
+    ended
+}
+
+fn take_part(part: Part) -> Result<i32, TakeOverError> {
     signals::block_all();
-    process::set_name("bardo-superv");
+    process::set_name(match part {
+        Part::Works => "bardo-superv",
+        Part::Watches => watching::COMM,
+    });
     end_with_any_thread();
     let socket = inherited(LINK_FD).ok_or(TakeOverError::NotInherited(LINK_FD))?;
     let file = inherited(JOURNAL_FD).ok_or(TakeOverError::NotInherited(JOURNAL_FD))?;
-    let memory = SharedMemory::map(file, journal::WORDS).map_err(system("map the journal"))?;
+    let memory = SharedMemory::map_whole(file).map_err(system("map the journal"))?;
     let memory = Arc::new(memory);
+    let words = last_words::take(&memory);
+    last_words::leave_in(&memory);
     let (journal, known) =
         Journal::open(Arc::clone(&memory)).map_err(system("read the journal"))?;
     let settings =
         Settings::parse(&known.table.loaded.attachment).map_err(TakeOverError::Settings)?;
-    let births = births(&memory);
+    let areas = journal.areas().clone();
+    let births = births(&memory, &areas);
     let limit = Some(settings.descriptor_limit);
-    let spawner = Spawner::new(Arc::clone(&memory), journal::BIRTHS_AT, limit)
+    let spawner = Spawner::new(Arc::clone(&memory), areas.births, limit)
         .map_err(system("reserve descriptors"))?;
     let link = Link::new(socket);
     let (held, predecessor) =
@@ -114,19 +144,28 @@ pub fn run() -> Result<i32, TakeOverError> {
     let mut inheritance = sort(held);
     let (machine, pump, api) =
         assemble(settings, journal, &known, spawner, link, &mut inheritance)?;
-    let code = supervise(machine, (pump, api), known, births, inheritance, predecessor);
-    Ok(code)
+    let why = what_became_of(predecessor, words.as_deref());
+    if part == Part::Watches {
+        // The keeper ends who has closed it: that is left to the end of the process.
+        std::mem::forget(machine.link.clone());
+        let wish = watching::watch(machine, known, inheritance, predecessor, &why);
+        // Whoever has a wish is answered before this ends.
+        api.finish();
+        wish.fulfil();
+        return Ok(0);
+    }
+    Ok(supervise(machine, (pump, api), known, births, inheritance, (predecessor, &why)))
 }
 
 /// The births that a predecessor left. One that has no number was either never
 /// cloned, or its child has not had the time for its first act, which is to say it:
 /// such a child is seen among the keeper's, and is waited for.
-fn births(memory: &SharedMemory) -> Vec<Birth> {
+fn births(memory: &SharedMemory, areas: &Areas) -> Vec<Birth> {
     let give_up_at = clock::monotonic() + BIRTH_WITHIN;
     loop {
         let unborn = process::has_unborn_sibling();
         // Read after that: a child that is on its way no more has said its number.
-        let births = Spawner::births(memory, journal::BIRTHS_AT);
+        let births = Spawner::births(memory, areas.births.clone());
         let all_known = births.iter().all(|birth| birth.pid.is_some());
         if all_known || !unborn || clock::monotonic() > give_up_at {
             return births;
@@ -174,15 +213,16 @@ fn assemble(
         return Err(TakeOverError::NoStaging);
     };
     let outbox = std::mem::take(&mut inheritance.outbox);
-    let intake = Intake::open(Arc::clone(journal.memory()), journal::INTAKE_AT);
+    let areas = journal.areas().clone();
+    let intake = Intake::open(Arc::clone(journal.memory()), areas.intake);
     let outbox = outbox.0.zip(outbox.1).map(|(read, write)| Outbox::new(read, write));
     let outbox = outbox.transpose().map_err(system("take over the outbox"))?;
     let listening = Listening::new(intake.clone(), outbox);
     let (reports_sender, reports) = std::sync::mpsc::channel();
     let pump_settings = PumpSettings {
         cells: Arc::clone(journal.memory()),
-        base: journal::PUMP_AT,
-        length: journal::PUMP_WORDS,
+        base: areas.pump.start,
+        length: areas.pump.len(),
         staging: (read, write),
         intake,
         reports: reports_sender,
@@ -278,6 +318,7 @@ pub(super) fn shown(settings: &Settings) -> Shown {
         variables: settings.variables.clone().into(),
         question_wait: Duration::from_millis(settings.hang_timeout_ms),
         traces: settings.main_log.level <= Level::Trace,
+        watching: None,
     }
 }
 
@@ -287,11 +328,11 @@ fn supervise(
     known: Memory,
     births: Vec<Birth>,
     inheritance: Inheritance,
-    predecessor: Predecessor,
+    (predecessor, why): (Predecessor, &str),
 ) -> i32 {
-    greet(&mut machine, &known, predecessor);
+    greet(&mut machine, &known, predecessor, why);
     let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
-    machine.tell(ToKeeper::HangTimeout(machine.settings.hang_timeout_ms));
+    machine.tell(machine.settings.patience());
     let began = machine.link.say(ToKeeper::TookOver).is_ok();
     if machine.surroundings.reloading {
         machine.load_again();
@@ -344,25 +385,47 @@ fn take_over(
 }
 
 /// Lines of the start, once; and after that, what became of the predecessor.
-fn greet(machine: &mut Machine, known: &Memory, predecessor: Predecessor) {
+fn greet(machine: &mut Machine, known: &Memory, predecessor: Predecessor, why: &str) {
     machine.greet();
     if predecessor.count > 0 {
-        let why = if predecessor.hung {
-            "took nothing any more and was killed".to_owned()
-        } else {
-            let status = bardo_core::ExitStatus::from_wait_status(predecessor.status);
-            format!("ended ({})", words::ending(status))
-        };
         let text = format!(
             "the supervisor {why}; this one has taken over, number {}",
             predecessor.count + 1
         );
         machine.log(Level::Warn, &text);
-        machine.took_anothers_place(predecessor, &why);
+        machine.took_anothers_place(predecessor, why);
     }
-    if known.unreadable > 0 {
-        let text = format!("{} journal entries could not be read", known.unreadable);
-        machine.log(Level::Critical, &text);
+    regret(machine, known.flaws);
+}
+
+/// Says what of the journal could not be taken in; the snapshot that takes its place does
+/// not have it any more, so it is said once.
+fn regret(machine: &mut Machine, flaws: Flaws) {
+    if flaws == Flaws::default() {
+        return;
+    }
+    let said = [
+        (flaws.lost, "are lost: from the first of them on the bytes are not those written"),
+        (flaws.malformed, "could not be read and were left out"),
+        (flaws.senseless, "do not fit what stands before them and were left out"),
+        (flaws.unknown, "are of a later version and were left out"),
+    ];
+    for (count, what) in said.into_iter().filter(|(count, _)| *count > 0) {
+        machine.log(Level::Critical, &format!("of the journal's entries {count} {what}"));
+    }
+    machine.mend_journal();
+}
+
+/// What became of the supervisor before, in words: its own, where it has left some.
+fn what_became_of(predecessor: Predecessor, last_words: Option<&str>) -> String {
+    if predecessor.hung {
+        return "took nothing any more and was killed".to_owned();
+    }
+    let status = bardo_core::ExitStatus::from_wait_status(predecessor.status);
+    let ending = words::ending(status);
+    match last_words {
+        Some(said) => format!("ended ({ending}: {said})"),
+        None => format!("ended ({ending})"),
     }
 }
 
@@ -391,21 +454,40 @@ fn adopt(
             let found = Found::Alive(Pid(pid), bardo_core::Instant(at));
             inputs.push(Input::Found { service, generation, found });
         }
-        if let Some(error) = born.and_then(|birth| birth.error) {
-            machine.stillborn.insert(pid, error);
-        } else if matches!(
+        let is_on_its_way = matches!(
             there.state,
             State::Starting { launch: Launch::Requested | Launch::Cloned { .. }, .. }
-        ) {
-            // Whether it has executed its program its keeper cannot tell; if it has
-            // not, it is about to, and its exit tells if that failed.
-            inputs.push(Input::Executed { service, generation });
+        );
+        if let Some(error) = born.and_then(|birth| birth.error) {
+            machine.stillborn.insert(pid, error);
+        } else if is_on_its_way {
+            // Whether it has executed its program is seen by its name.
+            machine.children.adopt(pid, life);
         }
         let stdin = inheritance.stdins.remove(&life.key());
         let pidfd = open_known(machine, life, pid);
         machine.children.add(pid, Child { life, pidfd, stdin });
     }
+    end_strangers(machine, births);
     inputs
+}
+
+/// A birth that the table knows nothing of, because the journal has lost what was written
+/// down of it, would be a second process soon: it is ended.
+fn end_strangers(machine: &mut Machine, births: &[Birth]) {
+    for birth in births {
+        let Some(pid) = birth.pid.filter(|pid| machine.children.child(*pid).is_none()) else {
+            continue;
+        };
+        let Some(process) = process::open(pid).ok().filter(|_| process::is_sibling(pid)) else {
+            continue;
+        };
+        // It may have ended just now.
+        if process::signal(process.as_fd(), KILL).is_ok_and(|sent| sent) {
+            let text = format!("process {pid} was born for nobody that is known and is killed");
+            machine.log(Level::Critical, &text);
+        }
+    }
 }
 
 /// Opens a predecessor's process, if it is still that process. One that has ended is
@@ -500,6 +582,8 @@ fn end_with_any_thread() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
+        let thread = std::thread::current();
+        last_words::leave(&format!("thread {}: {panic}", thread.name().unwrap_or("control")));
         std::process::exit(101);
     }));
 }

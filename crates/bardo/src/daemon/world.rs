@@ -222,6 +222,11 @@ impl Machine {
         (self.must_compact || self.wants_snapshot).then_some(again)
     }
 
+    /// Has a snapshot take the place of the journal's entries, because some cannot be read.
+    pub(super) fn mend_journal(&mut self) {
+        self.must_compact = true;
+    }
+
     /// Puts a snapshot in place of the journal's entries.
     fn compact(&mut self, supervisor: &Supervisor) {
         let replaced = self.journal.replace(&supervisor.snapshot(), &self.surroundings);
@@ -257,7 +262,9 @@ impl Machine {
             }
         }
         self.settled = settled;
-        while let Some(Life { service, generation }) = self.children.next_executed() {
+        while let Some(Life { service, generation }) =
+            self.children.next_executed().or_else(|| self.children.next_adopted())
+        {
             inputs.push(Input::Executed { service, generation });
         }
     }

@@ -130,6 +130,7 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
             namespaces: [Namespace::supervisor("supervisor")].into(),
             variables: [].into(),
             question_wait: Duration::from_millis(50),
+            watching: None,
             traces: false,
         })),
         keeper: Pid(std::process::id()),

@@ -88,7 +88,7 @@ fn a_socket_is_closed_with_its_last_process_and_opened_for_the_next() {
     scene.client().call("supervisor.stopProcess", &["f:1".into()]).unwrap();
 
     scene.wait("the socket to be closed", || lines(&scene, "Closing socket") == 2);
-    assert!(UnixStream::connect(scene.home.file("f.sock")).is_err());
+    scene.wait("nobody to listen", || UnixStream::connect(scene.home.file("f.sock")).is_err());
     assert!(scene.home.file("f.sock").exists());
     scene.client().call("supervisor.startProcess", &["f:0".into()]).unwrap();
     UnixStream::connect(scene.home.file("f.sock")).unwrap();

@@ -23,3 +23,4 @@ mod start;
 mod stuck;
 mod troubles;
 mod watch;
+mod watching;

@@ -82,6 +82,9 @@ fn it_outlives_the_supervisor_that_made_it() {
     scene.supervisor();
 
     assert_eq!(pids(&scene), before);
+    // Who takes over knows that they are on their way still, and says so once it is long.
+    assert_eq!(count(&scene, "stuck", "STARTING"), STUCK);
+    scene.await_log("has not executed its program yet");
     drop(holder);
     scene.wait("the stuck ones", || count(&scene, "stuck", "RUNNING") == STUCK);
     scene.wait("their program", || {

@@ -66,7 +66,7 @@ impl House {
             base: 0,
             length: words,
             staging: ends,
-            intake: Intake::open(intake_memory, 0),
+            intake: Intake::open(intake_memory, 0..INTAKE_WORDS),
             reports: sender,
             waker: Arc::new(Waker::new().unwrap()),
             syslog: directory.path().join("syslog"),

@@ -49,6 +49,7 @@ const NAMES: &[(&str, Kind)] = &[
 /// Options that Supervisor does not know.
 const OWN_OPTIONS: &[(Kind, &str)] = &[
     (Kind::Server, "hang_timeout"),
+    (Kind::Server, "keeper_stopwaitsecs"),
     (Kind::Server, "require_password"),
     (Kind::Program, "strip_ansi"),
     (Kind::Listener, "strip_ansi"),

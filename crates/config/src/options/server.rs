@@ -24,6 +24,7 @@ pub struct ServerDraft {
     pub(crate) strip_ansi: bool,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) hang_timeout: i64,
+    pub(crate) keeper_stop_wait: i64,
     pub(crate) require_password: bool,
 }
 
@@ -171,6 +172,21 @@ pub const SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
             }
         },
         help: "Seconds that the supervisor may leave work untaken before it is restarted. \
+               Not an option of Supervisor.",
+    },
+    OptionEntry {
+        name: "keeper_stopwaitsecs",
+        fallback: Fallback::Text("10"),
+        expansion: Expansion::Once,
+        apply: |draft, _, text| {
+            draft.keeper_stop_wait = value::integer(text)?;
+            match draft.keeper_stop_wait {
+                0.. => Ok(()),
+                seconds => Err(ValueError::KeeperStopWait(seconds).into()),
+            }
+        },
+        help: "Seconds that programs have to end before they are killed, when all is to end and \
+               no supervisor can be started that would stop them in order. \
                Not an option of Supervisor.",
     },
     OptionEntry {

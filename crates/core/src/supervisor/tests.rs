@@ -92,7 +92,11 @@ impl Bench {
 
     fn record(&mut self) {
         let journal = &mut self.journal;
-        self.supervisor.take_records(|record| journal.apply(record));
+        self.supervisor.take_records(|record| {
+            assert!(journal.admits(&record), "{record:?}");
+            journal.apply(record);
+        });
+        assert_eq!(journal.clone().mend(), 0, "the table makes sense");
         assert_eq!(*journal, self.supervisor.snapshot(), "the records give the table");
     }
 

@@ -18,6 +18,7 @@ struct Identity<'a> {
     state: &'static str,
     pid: u32,
     logfile: Option<&'a str>,
+    watching: Option<&'a str>,
     openapi: String,
     docs: String,
 }
@@ -32,9 +33,10 @@ pub(super) async fn identity(call: Call) -> Result {
         identifier: &shown.identifier,
         bardo: env!("CARGO_PKG_VERSION"),
         supervisor: call.context.settings.supervisor_version,
-        state: shapes::mood(mood),
+        state: if shown.watching.is_some() { "FATAL" } else { shapes::mood(mood) },
         pid: call.context.settings.keeper.0,
         logfile: shown.main_log.as_deref(),
+        watching: shown.watching.as_deref(),
         openapi: format!("{ROOT}/openapi.json"),
         docs: format!("{ROOT}/docs"),
     })

@@ -197,6 +197,7 @@ fn schemas() -> Value {
             ("state", json!({ "enum": ["RUNNING", "RESTARTING", "SHUTDOWN"] })),
             ("pid", number()),
             ("logfile", maybe("string")),
+            ("watching", maybe("string")),
             ("openapi", text()),
             ("docs", text()),
         ]),

@@ -33,13 +33,15 @@ pub(super) async fn identification(context: Arc<Context>, _: Parameters) -> Resu
     Ok(Value::from(&*context.shown().identifier))
 }
 
-/// While everything is being stopped this is refused too, so there is only one
-/// state to be told.
+/// While everything is being stopped this is refused too.
 pub(super) async fn state(context: Arc<Context>, _: Parameters) -> Result {
     context.working().await?;
+    // Supervisor has this state for a supervisor that cannot go on.
+    let (code, name) =
+        if context.shown().watching.is_some() { (2, "FATAL") } else { (1, "RUNNING") };
     Ok(Value::Struct(vec![
-        ("statecode".into(), Value::Int(1)),
-        ("statename".into(), Value::from("RUNNING")),
+        ("statecode".into(), Value::Int(code)),
+        ("statename".into(), Value::from(name)),
     ]))
 }
 

@@ -8,13 +8,14 @@ use bardo_core::service::{Failure, Goal, Launch, Order, Role, State};
 use bardo_core::time::{Instant, WallTime};
 use bardo_core::{ExitStatus, Generation, Pid, Signal, SpawnError};
 
-use super::codec::{Decoder, Encoder, Malformed};
+use super::codec::Unreadable::{self, Malformed, Unknown};
+use super::codec::{Decoder, Encoder};
 use super::specs::{
     read_configuration, read_group, read_service as read_service_spec, read_text,
     write_configuration, write_group, write_service as write_service_spec, write_text,
 };
 
-type Read<T> = Result<T, Malformed>;
+type Read<T> = Result<T, Unreadable>;
 
 pub(super) fn write_record(to: &mut Encoder, record: &Record) {
     match record {
@@ -73,46 +74,62 @@ pub(super) fn read_record(from: &mut Decoder<'_>) -> Read<Record> {
             Record::MembersJoined { group, services, members }
         }
         7 => Record::MemberLeft { group: read_text(from)?, service: from.service()? },
-        _ => return Err(Malformed),
+        _ => return Err(Unknown),
     })
 }
 
 pub(super) fn write_snapshot(to: &mut Encoder, snapshot: &Snapshot) {
-    write_configuration(to, &snapshot.loaded);
-    to.list(&snapshot.groups, write_member_group);
-    to.list(&snapshot.places, |to, place| {
-        to.u32(place.generation.0);
-        to.option(place.service.as_ref(), write_service);
+    to.frame(|to| {
+        write_configuration(to, &snapshot.loaded);
+        to.list(&snapshot.groups, write_member_group);
+        to.list(&snapshot.places, write_place);
+        to.option(snapshot.mood, write_mood);
+        to.option(snapshot.replacement.as_ref(), write_configuration);
     });
-    to.option(snapshot.mood, write_mood);
-    to.option(snapshot.replacement.as_ref(), write_configuration);
 }
 
 pub(super) fn read_snapshot(from: &mut Decoder<'_>) -> Read<Snapshot> {
-    Ok(Snapshot {
-        loaded: read_configuration(from)?,
-        groups: from.list(read_member_group)?,
-        places: from.list(|from| {
-            let generation = Generation(from.u32()?);
-            Ok(Place { generation, service: from.option(read_service)? })
-        })?,
-        mood: from.option(read_mood)?,
-        replacement: from.option(read_configuration)?,
+    from.frame(|from| {
+        Ok(Snapshot {
+            loaded: read_configuration(from)?,
+            groups: from.list(read_member_group)?,
+            places: from.list(read_place)?,
+            mood: from.option(read_mood)?,
+            replacement: from.option(read_configuration)?,
+        })
     })
 }
 
 fn write_member_group(to: &mut Encoder, group: &Group) {
-    write_group(to, &group.spec);
-    to.list(&group.members, |to, member| to.u32(member.0));
+    to.frame(|to| {
+        write_group(to, &group.spec);
+        to.list(&group.members, |to, member| to.u32(member.0));
+    });
 }
 
 fn read_member_group(from: &mut Decoder<'_>) -> Read<Group> {
-    let spec = read_group(from)?;
-    let members = from.list(Decoder::service)?;
-    if members.len() != spec.services.len() {
-        return Err(Malformed);
-    }
-    Ok(Group { spec, members })
+    from.frame(|from| {
+        let spec = read_group(from)?;
+        let members = from.list(Decoder::service)?;
+        if members.len() != spec.services.len() {
+            return Err(Malformed);
+        }
+        Ok(Group { spec, members })
+    })
+}
+
+fn write_place(to: &mut Encoder, place: &Place) {
+    to.small(|to| {
+        to.u32(place.generation.0);
+        to.option(place.service.as_ref(), write_service);
+    });
+}
+
+fn read_place(from: &mut Decoder<'_>) -> Read<Place> {
+    from.small(|from| {
+        let generation = Generation(from.u32()?);
+        Ok(Place { generation, service: from.option(read_service)? })
+    })
 }
 
 fn write_mood(to: &mut Encoder, mood: Mood) {
@@ -128,67 +145,64 @@ fn read_mood(from: &mut Decoder<'_>) -> Read<Mood> {
         0 => Mood::Running,
         1 => Mood::Restarting,
         2 => Mood::Shutdown,
-        _ => return Err(Malformed),
+        _ => return Err(Unknown),
     })
 }
 
 fn write_service(to: &mut Encoder, service: &ServiceRecord) {
-    to.u32(service.id.0);
-    to.byte(match service.role {
-        Role::Active => 0,
-        Role::Replica => 1,
-        Role::Candidate => 2,
+    to.small(|to| {
+        to.u32(service.id.0);
+        to.byte(match service.role {
+            Role::Active => 0,
+            Role::Replica => 1,
+            Role::Candidate => 2,
+        });
+        to.byte(u8::from(service.goal == Goal::Up));
+        write_state(to, service.state);
+        to.u32(service.generation.0);
+        to.option(service.pid, |to, pid| to.u32(pid.0));
+        to.u32(service.failures);
+        to.option(service.started, |to, time| to.i64(time.0));
+        to.option(service.stopped, |to, time| to.i64(time.0));
+        to.option(service.exit, write_exit);
+        to.option(service.failure, write_failure);
+        to.u64(service.exit_sequence.0);
+        to.option(service.stop_report_at, |to, time| to.u64(time.0));
     });
-    to.byte(u8::from(service.goal == Goal::Up));
-    write_state(to, service.state);
-    to.u32(service.generation.0);
-    to.option(service.pid, |to, pid| to.u32(pid.0));
-    to.u32(service.failures);
-    to.option(service.started, |to, time| to.i64(time.0));
-    to.option(service.stopped, |to, time| to.i64(time.0));
-    to.option(service.exit, write_exit);
-    to.option(service.failure, write_failure);
-    to.u64(service.exit_sequence.0);
-    to.option(service.stop_report_at, |to, time| to.u64(time.0));
 }
 
 fn read_service(from: &mut Decoder<'_>) -> Read<ServiceRecord> {
-    Ok(ServiceRecord {
-        id: from.service()?,
-        role: match from.byte()? {
-            0 => Role::Active,
-            1 => Role::Replica,
-            2 => Role::Candidate,
-            _ => return Err(Malformed),
-        },
-        goal: if from.byte()? == 1 { Goal::Up } else { Goal::Down },
-        state: read_state(from)?,
-        generation: Generation(from.u32()?),
-        pid: from.option(|from| from.u32().map(Pid))?,
-        failures: from.u32()?,
-        started: from.option(|from| from.i64().map(WallTime))?,
-        stopped: from.option(|from| from.i64().map(WallTime))?,
-        exit: from.option(read_exit)?,
-        failure: from.option(read_failure)?,
-        exit_sequence: ExitSequence(from.u64()?),
-        stop_report_at: from.option(|from| from.u64().map(Instant))?,
+    from.small(|from| {
+        Ok(ServiceRecord {
+            id: from.service()?,
+            role: match from.byte()? {
+                0 => Role::Active,
+                1 => Role::Replica,
+                2 => Role::Candidate,
+                _ => return Err(Unknown),
+            },
+            goal: if from.byte()? == 1 { Goal::Up } else { Goal::Down },
+            state: read_state(from)?,
+            generation: Generation(from.u32()?),
+            pid: from.option(|from| from.u32().map(Pid))?,
+            failures: from.u32()?,
+            started: from.option(|from| from.i64().map(WallTime))?,
+            stopped: from.option(|from| from.i64().map(WallTime))?,
+            exit: from.option(read_exit)?,
+            failure: from.option(read_failure)?,
+            exit_sequence: ExitSequence(from.u64()?),
+            stop_report_at: from.option(|from| from.u64().map(Instant))?,
+        })
     })
 }
 
 fn write_state(to: &mut Encoder, state: State) {
-    match state {
+    to.small(|to| match state {
         State::Stopped => to.byte(0),
         State::Starting { since, launch } => {
             to.byte(1);
             to.u64(since.0);
-            match launch {
-                Launch::Requested => to.byte(0),
-                Launch::Cloned { report_at } => {
-                    to.byte(1);
-                    to.option(report_at, |to, time| to.u64(time.0));
-                }
-                Launch::Executed => to.byte(2),
-            }
+            write_launch(to, launch);
         }
         State::Running => to.byte(2),
         State::Backoff { until } => {
@@ -208,42 +222,58 @@ fn write_state(to: &mut Encoder, state: State) {
         State::Exited => to.byte(5),
         State::Fatal => to.byte(6),
         State::Unknown => to.byte(7),
-    }
+    });
 }
 
 fn read_state(from: &mut Decoder<'_>) -> Read<State> {
-    Ok(match from.byte()? {
-        0 => State::Stopped,
-        1 => State::Starting {
-            since: Instant(from.u64()?),
-            launch: match from.byte()? {
-                0 => Launch::Requested,
-                1 => Launch::Cloned { report_at: from.option(|from| from.u64().map(Instant))? },
-                2 => Launch::Executed,
-                _ => return Err(Malformed),
+    from.small(|from| {
+        Ok(match from.byte()? {
+            0 => State::Stopped,
+            1 => State::Starting { since: Instant(from.u64()?), launch: read_launch(from)? },
+            2 => State::Running,
+            3 => State::Backoff { until: Instant(from.u64()?) },
+            4 => State::Stopping {
+                kill_at: Instant(from.u64()?),
+                order: match from.byte()? {
+                    0 => Order::Stop,
+                    1 => Order::StopSent,
+                    2 => Order::Kill,
+                    3 => Order::KillSent,
+                    _ => return Err(Unknown),
+                },
             },
-        },
-        2 => State::Running,
-        3 => State::Backoff { until: Instant(from.u64()?) },
-        4 => State::Stopping {
-            kill_at: Instant(from.u64()?),
-            order: match from.byte()? {
-                0 => Order::Stop,
-                1 => Order::StopSent,
-                2 => Order::Kill,
-                3 => Order::KillSent,
-                _ => return Err(Malformed),
-            },
-        },
-        5 => State::Exited,
-        6 => State::Fatal,
-        7 => State::Unknown,
-        _ => return Err(Malformed),
+            5 => State::Exited,
+            6 => State::Fatal,
+            7 => State::Unknown,
+            _ => return Err(Unknown),
+        })
+    })
+}
+
+fn write_launch(to: &mut Encoder, launch: Launch) {
+    to.small(|to| match launch {
+        Launch::Requested => to.byte(0),
+        Launch::Cloned { report_at } => {
+            to.byte(1);
+            to.option(report_at, |to, time| to.u64(time.0));
+        }
+        Launch::Executed => to.byte(2),
+    });
+}
+
+fn read_launch(from: &mut Decoder<'_>) -> Read<Launch> {
+    from.small(|from| {
+        Ok(match from.byte()? {
+            0 => Launch::Requested,
+            1 => Launch::Cloned { report_at: from.option(|from| from.u64().map(Instant))? },
+            2 => Launch::Executed,
+            _ => return Err(Unknown),
+        })
     })
 }
 
 fn write_exit(to: &mut Encoder, exit: ExitStatus) {
-    match exit {
+    to.small(|to| match exit {
         ExitStatus::Code(code) => {
             to.byte(0);
             to.byte(code);
@@ -253,23 +283,25 @@ fn write_exit(to: &mut Encoder, exit: ExitStatus) {
             to.i64(i64::from(signal.number()));
         }
         ExitStatus::Unknown => to.byte(3),
-    }
+    });
 }
 
 fn read_exit(from: &mut Decoder<'_>) -> Read<ExitStatus> {
-    Ok(match from.byte()? {
-        0 => ExitStatus::Code(from.byte()?),
-        kind @ 1..=2 => ExitStatus::Signal {
-            signal: Signal::from_number(from.i64()?).ok_or(Malformed)?,
-            core: kind == 2,
-        },
-        3 => ExitStatus::Unknown,
-        _ => return Err(Malformed),
+    from.small(|from| {
+        Ok(match from.byte()? {
+            0 => ExitStatus::Code(from.byte()?),
+            kind @ 1..=2 => ExitStatus::Signal {
+                signal: Signal::from_number(from.i64()?).ok_or(Malformed)?,
+                core: kind == 2,
+            },
+            3 => ExitStatus::Unknown,
+            _ => return Err(Unknown),
+        })
     })
 }
 
 fn write_failure(to: &mut Encoder, failure: Failure) {
-    match failure {
+    to.small(|to| match failure {
         Failure::Spawn(error) => {
             let (kind, errno) = match error {
                 SpawnError::NoClosingQuotation => (0, 0),
@@ -292,30 +324,32 @@ fn write_failure(to: &mut Encoder, failure: Failure) {
             to.byte(2);
             to.i64(i64::from(code));
         }
-    }
+    });
 }
 
 fn read_failure(from: &mut Decoder<'_>) -> Read<Failure> {
-    Ok(match from.byte()? {
-        0 => {
-            let kind = from.byte()?;
-            let errno = i32::try_from(from.i64()?).map_err(|_| Malformed)?;
-            Failure::Spawn(match kind {
-                0 => SpawnError::NoClosingQuotation,
-                1 => SpawnError::NoEscapedCharacter,
-                2 => SpawnError::Empty,
-                3 => SpawnError::NotFound,
-                4 => SpawnError::IsDirectory,
-                5 => SpawnError::NotExecutable,
-                6 => SpawnError::NotPermitted,
-                7 => SpawnError::Pipes(errno),
-                8 => SpawnError::Clone(errno),
-                9 => SpawnError::Socket(errno),
-                _ => return Err(Malformed),
-            })
-        }
-        1 => Failure::ExitedTooQuickly,
-        2 => Failure::BadExitCode(i32::try_from(from.i64()?).map_err(|_| Malformed)?),
-        _ => return Err(Malformed),
+    from.small(|from| {
+        Ok(match from.byte()? {
+            0 => {
+                let kind = from.byte()?;
+                let errno = i32::try_from(from.i64()?).map_err(|_| Malformed)?;
+                Failure::Spawn(match kind {
+                    0 => SpawnError::NoClosingQuotation,
+                    1 => SpawnError::NoEscapedCharacter,
+                    2 => SpawnError::Empty,
+                    3 => SpawnError::NotFound,
+                    4 => SpawnError::IsDirectory,
+                    5 => SpawnError::NotExecutable,
+                    6 => SpawnError::NotPermitted,
+                    7 => SpawnError::Pipes(errno),
+                    8 => SpawnError::Clone(errno),
+                    9 => SpawnError::Socket(errno),
+                    _ => return Err(Unknown),
+                })
+            }
+            1 => Failure::ExitedTooQuickly,
+            2 => Failure::BadExitCode(i32::try_from(from.i64()?).map_err(|_| Malformed)?),
+            _ => return Err(Unknown),
+        })
     })
 }

@@ -2,8 +2,12 @@
 //! call, and readable up to the last whole one whatever happens in between.
 //!
 //! An entry is a word with its length and checksum, then its bytes. The word is
-//! stored last, so an entry is there or it is not. Two regions take turns: a
-//! snapshot is written into the idle one, then one store makes it the live one.
+//! stored last, so an entry is there or it is not; and the word behind it is zero before
+//! that, so that what was cut off in the making is never taken for one. Two regions take
+//! turns: a snapshot is written into the idle one, then one store makes it the live one.
+//!
+//! The first word of a region says how many entries there are. It is stored after the
+//! entry, so it never says too much: when fewer can be read, the others were damaged.
 
 use std::io;
 use std::sync::Arc;
@@ -11,40 +15,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bardo_sys::memory::SharedMemory;
 
-use crate::daemon::pump::intake::INTAKE_WORDS;
+use super::layout::{self, Areas};
+use super::store::{punch, store};
 
-/// Words of the header.
-const HEADER_WORDS: usize = 64;
-
-/// What the first word says: the name of the format, and its version last.
-const MAGIC: u64 = 0x4241_5244_4f4a_0004;
-
-/// Where the number of the live region stands.
-const LIVE: usize = 1;
-
-/// Words of the log pump's cells. Untouched, they cost nothing.
-pub const PUMP_WORDS: usize = 1 << 20;
-
-/// Words of a region: 64 MiB, of which only what is written exists. Ten thousand
-/// services need about 5 MiB.
-const REGION_WORDS: usize = 1 << 23;
-
-/// Bytes of a region.
-pub(super) const BYTES: usize = REGION_WORDS * 8;
-
-/// Where the births stand.
-pub const BIRTHS_AT: usize = HEADER_WORDS;
-
-/// Where the log pump's cells stand.
-pub const PUMP_AT: usize = BIRTHS_AT + bardo_sys::spawn::BIRTH_WORDS;
-
-/// Where the ring stands in which the pump tells what it carries.
-pub const INTAKE_AT: usize = PUMP_AT + PUMP_WORDS;
-
-const REGIONS_AT: usize = INTAKE_AT + INTAKE_WORDS;
-
-/// Words of it all.
-pub const WORDS: usize = REGIONS_AT + 2 * REGION_WORDS;
+/// Where the entries of a region begin: behind their number.
+pub(super) const FIRST: usize = 1;
 
 /// The region is full: a snapshot must take its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,48 +29,56 @@ pub(super) struct Full;
 #[derive(Debug)]
 pub(super) struct Regions {
     memory: Arc<SharedMemory>,
+    areas: Areas,
     live: usize,
     /// The word of the live region where the next entry goes.
     end: usize,
     /// Where the entries behind the snapshot begin.
     snapshot_end: usize,
+    /// How many entries the live region has.
+    entries: u32,
 }
 
 impl Regions {
     /// Makes an empty journal.
     #[must_use]
     pub(super) fn create(memory: Arc<SharedMemory>) -> Self {
-        let words = memory.words();
-        words[LIVE].store(0, Ordering::Relaxed);
-        words[0].store(MAGIC, Ordering::Release);
-        Self { memory, live: 0, end: 0, snapshot_end: 0 }
+        let areas = layout::create(&memory);
+        Self::empty(memory, areas)
     }
 
-    /// Opens a journal and hands out its entries in order.
+    /// Those of a journal whose header is written.
+    #[must_use]
+    pub(super) fn empty(memory: Arc<SharedMemory>, areas: Areas) -> Self {
+        Self { memory, areas, live: 0, end: FIRST, snapshot_end: FIRST, entries: 0 }
+    }
+
+    /// Opens a journal and hands out its entries in order. With it comes how many are
+    /// lost, because the first of them has other bytes than were written.
     ///
     /// # Errors
-    /// When it is no journal, or of another version.
-    pub(super) fn open(memory: Arc<SharedMemory>, mut read: impl FnMut(&[u8])) -> io::Result<Self> {
-        let words = memory.words();
-        if words[0].load(Ordering::Acquire) != MAGIC {
-            let text = "the journal is not one of this version";
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
-        let live = usize::from(words[LIVE].load(Ordering::Acquire) == 1);
-        let region = region(&memory, live);
-        let mut end = 0;
+    /// When it is no journal, or one that only later versions can read.
+    pub(super) fn open(
+        memory: Arc<SharedMemory>,
+        mut read: impl FnMut(&[u8]),
+    ) -> io::Result<(Self, usize)> {
+        let areas = layout::open(&memory)?;
+        let live = layout::live(&memory);
+        let region = &memory.words()[areas.regions[live].clone()];
+        let (mut end, mut snapshot_end, mut entries) = (FIRST, FIRST, 0);
         let mut bytes = Vec::new();
         while let Some(next) = entry(region, end, &mut bytes) {
             read(&bytes);
             end = next;
+            entries += 1;
+            if entries == 1 {
+                snapshot_end = end;
+            }
         }
-        // What is behind the last whole entry was cut off in the making. It is
-        // cleared, so that it can never be taken for an entry.
-        let snapshot_end = entry(region, 0, &mut bytes).unwrap_or(0);
-        for word in region[end..].iter().take_while(|word| word.load(Ordering::Relaxed) != 0) {
-            word.store(0, Ordering::Relaxed);
-        }
-        Ok(Self { memory, live, end, snapshot_end })
+        let lost = number_in(region).unwrap_or(0).saturating_sub(entries) as usize;
+        // The number may be damaged, too; but an entry that is not whole never has a head.
+        let damaged = usize::from(region[end].load(Ordering::Relaxed) != 0);
+        Ok((Self { memory, areas, live, end, snapshot_end, entries }, lost.max(damaged)))
     }
 
     /// Adds an entry: from this call's return on it survives the process.
@@ -103,7 +86,11 @@ impl Regions {
     /// # Errors
     /// When the region is full.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Full> {
-        self.end = write(region(&self.memory, self.live), self.end, bytes).ok_or(Full)?;
+        let region = self.region(self.live);
+        let end = write(region, self.end, bytes).ok_or(Full)?;
+        store(&region[0], number_word(self.entries + 1));
+        self.entries += 1;
+        self.end = end;
         Ok(())
     }
 
@@ -114,17 +101,25 @@ impl Regions {
     pub(super) fn replace(&mut self, snapshot: &[u8]) -> Result<(), Full> {
         let idle = 1 - self.live;
         self.clear(idle);
-        let end = write(region(&self.memory, idle), 0, snapshot).ok_or(Full)?;
-        self.memory.words()[LIVE].store(idle as u64, Ordering::Release);
+        let region = self.region(idle);
+        let end = write(region, FIRST, snapshot).ok_or(Full)?;
+        store(&region[0], number_word(1));
+        layout::set_live(&self.memory, idle);
         self.clear(self.live);
-        (self.live, self.end, self.snapshot_end) = (idle, end, end);
+        (self.live, self.end, self.snapshot_end, self.entries) = (idle, end, end, 1);
         Ok(())
     }
 
     /// Bytes of the snapshot, and bytes added behind it since.
     #[must_use]
     pub(super) fn sizes(&self) -> (usize, usize) {
-        (self.snapshot_end * 8, (self.end - self.snapshot_end) * 8)
+        ((self.snapshot_end - FIRST) * 8, (self.end - self.snapshot_end) * 8)
+    }
+
+    /// Bytes of a region.
+    #[must_use]
+    pub(super) fn capacity(&self) -> usize {
+        self.areas.regions.iter().map(|region| region.len() * 8).min().unwrap_or(0)
     }
 
     /// The memory, for those who keep other things in it.
@@ -133,28 +128,41 @@ impl Regions {
         &self.memory
     }
 
-    /// Makes a region's words zero and gives its pages back.
+    /// What stands where in it.
+    #[must_use]
+    pub(super) fn areas(&self) -> &Areas {
+        &self.areas
+    }
+
+    /// The words of a region.
+    fn region(&self, which: usize) -> &[AtomicU64] {
+        &self.memory.words()[self.areas.regions[which].clone()]
+    }
+
+    /// Gives a region's pages back. Where that cannot be done they are written over the
+    /// next time.
     fn clear(&self, which: usize) {
-        let start = REGIONS_AT + which * REGION_WORDS;
-        if self.memory.punch(start..start + REGION_WORDS).is_err() {
-            let words = region(&self.memory, which).iter();
-            for word in words.take_while(|word| word.load(Ordering::Relaxed) != 0) {
-                word.store(0, Ordering::Relaxed);
-            }
-        }
+        let _ = punch(&self.memory, self.areas.regions[which].clone());
     }
 }
 
 /// The words of the live region.
 #[cfg(test)]
 pub(super) fn live(memory: &SharedMemory) -> &[AtomicU64] {
-    let live = usize::from(memory.words()[LIVE].load(Ordering::Acquire) == 1);
-    region(memory, live)
+    let areas = layout::open(memory).unwrap();
+    &memory.words()[areas.regions[layout::live(memory)].clone()]
 }
 
-fn region(memory: &SharedMemory, which: usize) -> &[AtomicU64] {
-    let start = REGIONS_AT + which * REGION_WORDS;
-    &memory.words()[start..start + REGION_WORDS]
+/// How many entries a region says it has; `None` when that is damaged.
+fn number_in(region: &[AtomicU64]) -> Option<u32> {
+    let word = region[0].load(Ordering::Relaxed);
+    let number = word as u32;
+    (word == 0 || word == number_word(number)).then_some(number)
+}
+
+/// The number of entries, and its complement: what is damaged is no number.
+fn number_word(entries: u32) -> u64 {
+    u64::from(!entries) << 32 | u64::from(entries)
 }
 
 /// Writes an entry at a word; the word behind it, or `None` when there is no room.
@@ -164,13 +172,14 @@ fn write(region: &[AtomicU64], at: usize, bytes: &[u8]) -> Option<usize> {
     if end >= region.len() || bytes.is_empty() {
         return None;
     }
+    let length = u32::try_from(bytes.len()).ok()?;
+    store(&region[end], 0);
     for (word, chunk) in region[at + 1..end].iter().zip(bytes.chunks(8)) {
         let mut value = [0; 8];
         value[..chunk.len()].copy_from_slice(chunk);
-        word.store(u64::from_le_bytes(value), Ordering::Relaxed);
+        store(word, u64::from_le_bytes(value));
     }
-    let length = u32::try_from(bytes.len()).ok()?;
-    region[at].store(head(length, bytes), Ordering::Release);
+    store(&region[at], head(length, bytes));
     Some(end)
 }
 
@@ -198,11 +207,12 @@ fn head(length: u32, bytes: &[u8]) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::store::cut;
     use super::*;
 
     fn memory() -> Arc<SharedMemory> {
         let file = SharedMemory::anonymous("journal").unwrap();
-        Arc::new(SharedMemory::map(file, WORDS).unwrap())
+        Arc::new(SharedMemory::map(file, layout::WORDS).unwrap())
     }
 
     fn entries(memory: &Arc<SharedMemory>) -> Vec<Vec<u8>> {
@@ -217,7 +227,7 @@ mod tests {
         let mut journal = Regions::create(Arc::clone(&memory));
         journal.append(b"one").unwrap();
         journal.append(b"a second, longer entry").unwrap();
-        let mut journal = Regions::open(Arc::clone(&memory), |_| {}).unwrap();
+        let (mut journal, _) = Regions::open(Arc::clone(&memory), |_| {}).unwrap();
         journal.append(b"3").unwrap();
 
         let expected = [b"one".as_slice(), b"a second, longer entry", b"3"];
@@ -226,18 +236,38 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_cut_off_in_the_making_is_not_there() {
+    fn a_damaged_entry_is_not_there_and_what_comes_next_takes_its_place() {
         let memory = memory();
         let mut journal = Regions::create(Arc::clone(&memory));
         journal.append(b"whole").unwrap();
         let end = journal.end;
         journal.append(b"this one will be torn in two").unwrap();
-        region(&memory, 0)[end + 2].fetch_xor(1 << 40, Ordering::Relaxed);
+        live(&memory)[end + 2].fetch_xor(1 << 40, Ordering::Relaxed);
 
-        let mut again = Regions::open(Arc::clone(&memory), |_| {}).unwrap();
+        let (mut again, lost) = Regions::open(Arc::clone(&memory), |_| {}).unwrap();
         again.append(b"next").unwrap();
 
+        assert_eq!(lost, 1);
         assert_eq!(entries(&memory), [b"whole".as_slice(), b"next"]);
+    }
+
+    #[test]
+    fn what_was_cut_off_in_the_making_is_never_taken_for_an_entry() {
+        // What programs say is written down, so it may look like anything.
+        let mut says = [0; 32];
+        says[8..16].copy_from_slice(&head(8, b"not mine").to_le_bytes());
+        says[16..24].copy_from_slice(b"not mine");
+        let memory = memory();
+        let mut journal = Regions::create(Arc::clone(&memory));
+        // All but the head, and the number of entries.
+        cut::after(1 + 4);
+        journal.append(&says).unwrap();
+        cut::never();
+        let (mut again, _) = Regions::open(Arc::clone(&memory), |_| {}).unwrap();
+
+        again.append(b"mine").unwrap();
+
+        assert_eq!(entries(&memory), [b"mine"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@
 //! One thing surprises a newcomer: word 2 is what counts. What stands behind it in the ring
 //! is nothing, and of 3 to 6 the pair that names it tells the last chunk.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -163,17 +164,16 @@ fn read<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
 pub struct Intake {
     memory: Arc<SharedMemory>,
     base: usize,
+    ring_words: usize,
 }
 
 impl Intake {
-    /// The ring in the [`INTAKE_WORDS`] words from `base` on.
+    /// The ring in these words, [`INTAKE_WORDS`] or more.
     #[must_use]
-    pub fn open(memory: Arc<SharedMemory>, base: usize) -> Self {
-        assert!(
-            base + INTAKE_WORDS <= memory.words().len(),
-            "the words of the ring lie within the mapping"
-        );
-        let intake = Self { memory, base };
+    pub fn open(memory: Arc<SharedMemory>, area: Range<usize>) -> Self {
+        assert!(area.len() >= INTAKE_WORDS, "the ring has room for any entry");
+        assert!(area.end <= memory.words().len(), "the ring lies within the mapping");
+        let intake = Self { memory, base: area.start, ring_words: area.len() - HEADER_WORDS };
         if intake.load(AT_VERSION) != VERSION {
             let put = intake.load(AT_PUT);
             intake.word(AT_TAKEN).store(put, Ordering::SeqCst);
@@ -186,7 +186,7 @@ impl Intake {
     #[must_use]
     pub fn has_room(&self) -> bool {
         let used = self.load(AT_PUT).saturating_sub(self.load(AT_TAKEN));
-        used as usize + words_of(ENTRY_BYTES_MAX) <= RING_WORDS
+        used as usize + words_of(ENTRY_BYTES_MAX) <= self.ring_words
     }
 
     /// Whether the last thing that was put in is of chunk `number`.
@@ -201,8 +201,8 @@ impl Intake {
         }
         let bytes = tidings.to_bytes();
         let put = self.load(AT_PUT);
-        let free =
-            RING_WORDS as u64 - put.saturating_sub(self.load(AT_TAKEN)).min(RING_WORDS as u64);
+        let words = self.ring_words as u64;
+        let free = words - put.saturating_sub(self.load(AT_TAKEN)).min(words);
         assert!(words_of(bytes.len()) as u64 <= free, "there was room for any entry");
         self.ring(put).store(bytes.len() as u64, Ordering::Relaxed);
         for (place, chunk) in (put + 1..).zip(bytes.chunks(8)) {
@@ -269,7 +269,7 @@ impl Intake {
     }
 
     fn ring(&self, place: u64) -> &AtomicU64 {
-        self.word(HEADER_WORDS + (place % RING_WORDS as u64) as usize)
+        self.word(HEADER_WORDS + (place % self.ring_words as u64) as usize)
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {
@@ -288,7 +288,7 @@ mod tests {
     fn intake() -> Intake {
         let file = SharedMemory::anonymous("intake").unwrap();
         let memory = SharedMemory::map(file, INTAKE_WORDS + 10).unwrap();
-        Intake::open(Arc::new(memory), 10)
+        Intake::open(Arc::new(memory), 10..10 + INTAKE_WORDS)
     }
 
     fn tidings(text: &str) -> Tidings {
@@ -333,7 +333,7 @@ mod tests {
         let end = intake.end();
         intake.take(end);
 
-        Intake::open(Arc::clone(&intake.memory), 10).put(2, &tidings("two"));
+        Intake::open(Arc::clone(&intake.memory), 10..10 + INTAKE_WORDS).put(2, &tidings("two"));
         assert_eq!(intake.end(), end);
 
         intake.put(3, &tidings("three"));

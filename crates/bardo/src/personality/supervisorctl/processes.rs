@@ -324,6 +324,7 @@ fn say_one(
         (Some((_, words)), _) => control.say(format_args!("{name}: ERROR ({words})")),
         (None, fault::SUCCESS) => control.say(format_args!("{name}: {}", deed.done)),
         (None, fault::FAILED) if deed.shows_failed => control.say(description),
+        (None, fault::FAILED) => control.say(format_args!("{name}: ERROR ({description})")),
         (None, _) => {
             return Err(Stop::Value(format!("Unknown result code {code} for {name}")));
         }

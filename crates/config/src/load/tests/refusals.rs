@@ -214,6 +214,7 @@ fn the_server_section_is_checked_without_a_place() {
         ("environment=FOO", "Unexpected end of key/value pairs in value 'FOO'"),
         ("strip_ansi=2", "not a valid boolean value: '2'"),
         ("hang_timeout=0", "Invalid hang_timeout value 0"),
+        ("keeper_stopwaitsecs=-1", "Invalid keeper_stopwaitsecs value -1"),
         (
             "identifier=%(x)s",
             "Format string '%(x)s' for 'supervisord.identifier' contains names ('x') which cannot \

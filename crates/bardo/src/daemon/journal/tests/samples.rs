@@ -260,7 +260,8 @@ fn service() -> impl Strategy<Value = ServiceRecord> {
     )
 }
 
-fn group() -> impl Strategy<Value = Group> {
+/// A group and places for its members.
+pub(super) fn group() -> impl Strategy<Value = Group> {
     (group_spec(), 0..6_u32).prop_map(|(spec, first)| {
         let members = (first..).map(ServiceId).take(spec.services.len()).collect();
         Group { spec, members }

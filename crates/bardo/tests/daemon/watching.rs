@@ -1,0 +1,155 @@
+//! When no supervisor can take over, programs go on, somebody watches, and the end can
+//! still be had.
+
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::time::Instant;
+
+use bardo::daemon::watching::COMM;
+use bardo::selftest::client::CallError;
+use bardo::selftest::home::{self, send};
+use bardo::selftest::procfs::{self, Stat};
+
+use crate::scene::{CAT, KILL, Scene, TERM, open};
+
+/// A program that writes a line when it is told to, and another one that does not listen
+/// to SIGTERM.
+const PROGRAMS: &str = "[program:cat]\ncommand=/bin/cat\nstartsecs=0\nstdout_logfile={here}/cat.log\n\
+     [program:deaf]\ncommand=/bin/sh -c \"trap '' TERM; echo deaf; while :; do sleep 1000; done\"\n\
+     startsecs=0\nstdout_logfile={here}/deaf.log\n";
+
+/// What the keeper has started for itself: programs lead groups of their own.
+fn own(scene: &Scene) -> Option<Stat> {
+    let group = procfs::stat(scene.daemon.keeper())?.group;
+    scene.daemon.children().into_iter().find(|child| child.is_alive() && child.group == group)
+}
+
+/// Kills one supervisor after the other before it can take over, until somebody watches.
+/// It looks without a pause: there are some milliseconds only.
+fn make_helpless(scene: &Scene) {
+    let began = Instant::now();
+    loop {
+        match own(scene) {
+            Some(stat) if stat.comm == COMM => return,
+            Some(stat) if stat.comm == home::SUPERVISOR_COMM => {
+                // It may have ended meanwhile.
+                let _ = send(stat.pid, KILL);
+            }
+            Some(_) | None => {}
+        }
+        assert!(began.elapsed() < home::PATIENCE, "nobody watches: {}", scene.log());
+    }
+}
+
+fn fault(scene: &Scene, method: &str, name: &str) -> String {
+    match scene.client().about(method, name) {
+        Err(CallError::Fault(_, text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn while_nobody_can_take_over_somebody_watches_and_says_why() {
+    let scene = open("", PROGRAMS);
+    let cat = scene.process("cat");
+    make_helpless(&scene);
+    scene.wait("an answer", || scene.client().state().is_ok());
+
+    assert_eq!(scene.client().state().unwrap(), "FATAL");
+    let info = scene.client().info("cat").unwrap();
+    assert_eq!((info.state.as_str(), info.pid), ("RUNNING", cat.pid));
+    for method in ["startProcess", "stopProcess", "clearProcessLogs"] {
+        let text = fault(&scene, method, "cat");
+        assert!(text.contains("in a row could not take over; the last one ended (term"), "{text}");
+    }
+    assert!(scene.log().contains("this one only watches"), "{}", scene.log());
+    // What programs write goes to their logs all the same.
+    fs::write(format!("/proc/{}/fd/0", cat.pid), "somebody is there\n").unwrap();
+    scene.wait("the line", || {
+        fs::read_to_string(scene.home.file("cat.log")).is_ok_and(|log| log == "somebody is there\n")
+    });
+
+    scene.client().call("supervisor.restart", &[]).unwrap();
+    scene.await_log("this one has taken over");
+    scene.wait("a supervisor that works", || {
+        scene.client().state().is_ok_and(|state| state == "RUNNING")
+    });
+    assert_eq!(scene.process("cat").started, cat.started);
+    scene.client().about("stopProcess", "cat").unwrap();
+}
+
+#[test]
+fn the_next_supervisor_is_tried_without_help() {
+    let scene = open("", CAT);
+    let cat = scene.process("cat");
+    make_helpless(&scene);
+
+    scene.await_log("this one has taken over");
+    assert_eq!(scene.process("cat").started, cat.started);
+}
+
+#[test]
+fn a_stop_without_a_supervisor_ends_every_program() {
+    let scene = open("keeper_stopwaitsecs=1", PROGRAMS);
+    scene.until("deaf", "RUNNING");
+    scene.wait("its line", || {
+        fs::read(scene.home.file("deaf.log")).is_ok_and(|log| !log.is_empty())
+    });
+    make_helpless(&scene);
+
+    scene.daemon.signal_keeper(TERM).unwrap();
+
+    expect_nothing_left(scene);
+}
+
+#[test]
+fn whoever_watches_takes_a_stop_from_clients_too() {
+    let scene = open("keeper_stopwaitsecs=0", PROGRAMS);
+    make_helpless(&scene);
+    scene.wait("an answer", || scene.client().state().is_ok());
+
+    scene.client().call("supervisor.shutdown", &[]).unwrap();
+
+    expect_nothing_left(scene);
+}
+
+#[test]
+fn a_journal_that_nobody_can_read_stops_no_program() {
+    let scene = open("keeper_stopwaitsecs=1", PROGRAMS);
+    let cat = scene.process("cat");
+    spoil_journal(&scene);
+
+    scene.daemon.kill_supervisor().unwrap();
+    // It is tried again and again, with pauses; then there is somebody who watches, and who
+    // cannot read it either.
+    let mut tries = 0;
+    let mut last = 0;
+    scene.wait("five tries", || {
+        if let Some(stat) = own(&scene).filter(|stat| stat.pid != last) {
+            last = stat.pid;
+            tries += 1;
+        }
+        tries >= 5
+    });
+    assert_eq!(procfs::stat(cat.pid).map(|stat| stat.started), Some(cat.started));
+
+    scene.daemon.signal_keeper(TERM).unwrap();
+    expect_nothing_left(scene);
+}
+
+fn expect_nothing_left(mut scene: Scene) {
+    let status = scene.daemon.wait().unwrap();
+    assert_eq!(status.code(), Some(0), "{}", scene.log());
+    let here = scene.home.path().display().to_string();
+    home::wait_until("nobody to be left", || procfs::with_words(&here).is_empty()).unwrap();
+}
+
+/// Overwrites the beginning of the journal, which the keeper holds.
+fn spoil_journal(scene: &Scene) {
+    let folder = format!("/proc/{}/fd", scene.daemon.keeper());
+    let journal = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).find(|path| {
+        fs::read_link(path).is_ok_and(|link| link.to_string_lossy().starts_with("/memfd:"))
+    });
+    let journal = fs::File::options().write(true).open(journal.unwrap()).unwrap();
+    journal.write_all_at(&[0; 64], 0).unwrap();
+}
