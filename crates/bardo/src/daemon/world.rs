@@ -424,7 +424,7 @@ impl Machine {
                 return Some(Input::SpawnFailed { service, generation, error });
             }
         };
-        if self.children.is_crowded() || !self.children.has_room() {
+        if self.children.is_crowded(&start) || !self.children.has_room() {
             self.children.put_off(start);
             return None;
         }

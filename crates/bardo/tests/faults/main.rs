@@ -11,8 +11,12 @@ mod clone;
 mod crowd;
 mod descriptors;
 mod disk;
+mod flood;
+#[path = "../daemon/holder.rs"]
+mod holder;
 mod others;
 #[expect(dead_code, reason = "the tests of the daemon need more of it")]
 #[path = "../daemon/scene.rs"]
 mod scene;
 mod stopped;
+mod stuck;
