@@ -38,6 +38,9 @@ const SLEPT: u64 = SECOND;
 /// The same while somebody waits for the end of it all.
 const TAKE_OVER_TO_STOP_WITHIN: u64 = 10 * SECOND;
 
+/// A supervisor that ends by itself so soon after it has taken over is one that could not.
+const BRIEF: u64 = SECOND;
+
 /// The longest pause before a supervisor that could not take over is tried again.
 const PAUSE_MAX: u64 = 30 * SECOND;
 
@@ -127,7 +130,10 @@ enum Phase {
         since: u64,
     },
     /// It works.
-    Works,
+    Works {
+        /// Since when.
+        since: u64,
+    },
     /// It only watches until the next one is tried.
     Watches,
 }
@@ -199,12 +205,10 @@ impl Keeper {
         if ready.second {
             self.listen();
         }
-        if let Some(code) = self.reap() {
-            return Some(code);
-        }
+        let end = self.reap();
         self.hand_on();
         self.check_deadlines();
-        None
+        end
     }
 
     fn deadline(&self) -> Option<u64> {
@@ -306,8 +310,7 @@ impl Keeper {
         match said {
             ToKeeper::Next => self.give(),
             ToKeeper::TookOver => {
-                supervisor.phase = Phase::Works;
-                self.failures = 0;
+                supervisor.phase = Phase::Works { since: clock::monotonic() };
                 // What was handed on while it took over counts from now.
                 self.paid();
             }
@@ -329,7 +332,7 @@ impl Keeper {
                 self.paid();
             }
             // While it takes over it has another limit.
-            ToKeeper::Hung if supervisor.phase == Phase::Works => self.end_hung(),
+            ToKeeper::Hung if matches!(supervisor.phase, Phase::Works { .. }) => self.end_hung(),
             ToKeeper::Hung => {}
             ToKeeper::Patience { hang, stop } => {
                 self.settings.hang_timeout = hang.saturating_mul(MILLISECOND);
@@ -390,13 +393,10 @@ impl Keeper {
         while self.exits.has_room()
             && let Some(ended) = process::reap()
         {
-            if own == Some(ended.pid) {
-                let code = self.part_with(ended.status);
-                if code.is_some() {
-                    return code;
-                }
-            } else {
+            if own != Some(ended.pid) {
                 self.exits.push(ended.pid, ended.status, clock::monotonic());
+            } else if let Some(code) = self.part_with(ended.status) {
+                return Some(code);
             }
         }
         // The others stay with the kernel until there is room; a supervisor that makes
@@ -431,8 +431,12 @@ impl Keeper {
             // It was asked to let the next one try.
             Phase::Watches if status == 0 => self.start_at = now,
             Phase::Watches => return None,
-            Phase::Works => self.start_at = now,
-            Phase::TakesOver { .. } => self.pause(now),
+            // It was killed, or had worked for a while.
+            Phase::Works { since } if status == KILL || now - since > BRIEF => {
+                self.failures = 0;
+                self.start_at = now;
+            }
+            Phase::Works { .. } | Phase::TakesOver { .. } => self.pause(now),
         }
         self.predecessor.count = self.predecessor.count.saturating_add(1);
         self.predecessor.status = status;
@@ -490,7 +494,7 @@ impl Keeper {
         {
             match &mut supervisor.phase {
                 Phase::TakesOver { since } => *since = now,
-                Phase::Works => supervisor.owed_since = Some(now),
+                Phase::Works { .. } => supervisor.owed_since = Some(now),
                 Phase::Watches => self.kill(),
             }
             return;
