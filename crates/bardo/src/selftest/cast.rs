@@ -15,9 +15,9 @@ use super::survival::Survival;
 use super::visitors::Doors;
 use super::writers;
 
-/// Descriptors that are reserved for each program that does nothing: two pipes and its
-/// process, and one more.
-const DESCRIPTORS_EACH: usize = 4;
+/// Descriptors that are reserved for each program that does nothing: what the keeper holds
+/// for it.
+const DESCRIPTORS_EACH: usize = 3;
 
 /// Descriptors that are reserved besides: Supervisor's number.
 const DESCRIPTORS: usize = 1024;

@@ -321,6 +321,23 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> io::Result
     Ok(())
 }
 
+/// How often one looks at what must stay so.
+const WATCH_EVERY: Duration = Duration::from_millis(20);
+
+/// Looks at something for a while: it must stay so. For what must not happen there is
+/// nothing to wait for.
+#[must_use]
+pub fn stays(span: Duration, condition: impl Fn() -> bool) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < span {
+        if !condition() {
+            return false;
+        }
+        thread::sleep(WATCH_EVERY);
+    }
+    true
+}
+
 /// Adds a line to a file in one write, so that lines of several writers stay whole.
 ///
 /// # Errors

@@ -110,21 +110,44 @@ impl Report {
     /// Whether every bar was met.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.findings.is_empty()
-            && self.logs.lines.is_clean()
-            && self.children_lost == 0
-            && self.exits_missing == 0
-            && self.hearing.is_clean()
-            && self.exits_unlogged <= self.deaths()
-            && self.statuses_wrong == 0
-            && self.answer_times().0 <= self.answer_within
-            && self.tailed.0 > 0
-            && self.tailed.1 > 0
-            && self.visited.is_clean()
-            && self.hangs_found >= self.hang_answers.len()
-            && self.soak.is_none_or(|(before, after)| {
-                after.keeper.is_about(before.keeper) && after.supervisor.is_about(before.supervisor)
-            })
+        self.faults().is_empty()
+    }
+
+    /// The bars that were not met, and everything else that is not as it should be.
+    fn faults(&self) -> Vec<String> {
+        let mut faults = self.findings.clone();
+        let mut unless = |is_good: bool, text: &str| {
+            if !is_good {
+                faults.push(text.to_owned());
+            }
+        };
+        unless(self.logs.lines.is_clean(), "lines were lost, doubled or torn");
+        unless(self.children_lost == 0, "children were lost");
+        unless(self.exits_missing == 0, "exits were forgotten");
+        unless(self.statuses_wrong == 0, "exit statuses were wrong");
+        unless(
+            self.exits_unlogged <= self.deaths(),
+            "more lines are missing in the main log than supervisors have died",
+        );
+        unless(self.hearing.is_clean(), "events were not heard as they were told");
+        unless(self.tailed.0 > 0 && self.tailed.1 > 0, "clients have read no logs");
+        unless(self.visited.is_clean(), "connections were refused or not answered");
+        unless(
+            self.hangs_found >= self.hang_answers.len(),
+            "the keeper does not tell of each supervisor that hung",
+        );
+        unless(
+            self.answer_times().0 <= self.answer_within,
+            &format!("the first answer took longer than {}", milliseconds(self.answer_within)),
+        );
+        if let Some((before, after)) = self.soak {
+            unless(after.keeper.is_about(before.keeper), "the keeper has become larger or smaller");
+            unless(
+                after.supervisor.is_about(before.supervisor),
+                "the supervisor has become larger or smaller",
+            );
+        }
+        faults
     }
 }
 
@@ -250,8 +273,8 @@ impl fmt::Display for Report {
         for (name, value) in rows.concat() {
             writeln!(f, "{name:<23} {value}")?;
         }
-        for finding in &self.findings {
-            writeln!(f, "WRONG: {finding}")?;
+        for fault in self.faults() {
+            writeln!(f, "WRONG: {fault}")?;
         }
         let verdict = if self.is_good() { "nothing was lost" } else { "FAILED" };
         writeln!(f, "{verdict}")

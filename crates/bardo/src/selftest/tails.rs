@@ -179,6 +179,10 @@ impl Reader {
             };
             let head: Vec<u8> = self.waiting.drain(..end + 4).collect();
             self.is_behind_head = true;
+            // Between the two steps of a rotation there is no log of that name.
+            if head.get(9..12) == Some(b"404".as_slice()) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
             if head.get(9..12) != Some(b"200".as_slice()) {
                 return Err(invalid(String::from_utf8_lossy(&head).into_owned()));
             }

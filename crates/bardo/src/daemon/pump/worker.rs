@@ -133,6 +133,12 @@ impl Worker {
             self.carried = Round::default();
             for event in events.iter() {
                 self.serve(event.token());
+                // What we are told waits for one stream, not for all that have something: lines
+                // of the main log that wait are lost when the supervisor is killed. The other
+                // streams are seen again by the next poll.
+                if self.shared.is_awake.load(Ordering::SeqCst) {
+                    break;
+                }
             }
             self.obey();
             self.try_again();
