@@ -1,10 +1,12 @@
 //! Processes: their ends, their identities, and what a process says of itself.
 
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// The magic number of the file system that pidfds live on since Linux 6.9.
@@ -53,27 +55,53 @@ pub fn has_children() -> bool {
     result == 0
 }
 
-/// Calls `each` with the number of every child of this process, as /proc shows them;
-/// with none where there is no /proc. Nothing is allocated.
-pub fn for_each_child(mut each: impl FnMut(u32)) {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let Ok(folder) = rustix::fs::open(c"/proc", flags | OFlags::DIRECTORY, Mode::empty()) else {
-        return;
-    };
-    let own = std::process::id();
-    let mut space = [MaybeUninit::uninit(); 2048];
-    let mut entries = RawDir::new(&folder, &mut space);
-    while let Some(entry) = entries.next() {
-        let Ok(entry) = entry else { return };
-        let name = entry.file_name();
-        let pid = name.to_str().ok().and_then(|name| name.parse().ok());
-        if let Some(pid) = pid
-            && rustix::fs::openat(&folder, name, flags | OFlags::DIRECTORY, Mode::empty())
-                .and_then(|process| rustix::fs::openat(process, c"stat", flags, Mode::empty()))
-                .is_ok_and(|stat| parent_in(&stat) == Some(own))
-        {
-            each(pid);
+/// All processes, to find one's children among them.
+#[derive(Debug)]
+pub struct Processes {
+    folder: OwnedFd,
+}
+
+impl Processes {
+    /// Opens /proc, which stays open: it can be read when nothing else can be opened but
+    /// one file.
+    ///
+    /// # Errors
+    /// When there is no /proc, or no descriptor.
+    pub fn open() -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { folder: rustix::fs::open(c"/proc", flags, Mode::empty())? })
+    }
+
+    /// Calls `each` with the number of every child of this process. False when some may be
+    /// missing, because they could not be looked at. Nothing is allocated.
+    pub fn each_child(&self, mut each: impl FnMut(u32)) -> bool {
+        let own = std::process::id();
+        let mut is_whole = rustix::fs::seek(&self.folder, SeekFrom::Start(0)).is_ok();
+        let mut space = [MaybeUninit::uninit(); 2048];
+        let mut entries = RawDir::new(&self.folder, &mut space);
+        while let Some(entry) = entries.next() {
+            let Ok(entry) = entry else { return false };
+            let pid = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
+            let Some(pid) = pid else { continue };
+            match self.parent_of(entry.file_name()) {
+                Ok(parent) if parent == Some(own) => each(pid),
+                // It has ended, or is somebody's whose processes are hidden from us.
+                Ok(_) | Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => {}
+                Err(_) => is_whole = false,
+            }
         }
+        is_whole
+    }
+
+    fn parent_of(&self, name: &CStr) -> rustix::io::Result<Option<u32>> {
+        let mut path = [0; 32];
+        // A number is much shorter; what is left of it is zero.
+        let letters = name.to_bytes().iter().chain(b"/stat");
+        path.iter_mut().zip(letters).for_each(|(place, letter)| *place = *letter);
+        let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::INVAL)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let stat = rustix::fs::openat(&self.folder, path, flags, Mode::empty())?;
+        Ok(parent_in(&stat))
     }
 }
 
@@ -232,9 +260,10 @@ mod tests {
     #[test]
     fn children_are_found_until_they_are_reaped() {
         let mut child = std::process::Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let processes = Processes::open().unwrap();
         let is_there = |pid| {
             let mut found = false;
-            for_each_child(|child| found |= child == pid);
+            assert!(processes.each_child(|child| found |= child == pid));
             found
         };
 
