@@ -13,11 +13,16 @@ use crate::personality::shells::Shell;
 use crate::personality::{bardo, say};
 use crate::selftest::events::{self, Events};
 use crate::selftest::hostile::{self, Hostile};
+use crate::selftest::interruption;
 use crate::selftest::survival::{self, Survival};
 use crate::{demo, manual};
 
 /// Exit code of a self-test that has found something.
 const FOUND: u8 = 1;
+
+/// In a long self-test there is a kill in so many seconds on average, and a stop.
+const SOAK_KILL_EVERY: u64 = 3;
+const SOAK_HANG_EVERY: u64 = 60;
 
 /// Runs the command that the words name.
 #[must_use]
@@ -67,7 +72,8 @@ fn form(matches: &ArgMatches) -> Form {
 }
 
 fn run_selftest(matches: &ArgMatches) -> ExitCode {
-    let found = std::env::current_exe().and_then(|executable| match matches.subcommand() {
+    let executable = interruption::expect().and_then(|()| std::env::current_exe());
+    let found = executable.and_then(|executable| match matches.subcommand() {
         Some(("survival", matches)) => survival::run(&survival_of(executable, matches))
             .map(|report| (report.to_string(), report.is_good())),
         Some(("events", matches)) => events::run(&events_of(executable, matches))
@@ -94,10 +100,21 @@ fn given(matches: &ArgMatches, name: &str) -> u64 {
 }
 
 fn survival_of(executable: PathBuf, matches: &ArgMatches) -> Survival {
+    let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
+    let soaks = matches.get_flag("soak");
+    let (kills, hangs, seconds) = if soaks {
+        let seconds = given(matches, "minutes") * 60;
+        (seconds / SOAK_KILL_EVERY, seconds / SOAK_HANG_EVERY, seconds)
+    } else {
+        (given(matches, "kills"), given(matches, "hangs"), given(matches, "seconds"))
+    };
     Survival {
         executable,
-        kills: usize::try_from(given(matches, "kills")).unwrap_or(usize::MAX),
-        span: Duration::from_secs(given(matches, "seconds")),
+        kills: count(kills),
+        hangs: count(hangs),
+        children: count(given(matches, "children")),
+        span: Duration::from_secs(seconds),
+        soaks,
         seed: given(matches, "seed"),
         keep: matches.get_flag("keep"),
         answer_within: Duration::from_millis(given(matches, "answer-within")),

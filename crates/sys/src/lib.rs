@@ -8,6 +8,8 @@ pub mod accounts;
 pub mod channel;
 pub mod child;
 pub mod clock;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod launch;
 pub mod lease;
 pub mod limits;

@@ -80,10 +80,14 @@ complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_see
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "survival" -d 'Kill the supervisor again and again, and check that nothing is lost'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "hostile" -d 'Attack the HTTP server, and check that programs do not notice'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "events" -d 'Have much to tell, and check that event listeners hear it'
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l kills -d 'How often' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l kills -d 'How often it is killed' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l hangs -d 'How often it is stopped: every second time until the keeper replaces it' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l children -d 'Programs more, which do nothing' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l seconds -d 'Spread over this time' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l minutes -d 'How long --soak goes on' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l seed -d 'What chance begins with' -r
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l answer-within -d 'What the median time to the first answer must stay below' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l answer-within -d 'What the median time to the first answer may be at most' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l soak -d 'Go on for --minutes, with a kill every three seconds and a stop in each minute, and compare descriptors and memory at the end with those after one minute'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l keep -d 'Leave the folder with all logs there'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -l connections -d 'Clients of the largest crowds' -r

@@ -8,8 +8,8 @@ use bardo::selftest::home::{self, Daemon, Home};
 use bardo_sys::limits::{self, Limit, Limited};
 use bardo_wire::xmlrpc::Value;
 
+use crate::holder::Holder;
 use crate::scene::{KILL, Scene, executable, open};
-use crate::stuck::Holder;
 
 /// A program that is not started yet, and says something when it is.
 const SAY: &str = "[program:say]\ncommand=/bin/sh -c 'echo said; exec cat'\nautostart=false\n\

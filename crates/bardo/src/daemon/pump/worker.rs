@@ -5,7 +5,6 @@
 //! decides nothing about programs: which streams there are, where they go and
 //! when they end is told to it. How a stream's bytes move on is in [`super::flow`].
 
-use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -76,8 +75,6 @@ pub(super) struct Worker {
     pub(super) carried: Round,
     /// When parked streams and files that refused are tried again.
     pub(super) retry: Option<Second>,
-    /// Ended streams that wait for their files, oldest first. Some may be gone.
-    pub(super) waiting: VecDeque<StreamKey>,
     /// Which stream was first when those that waited for room went on.
     pub(super) turn: Slot,
 }
