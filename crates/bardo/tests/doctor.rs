@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
 
 use std::fs;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Child, Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use bardo::selftest::home::{self, Daemon, Home};
 use bardo::selftest::{actors, procfs};
+use bardo_sys::faults::{Call, Gate};
 use serde_json::Value;
 
 const KILL: i32 = 9;
@@ -194,6 +196,31 @@ fn a_configuration_that_is_none_ends_it_with_code_two() {
     }
     let said = String::from_utf8(doctor(&["-c", "/no/such/file"]).stderr).unwrap();
     assert!(said.contains("/no/such/file"), "{said}");
+}
+
+#[test]
+fn a_machine_on_which_nothing_could_run_is_told_of_with_code_three() {
+    let home = Home::new("doctor").unwrap();
+    let socket = home.file("s.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let mut command = Command::new(executable());
+    command.args(["doctor", "--json", "--socket"]).arg(&socket).stdout(Stdio::piped());
+    let unopened = Gate::before(&mut command, &[Call::Memory]).unwrap();
+    let child = command.spawn().unwrap();
+    let gate = unopened.open().unwrap();
+
+    // It waits for an answer of its daemon, and gets none.
+    let (asked, _) = listener.accept().unwrap();
+    gate.refuse(child.id(), Call::Memory, 1);
+    drop((asked, listener));
+
+    let output = child.wait_with_output().unwrap();
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let facilities = json["facilities"].as_array().unwrap();
+    let memory = facilities.iter().find(|facility| facility["name"] == "memfd").unwrap();
+    assert_eq!((&memory["verdict"], &memory["reason"]), (&"refused".into(), &"EPERM".into()));
+    assert_eq!(memory["needed"], true);
+    assert_eq!(output.status.code(), Some(3), "{json}");
 }
 
 /// Somebody who keeps a file from everybody.

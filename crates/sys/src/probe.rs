@@ -83,7 +83,7 @@ pub fn pidfd_open() -> io::Result<()> {
 /// What `pidfd_send_signal` says.
 pub fn pidfd_send_signal() -> io::Result<()> {
     let own = process::open(std::process::id())?;
-    process::signal(own.as_fd(), 0).map(drop)
+    process::signal_through(own.as_fd(), 0).map(drop)
 }
 
 /// Asks such a descriptor about its process.

@@ -192,11 +192,41 @@ pub fn is_sibling(pid: u32) -> bool {
     stat.is_ok_and(|stat| parent_in(&stat.into()) == Some(std::os::unix::process::parent_id()))
 }
 
-/// Sends a signal to a process. A process that is gone is no error: `false`.
+/// Sends a signal to a process. A process that is gone is no error: `false`. Where a
+/// container forbids `pidfd_send_signal`, its number is looked up and `kill` used.
 ///
 /// # Errors
-/// What `pidfd_send_signal` says.
+/// What `pidfd_send_signal` or `kill` says.
 pub fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<bool> {
+    match signal_through(pidfd, signal) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+            signal_by_number(pidfd, signal).unwrap_or(Err(error))
+        }
+        sent => sent,
+    }
+}
+
+/// Sends a signal to whoever has the number of this process at this moment: the kernel
+/// tells whose it is, and gives it to nobody else before the process has been reaped.
+/// `None` where it does not tell.
+fn signal_by_number(pidfd: BorrowedFd<'_>, signal: i32) -> Option<io::Result<bool>> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    let pid: i32 = line.trim().parse().ok()?;
+    if pid <= 0 {
+        // It has been reaped.
+        return Some(Ok(false));
+    }
+    // SAFETY: plain numbers.
+    Some(sent(unsafe { libc::kill(pid, signal) }.into()))
+}
+
+/// Sends a signal by `pidfd_send_signal` only.
+///
+/// # Errors
+/// What it says.
+pub(crate) fn signal_through(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<bool> {
     // SAFETY: plain numbers, and no information to read.
     let result = unsafe {
         libc::syscall(
