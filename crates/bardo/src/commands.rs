@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use crate::check::{self, Form};
+use crate::doctor::{self, Wanted};
 use crate::personality::shells::Shell;
 use crate::personality::{bardo, say};
 use crate::selftest::events::{self, Events};
@@ -38,8 +39,12 @@ pub fn main(words: &[OsString]) -> ExitCode {
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::SUCCESS };
     match name {
         "check" => {
-            let form = if matches.get_flag("json") { Form::Json } else { Form::Text };
-            check::main(matches.get_one::<String>("file").map(String::as_str), form)
+            check::main(matches.get_one::<String>("file").map(String::as_str), form(matches))
+        }
+        "doctor" => {
+            let text = |name: &str| matches.get_one::<String>(name).cloned();
+            let wanted = Wanted { file: text("configuration"), socket: text("socket") };
+            doctor::main(&wanted, form(matches))
         }
         "demo" => demo::main(matches.get_one("for").copied().map(Duration::from_secs)),
         "selftest" => run_selftest(matches),
@@ -59,6 +64,11 @@ pub fn main(words: &[OsString]) -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+/// How an answer is wanted.
+fn form(matches: &ArgMatches) -> Form {
+    if matches.get_flag("json") { Form::Json } else { Form::Text }
 }
 
 fn run_selftest(matches: &ArgMatches) -> ExitCode {

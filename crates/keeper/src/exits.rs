@@ -11,9 +11,7 @@ const RECORDS_MAX: usize = 1 << 16;
 /// much memory is touched as records have waited at once.
 #[derive(Debug)]
 pub(crate) struct Exits {
-    pids: Box<[u32]>,
-    statuses: Box<[i32]>,
-    times: Box<[u64]>,
+    records: Box<[[u64; 3]]>,
     /// The number of the record that is at the first place.
     first: u64,
     /// The number of the oldest record that is kept.
@@ -25,8 +23,7 @@ pub(crate) struct Exits {
 impl Exits {
     pub(crate) fn new() -> Self {
         // Zeroed memory of this size is not there until it is touched.
-        let (pids, statuses) = (vec![0; RECORDS_MAX].into(), vec![0; RECORDS_MAX].into());
-        Self { pids, statuses, times: vec![0; RECORDS_MAX].into(), first: 1, oldest: 1, next: 1 }
+        Self { records: vec![[0; 3]; RECORDS_MAX].into(), first: 1, oldest: 1, next: 1 }
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -37,10 +34,8 @@ impl Exits {
         if self.is_empty() {
             self.first = self.next;
         }
-        let place = self.place(self.next);
-        self.pids[place] = pid;
-        self.statuses[place] = status;
-        self.times[place] = at;
+        let exit = Exit { sequence: self.next, pid, status, at };
+        self.records[self.place(self.next)] = exit.to_words();
         self.next += 1;
     }
 
@@ -48,11 +43,7 @@ impl Exits {
     /// ones are yet to come.
     pub(crate) fn from(&self, sequence: u64) -> Option<Exit> {
         let sequence = sequence.max(self.oldest);
-        (sequence < self.next).then(|| {
-            let place = self.place(sequence);
-            let (pid, status, at) = (self.pids[place], self.statuses[place], self.times[place]);
-            Exit { sequence, pid, status, at }
-        })
+        (sequence < self.next).then(|| Exit::from_words(self.records[self.place(sequence)]))
     }
 
     /// Forgets the records up to this number.
@@ -102,7 +93,7 @@ mod tests {
             exits.forget(u64::from(2 * number));
         }
 
-        assert!(exits.pids[2..].iter().all(|pid| *pid == 0));
+        assert!(exits.records[2..].iter().all(|record| *record == [0; 3]));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod pipe;
 pub mod plan;
 pub mod poll;
 pub mod poller;
+pub mod probe;
 pub mod process;
 mod raw;
 pub mod signals;

@@ -28,6 +28,7 @@ complete -c bardo -n "__fish_bardo_needs_command" -s h -l help -d 'Print help'
 complete -c bardo -n "__fish_bardo_needs_command" -s V -l version -d 'Print version'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "demo" -d 'See it work; needs no file and no root'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "check" -d 'Say what in a configuration deserves attention, with file and line'
+complete -c bardo -n "__fish_bardo_needs_command" -f -a "doctor" -d 'Say what this machine offers and refuses, and what is wrong now'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "supervisord" -d 'Keep the programs of a configuration running'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "supervisorctl" -d 'Ask a supervisor and steer it'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "pidproxy" -d 'Run a command, and pass signals on to the process in a file'
@@ -41,6 +42,10 @@ complete -c bardo -n "__fish_bardo_using_subcommand demo" -l for -d 'End after s
 complete -c bardo -n "__fish_bardo_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bardo -n "__fish_bardo_using_subcommand check" -l json -d 'One JSON document instead of text'
 complete -c bardo -n "__fish_bardo_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bardo -n "__fish_bardo_using_subcommand doctor" -s c -l configuration -d 'The configuration of the daemon; searched for otherwise' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand doctor" -l socket -d 'The socket file of the daemon, in place of a configuration' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand doctor" -l json -d 'One JSON document instead of text'
+complete -c bardo -n "__fish_bardo_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s c -l configuration -d 'the configuration file; searched for otherwise' -r -F
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s u -l user -d 'run as this user (name or number)' -r -f -a "(__fish_complete_users)"
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s m -l umask -d 'file mode mask in the background (default 022)' -r -f

@@ -67,8 +67,9 @@ pub struct Surroundings {
     pub processes: HashMap<ServiceId, Process>,
     /// The last beginning whose lines were written to the main log.
     pub greeted: u64,
-    /// Whether the configuration is being loaded, to begin anew with it.
-    pub reloading: bool,
+    /// How many supervisors have begun to load the configuration, to begin anew with it; 0
+    /// when that is over.
+    pub reload_tries: u8,
     /// Those who listen to events.
     pub audience: Audience,
     /// The listening sockets that programs share: the URL of each, by number.
@@ -99,8 +100,9 @@ pub enum Entry {
     Process(ServiceId, Process),
     /// The lines of a beginning were written.
     Greeted(u64),
-    /// The configuration is being loaded, to begin anew with it; or that is over.
-    Reloading(bool),
+    /// The configuration is being loaded, to begin anew with it, and so many supervisors
+    /// have begun that; or it is over: 0.
+    Reloading(u8),
     /// Something happens to those who listen to events.
     Audience(Deed),
     /// The URL of a shared socket; `None` when there is none any more.
@@ -291,7 +293,7 @@ impl Surroundings {
                 self.processes.insert(*service, *process);
             }
             Entry::Greeted(beginning) => self.greeted = *beginning,
-            Entry::Reloading(reloading) => self.reloading = *reloading,
+            Entry::Reloading(tries) => self.reload_tries = *tries,
             Entry::Audience(deed) => self.audience.apply(deed),
             Entry::Socket(number, Some(url)) => {
                 self.sockets.insert(*number, Arc::clone(url));
@@ -342,6 +344,21 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// Writes what is known and reads it again.
+    ///
+    /// # Panics
+    /// When it is not the same.
+    #[cfg(fuzzing)]
+    pub(crate) fn round_trip(&self) {
+        let mut encoder = Encoder::default();
+        entries::write_all(&mut encoder, &self.table, &self.surroundings);
+        let mut again = Self::default();
+        again.read(encoder.bytes());
+        assert_eq!(again.flaws, Flaws::default(), "what was written is read");
+        assert_eq!(again.table, self.table, "the table is the same");
+        assert_eq!(again.surroundings, self.surroundings, "the rest is the same");
     }
 
     fn apply(&mut self, entry: Entry) {

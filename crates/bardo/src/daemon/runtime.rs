@@ -78,6 +78,12 @@ impl Runtime {
         &self.directory
     }
 
+    /// Where runtime directories are, if that can be had. Nothing is made.
+    #[must_use]
+    pub fn usual() -> PathBuf {
+        usual().unwrap_or_else(fallback)
+    }
+
     /// A file for the journal. It has no name: a file system that fills up would end
     /// every supervisor that touches a page of it for the first time.
     ///
@@ -103,15 +109,19 @@ impl Runtime {
 /// Where runtime directories are: `/run/bardo` for root, below `XDG_RUNTIME_DIR` for
 /// others, and a private directory in `/tmp` where there is neither.
 fn base() -> PathBuf {
-    let uid = rustix::process::geteuid();
-    let usual = if uid.is_root() {
+    usual().filter(|path| make_private(path).is_ok()).unwrap_or_else(fallback)
+}
+
+fn usual() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
         Some(PathBuf::from("/run/bardo"))
     } else {
         std::env::var_os("XDG_RUNTIME_DIR").map(|path| PathBuf::from(path).join("bardo"))
-    };
-    usual
-        .filter(|path| make_private(path).is_ok())
-        .unwrap_or_else(|| PathBuf::from(format!("/tmp/bardo-{}", uid.as_raw())))
+    }
+}
+
+fn fallback() -> PathBuf {
+    PathBuf::from(format!("/tmp/bardo-{}", rustix::process::geteuid().as_raw()))
 }
 
 /// Makes a directory that only we can look into, or checks that it is such a one.

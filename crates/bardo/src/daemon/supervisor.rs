@@ -335,7 +335,7 @@ fn supervise(
     let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
     machine.tell(machine.settings.patience());
     let began = machine.link.say(ToKeeper::TookOver).is_ok();
-    if machine.surroundings.reloading {
+    if machine.surroundings.reload_tries > 0 {
         machine.load_again();
     } else {
         machine.retire_strays();

@@ -76,6 +76,7 @@ pub(super) fn watch(
         let (_, [woken]) = poll::many(machine.link.as_fd(), [Some(machine.waker.as_fd())], None);
         if woken {
             machine.waker.clear();
+            machine.hear_of_logs();
         }
         while let Some(request) = machine.next_question() {
             if let Some(wish) = answer(&mut machine, &supervisor, request) {

@@ -398,7 +398,7 @@ impl Machine {
             self.tell(ToKeeper::SignalsTaken(taken.signals));
         }
         if taken.reload {
-            self.note(&Entry::Reloading(false));
+            self.note(&Entry::Reloading(0));
         }
     }
 

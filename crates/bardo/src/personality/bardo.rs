@@ -35,6 +35,7 @@ pub fn command() -> Command {
                 .arg(number("for", "SECONDS").help("End after so many seconds")),
         )
         .subcommand(check())
+        .subcommand(doctor())
         .subcommand(daemon("supervisord"))
         .subcommand(control("supervisorctl"))
         .subcommand(
@@ -111,6 +112,41 @@ fn check() -> Command {
              when the file would be refused.",
         )
         .arg(Arg::new("file").value_hint(ValueHint::FilePath))
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("One JSON document instead of text"),
+        )
+}
+
+fn doctor() -> Command {
+    Command::new("doctor")
+        .about("Say what this machine offers and refuses, and what is wrong now")
+        .long_about(
+            "Tries what Bardo needs of the kernel and of the container around it, and says what \
+             follows from what is refused or limited. Then it asks the daemon that supervisorctl \
+             would find what is wrong now, and looks at one that does not answer. It ends with 0 \
+             when nothing is wrong, also where there is no daemon; with 1 when something is; with \
+             2 when the command line or the configuration makes no sense; with 3 where no program \
+             could be run.",
+        )
+        .arg(
+            Arg::new("configuration")
+                .long("configuration")
+                .short('c')
+                .value_name("FILE")
+                .value_hint(ValueHint::FilePath)
+                .help("The configuration of the daemon; searched for otherwise"),
+        )
+        .arg(
+            Arg::new("socket")
+                .long("socket")
+                .value_name("PATH")
+                .value_hint(ValueHint::FilePath)
+                .conflicts_with("configuration")
+                .help("The socket file of the daemon, in place of a configuration"),
+        )
         .arg(
             Arg::new("json")
                 .long("json")

@@ -29,7 +29,7 @@ fn get(scene: &Scene, path: &str) -> String {
 }
 
 /// The subjects of what is wrong of a kind.
-fn troubles(scene: &Scene, kind: &str) -> Vec<String> {
+pub(crate) fn troubles(scene: &Scene, kind: &str) -> Vec<String> {
     let json: serde_json::Value =
         serde_json::from_str(&get(scene, "/api/v1/troubles")).unwrap_or_default();
     let listed = json["troubles"].as_array().cloned().unwrap_or_default();
