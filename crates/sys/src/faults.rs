@@ -99,6 +99,7 @@ struct State {
 pub struct Unopened {
     channel: Channel,
     calls: Vec<Call>,
+    gate: Gate,
 }
 
 /// Decides about system calls of the processes behind it.
@@ -125,15 +126,15 @@ impl Gate {
         // SAFETY: between the fork and the program only system calls are made, on memory
         // that was laid out before.
         unsafe { command.pre_exec(install) };
-        Ok(Unopened { channel: ours, calls: calls.to_vec() })
+        let gate = Gate { state: Arc::default() };
+        Ok(Unopened { channel: ours, calls: calls.to_vec(), gate })
     }
 
-    fn start(listener: OwnedFd, calls: Vec<Call>) -> io::Result<Self> {
-        let state = Arc::new(State::default());
-        let shared = Arc::clone(&state);
+    fn start(self, listener: OwnedFd, calls: Vec<Call>) -> io::Result<Self> {
+        let shared = Arc::clone(&self.state);
         let name = "gate".to_owned();
         thread::Builder::new().name(name).spawn(move || keep(&listener, &calls, &shared))?;
-        Ok(Self { state })
+        Ok(self)
     }
 
     /// From now on this process is refused such calls, with this error.
@@ -169,7 +170,12 @@ impl Unopened {
     pub fn open(self) -> io::Result<Gate> {
         let mut listener = None;
         self.channel.receive(&mut [0; 8], Wait::No, |descriptor| listener = Some(descriptor))?;
-        Gate::start(listener.ok_or(io::ErrorKind::NotFound)?, self.calls)
+        self.gate.start(listener.ok_or(io::ErrorKind::NotFound)?, self.calls)
+    }
+
+    /// What it will refuse from the first call on: see [`Gate::refuse`].
+    pub fn refuse(&self, process: u32, call: Call, errno: i32) {
+        self.gate.refuse(process, call, errno);
     }
 }
 
@@ -329,7 +335,8 @@ mod tests {
             Ok(listener) => listener,
             Err(error) => return eprintln!("skipped: there is no such filter here: {error}"),
         };
-        let gate = Gate::start(listener, vec![Call::Pipe, Call::Memory]).unwrap();
+        let gate = Gate { state: Arc::default() };
+        let gate = gate.start(listener, vec![Call::Pipe, Call::Memory]).unwrap();
 
         gate.refuse(std::process::id(), Call::Pipe, libc::ENFILE);
         go.send(()).unwrap();

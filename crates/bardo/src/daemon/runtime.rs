@@ -65,7 +65,10 @@ impl Runtime {
         let guard = File::open(&directory).map_err(failed("open the runtime directory"))?;
         rustix::fs::flock(&guard, FlockOperation::LockExclusive)
             .map_err(|errno| failed("guard the runtime directory")(errno.into()))?;
-        let lock = take_lock(&directory.join("lock"))?;
+        let lock = take_lock(&directory.join("lock")).inspect_err(|_| {
+            // It stays where there is a lock in it.
+            let _ = fs::remove_dir(&directory);
+        })?;
         Ok(Self { directory, lock })
     }
 

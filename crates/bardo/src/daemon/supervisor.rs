@@ -139,6 +139,9 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
     let spawner = Spawner::new(Arc::clone(&memory), areas.births, limit)
         .map_err(system("reserve descriptors"))?;
     let link = Link::new(socket);
+    // The keeper ends who has closed it, and who cannot take over must have the time to say
+    // why: that is left to the end of the process.
+    std::mem::forget(link.clone());
     let (held, predecessor) =
         link.take_over().map_err(system("take over what the keeper holds"))?;
     let mut inheritance = sort(held);
@@ -146,8 +149,6 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
         assemble(settings, journal, &known, spawner, link, &mut inheritance)?;
     let why = what_became_of(predecessor, words.as_deref());
     if part == Part::Watches {
-        // The keeper ends who has closed it: that is left to the end of the process.
-        std::mem::forget(machine.link.clone());
         let wish = watching::watch(machine, known, inheritance, predecessor, &why);
         // Whoever has a wish is answered before this ends.
         api.finish();

@@ -1,6 +1,8 @@
 //! The wall clock is stepped, an hour back and a year on. No deadline is a moment on it.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use bardo::selftest::home::{self, Home};
@@ -84,6 +86,24 @@ fn how_long_a_program_runs_is_never_negative() {
     hand.set(STEPS[1]);
     let year = description();
     assert!(year.starts_with(&format!("pid {pid}, uptime 365 days, ")), "{year}");
+}
+
+#[test]
+fn those_who_watch_are_told_of_each_change() {
+    let (scene, hand) = open("", OTHER);
+    scene.process("other");
+    let mut stream = UnixStream::connect(scene.home.file("s.sock")).unwrap();
+    stream.set_read_timeout(Some(home::PATIENCE)).unwrap();
+    stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
+
+    for step in STEPS {
+        hand.set(step);
+        scene.expect_supervision();
+
+        let pid = format!("\"pid\":{}", scene.process("other").pid);
+        assert!(lines.any(|line| line.contains(&pid)), "{pid} was not told");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use bardo::selftest::{home, procfs};
+use bardo::selftest::home;
+use bardo::selftest::procfs::{self, Stat};
 use bardo_sys::faults::Call;
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -31,14 +32,19 @@ impl Limited {
             let sockets = procfs::socket_files(process).into_iter();
             sockets.filter(|path| path.starts_with(scene.home.path())).count() == 1
         });
-        let before = limits(process);
         let taken: BTreeSet<u64> = fs::read_dir(format!("/proc/{process}/fd"))
             .unwrap()
             .filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok())
             .collect();
         let lowest = (0..).filter(|number| !taken.contains(number)).nth(free);
+        Self::to_number(process, lowest.unwrap())
+    }
+
+    /// Sets the soft limit of a process.
+    fn to_number(process: u32, current: u64) -> Self {
+        let before = limits(process);
         let limited = Self { process: Pid::from_raw(process.cast_signed()).unwrap(), before };
-        limited.set([lowest, before[1]]);
+        limited.set([Some(current), before[1]]);
         limited
     }
 
@@ -51,6 +57,11 @@ impl Drop for Limited {
     fn drop(&mut self) {
         self.set(self.before);
     }
+}
+
+/// Whether a process is not there any more.
+fn is_gone(process: &Stat) -> bool {
+    procfs::stat(process.pid).is_none_or(|now| now.identity() != process.identity())
 }
 
 /// The soft and the hard limit on descriptors of a process.
@@ -127,5 +138,46 @@ fn a_machine_without_files_holds_up_nobody_else() {
     scene.until("cat", "RUNNING");
     scene.await_troubles(&[]);
     assert_eq!(scene.supervisor().pid, supervisor.pid, "{}", scene.log());
+    scene.expect_supervision();
+}
+
+#[test]
+fn a_supervisor_that_is_not_given_every_pipe_takes_over_none() {
+    const MANY: usize = 30;
+    let programs = format!(
+        "[program:many]\ncommand=/bin/cat\nstartsecs=0\nnumprocs={MANY}\n\
+         process_name=many_%(process_num)02d\nstdout_logfile={{here}}/%(process_num)02d.log\n\n"
+    );
+    let scene = open("", &(programs + OTHER));
+    let name = |number: usize| format!("many:many_{number:02}");
+    let before: Vec<_> = (0..MANY).map(|number| scene.process(&name(number))).collect();
+    let supervisor = scene.supervisor();
+    // Enough for what a supervisor needs itself, but not with what it is given.
+    let held = procfs::descriptors(scene.daemon.keeper());
+    let limited = Limited::to_number(scene.daemon.keeper(), held as u64 + 30);
+
+    scene.daemon.kill_supervisor().unwrap();
+
+    scene.wait("one that could not take over", || {
+        let own = scene
+            .daemon
+            .children()
+            .into_iter()
+            .find(|child| child.group == supervisor.group && child.pid != supervisor.pid);
+        own.is_some_and(|own| home::wait_until("its end", || is_gone(&own)).is_ok())
+    });
+    drop(limited);
+    scene.supervisor();
+    // Whoever watches meanwhile may have been told, and ended before it was written.
+    let console = fs::read_to_string(scene.home.file("console")).unwrap();
+    assert!(console.contains("cannot take over what the keeper holds: Too many open"), "{console}");
+    for (number, before) in before.iter().enumerate() {
+        assert_eq!(scene.process(&name(number)).identity(), before.identity());
+        fs::write(format!("/proc/{}/fd/0", before.pid), "somebody is there\n").unwrap();
+        scene.wait("the line", || {
+            let log = fs::read_to_string(scene.home.file(&format!("{number:02}.log")));
+            log.is_ok_and(|log| log == "somebody is there\n")
+        });
+    }
     scene.expect_supervision();
 }

@@ -18,5 +18,6 @@ mod others;
 #[expect(dead_code, reason = "the tests of the daemon need more of it")]
 #[path = "../daemon/scene.rs"]
 mod scene;
+mod start;
 mod stopped;
 mod stuck;
