@@ -74,8 +74,11 @@ impl Processes {
 
     /// Calls `each` with the number of every child of this process. False when some may be
     /// missing, because they could not be looked at. Nothing is allocated.
-    pub fn each_child(&self, mut each: impl FnMut(u32)) -> bool {
-        let own = std::process::id();
+    pub fn each_child(&self, each: impl FnMut(u32)) -> bool {
+        self.each_child_of(std::process::id(), each)
+    }
+
+    fn each_child_of(&self, wanted: u32, mut each: impl FnMut(u32)) -> bool {
         let mut is_whole = rustix::fs::seek(&self.folder, SeekFrom::Start(0)).is_ok();
         let mut space = [MaybeUninit::uninit(); 2048];
         let mut entries = RawDir::new(&self.folder, &mut space);
@@ -84,7 +87,7 @@ impl Processes {
             let pid = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
             let Some(pid) = pid else { continue };
             match self.parent_of(entry.file_name()) {
-                Ok(parent) if parent == Some(own) => each(pid),
+                Ok(parent) if parent == Some(wanted) => each(pid),
                 // It has ended, or is somebody's whose processes are hidden from us.
                 Ok(_) | Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => {}
                 Err(_) => is_whole = false,
@@ -168,13 +171,15 @@ fn start_time(pid: u32) -> io::Result<u64> {
 /// is none.
 #[must_use]
 pub fn has_unborn_sibling() -> bool {
-    let (own, parent) = (std::process::id().to_string(), std::os::unix::process::parent_id());
-    let name = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
-    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-    let Some(own_name) = name(&own) else { return false };
-    let children = children.unwrap_or_default();
-    let mut siblings = children.split_ascii_whitespace().filter(|pid| *pid != own);
-    siblings.any(|pid| name(pid).is_some_and(|name| name == own_name))
+    let (own, parent) = (std::process::id(), std::os::unix::process::parent_id());
+    let mut siblings = Vec::new();
+    // The kernel's own list is quick, and not there on every machine.
+    if let Ok(list) = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) {
+        siblings.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    } else if let Ok(processes) = Processes::open() {
+        processes.each_child_of(parent, |pid| siblings.push(pid));
+    }
+    siblings.into_iter().any(|pid| pid != own && is_unborn(pid))
 }
 
 /// Whether a child of our parent has not executed its program yet: it still has our own

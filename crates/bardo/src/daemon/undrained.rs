@@ -15,6 +15,9 @@ const OWN_MAX: u32 = 32;
 /// life: many programs share a disk that takes nothing.
 const OVER_MAX: u32 = 2048;
 
+/// Streams of one life, which may have ended just now.
+const OF_A_LIFE: u32 = 2;
+
 /// How many streams are not in their logs yet.
 #[derive(Debug, Default)]
 pub(super) struct Undrained {
@@ -46,7 +49,7 @@ impl Undrained {
     pub(super) fn may_begin(&self, service: ServiceId, processes: usize) -> bool {
         let own = self.own.get(service.0 as usize).copied().unwrap_or(0);
         let living = u32::try_from(processes).unwrap_or(u32::MAX).saturating_mul(2);
-        let most = if self.all.saturating_sub(living) < OVER_MAX { OWN_MAX } else { 1 };
+        let most = if self.all.saturating_sub(living) < OVER_MAX { OWN_MAX } else { OF_A_LIFE + 1 };
         own < most
     }
 }

@@ -388,7 +388,7 @@ impl Machine {
     }
 
     /// Tells the keeper what is done with: it is recorded by now.
-    fn acknowledge(&mut self) {
+    pub(super) fn acknowledge(&mut self) {
         let taken = std::mem::take(&mut self.taken);
         if let Some(sequence) = taken.exits {
             self.tell(ToKeeper::ExitsTaken(sequence));
