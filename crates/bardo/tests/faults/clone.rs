@@ -29,6 +29,8 @@ fn a_program_for_which_there_is_no_process_is_started_when_there_is_one() {
         let info = scene.until("cat", "BACKOFF");
         assert!(!info.spawn_error.is_empty());
         scene.await_troubles(&[("shortage", "cat")]);
+        scene.wait("three tries", || gate.refused() >= 3);
+        assert_eq!(scene.said("spawnerr"), 1, "it is told once: {}", scene.log());
         assert_eq!(scene.process("other").identity(), other.identity());
         gate.let_pass();
         scene.until("cat", "RUNNING");
