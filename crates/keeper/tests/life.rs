@@ -136,7 +136,7 @@ fn keep(scene: &str) -> io::Result<()> {
         journal: std::fs::File::open("/dev/null")?.into(),
         held: Vec::new(),
         kept_open: Vec::new(),
-        hang_timeout: 100_000_000,
+        hang_timeout: 2_000_000_000,
         stop_wait: 100_000_000,
         descriptors_max: 1024,
     };

@@ -153,6 +153,7 @@ fn a_supervisor_that_is_killed_while_its_disk_is_frozen_loses_no_line() {
     };
     scene.client().about("startProcess", "writer").unwrap();
     let supervisor = scene.supervisor();
+    scene.wait("the log pump in its write", || is_held_up(supervisor.pid));
 
     // It ends with the thaw, whoever kills it.
     bardo::selftest::home::send(supervisor.pid, crate::scene::KILL).unwrap();
@@ -164,4 +165,13 @@ fn a_supervisor_that_is_killed_while_its_disk_is_frozen_loses_no_line() {
     scene.await_all_lines(log);
     assert_eq!(scene.process("other").identity(), other.identity());
     scene.expect_supervision();
+}
+
+/// Whether a thread of a process waits where no signal reaches it.
+fn is_held_up(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let stat = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("stat")).ok();
+    threads
+        .filter_map(stat)
+        .any(|stat| stat.rsplit(") ").next().is_some_and(|fields| fields.starts_with('D')))
 }
