@@ -53,6 +53,11 @@ const COMPACT_FROM: usize = 512 << 10;
 /// Clients add programs up to this size of it, which is half of what it can be.
 const ADDED_UP_TO: usize = 32 << 20;
 
+/// Most bytes of a configuration, as it is written down. Up to three of them are there at a
+/// time: what was loaded, what is up, and what comes instead of both. It is some 40,000
+/// programs.
+const CONFIGURATION_UP_TO: usize = 16 << 20;
+
 /// The first byte of a snapshot, and of an entry of several parts. Others have the
 /// number of their kind.
 const SNAPSHOT: u8 = 0;
@@ -155,6 +160,7 @@ impl Journal {
     /// # Errors
     /// When it is longer than a journal can be.
     pub fn create(memory: Arc<SharedMemory>, loaded: Configuration) -> io::Result<Self> {
+        check_length(&loaded)?;
         let mut journal =
             Self { regions: Regions::create(memory), encoder: Encoder::default(), is_full: false };
         let table = Snapshot { loaded, ..Snapshot::default() };
@@ -249,6 +255,27 @@ impl Journal {
     pub fn areas(&self) -> &Areas {
         self.regions.areas()
     }
+}
+
+/// Refuses a configuration that would leave no room for what becomes of it. It is asked
+/// before anything follows from it.
+///
+/// # Errors
+/// When it is too long.
+pub fn check_length(configuration: &Configuration) -> io::Result<()> {
+    let mut encoder = Encoder::default();
+    specs::write_configuration(&mut encoder, configuration);
+    let length = encoder.bytes().len();
+    if length <= CONFIGURATION_UP_TO {
+        return Ok(());
+    }
+    let text = format!(
+        "the configuration is too long: it is {} MiB when it is written down, and at most {} MiB \
+         are possible",
+        length.div_ceil(1 << 20),
+        CONFIGURATION_UP_TO >> 20
+    );
+    Err(io::Error::new(io::ErrorKind::StorageFull, text))
 }
 
 /// Several things that are written down in one entry: all survive or none.

@@ -180,3 +180,15 @@ fn an_entry_that_was_begun_and_given_up_leaves_nothing_behind() {
 
     assert_eq!(read(&journal), known_after(&[Entry::Reloading(1)]));
 }
+
+#[test]
+fn a_configuration_that_leaves_no_room_is_refused_before_anything_follows() {
+    let of_length = |bytes: usize| Configuration {
+        attachment: "x".repeat(bytes).into(),
+        ..Configuration::default()
+    };
+
+    assert!(check_length(&of_length(CONFIGURATION_UP_TO / 2)).is_ok());
+    let error = check_length(&of_length(CONFIGURATION_UP_TO + 1)).unwrap_err();
+    assert!(error.to_string().contains("it is 17 MiB when it is written down"), "{error}");
+}
