@@ -40,6 +40,9 @@ pub enum ClaimError {
     },
 }
 
+/// The name of the journal, as /proc shows it.
+pub const JOURNAL: &str = "bardo-journal";
+
 /// How often a directory is claimed that vanishes under our hands.
 const CLAIMS: usize = 3;
 
@@ -114,7 +117,7 @@ impl Runtime {
     /// # Errors
     /// When the file cannot be made.
     pub fn journal() -> io::Result<OwnedFd> {
-        SharedMemory::anonymous("bardo-journal")
+        SharedMemory::anonymous(JOURNAL)
     }
 
     /// The lock socket, to be held for as long as the daemon lives.
