@@ -94,6 +94,7 @@ fn same_log(one: &LogSpec, other: &LogSpec) -> bool {
     targets
         && one.bytes_max == other.bytes_max
         && one.backups == other.backups
+        && one.compress == other.compress
         && one.capture_bytes_max == other.capture_bytes_max
         && one.events == other.events
         && one.syslog == other.syslog
