@@ -131,6 +131,17 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_is_to_be_compressed_from_now_on_changes_the_group() {
+        let plain = group("a", 1, vec![service("x", program())]);
+        let mut compressed = service("x", program());
+        Arc::make_mut(&mut compressed).stderr.compress = true;
+
+        let found = difference(&[&plain], &[&group("a", 1, vec![compressed])]);
+
+        assert_eq!(found, [vec![], vec!["a".to_owned()], vec![]]);
+    }
+
+    #[test]
     fn a_changed_program_or_number_of_members_changes_the_group() {
         let mut slower = program();
         slower.stop.wait = crate::spec::Seconds(60);
