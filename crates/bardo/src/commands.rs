@@ -8,15 +8,21 @@ use std::time::Duration;
 use clap::ArgMatches;
 
 use crate::check::{self, Form};
+use crate::doctor::{self, Wanted};
 use crate::personality::shells::Shell;
 use crate::personality::{bardo, say};
 use crate::selftest::events::{self, Events};
 use crate::selftest::hostile::{self, Hostile};
+use crate::selftest::interruption;
 use crate::selftest::survival::{self, Survival};
 use crate::{demo, manual};
 
 /// Exit code of a self-test that has found something.
 const FOUND: u8 = 1;
+
+/// In a long self-test there is a kill in so many seconds on average, and a stop.
+const SOAK_KILL_EVERY: u64 = 3;
+const SOAK_HANG_EVERY: u64 = 60;
 
 /// Runs the command that the words name.
 #[must_use]
@@ -33,8 +39,12 @@ pub fn main(words: &[OsString]) -> ExitCode {
     let Some((name, matches)) = matches.subcommand() else { return ExitCode::SUCCESS };
     match name {
         "check" => {
-            let form = if matches.get_flag("json") { Form::Json } else { Form::Text };
-            check::main(matches.get_one::<String>("file").map(String::as_str), form)
+            check::main(matches.get_one::<String>("file").map(String::as_str), form(matches))
+        }
+        "doctor" => {
+            let text = |name: &str| matches.get_one::<String>(name).cloned();
+            let wanted = Wanted { file: text("configuration"), socket: text("socket") };
+            doctor::main(&wanted, form(matches))
         }
         "demo" => demo::main(matches.get_one("for").copied().map(Duration::from_secs)),
         "selftest" => run_selftest(matches),
@@ -56,8 +66,14 @@ pub fn main(words: &[OsString]) -> ExitCode {
     }
 }
 
+/// How an answer is wanted.
+fn form(matches: &ArgMatches) -> Form {
+    if matches.get_flag("json") { Form::Json } else { Form::Text }
+}
+
 fn run_selftest(matches: &ArgMatches) -> ExitCode {
-    let found = std::env::current_exe().and_then(|executable| match matches.subcommand() {
+    let executable = interruption::expect().and_then(|()| std::env::current_exe());
+    let found = executable.and_then(|executable| match matches.subcommand() {
         Some(("survival", matches)) => survival::run(&survival_of(executable, matches))
             .map(|report| (report.to_string(), report.is_good())),
         Some(("events", matches)) => events::run(&events_of(executable, matches))
@@ -84,10 +100,21 @@ fn given(matches: &ArgMatches, name: &str) -> u64 {
 }
 
 fn survival_of(executable: PathBuf, matches: &ArgMatches) -> Survival {
+    let count = |number| usize::try_from(number).unwrap_or(usize::MAX);
+    let soaks = matches.get_flag("soak");
+    let (kills, hangs, seconds) = if soaks {
+        let seconds = given(matches, "minutes") * 60;
+        (seconds / SOAK_KILL_EVERY, seconds / SOAK_HANG_EVERY, seconds)
+    } else {
+        (given(matches, "kills"), given(matches, "hangs"), given(matches, "seconds"))
+    };
     Survival {
         executable,
-        kills: usize::try_from(given(matches, "kills")).unwrap_or(usize::MAX),
-        span: Duration::from_secs(given(matches, "seconds")),
+        kills: count(kills),
+        hangs: count(hangs),
+        children: count(given(matches, "children")),
+        span: Duration::from_secs(seconds),
+        soaks,
         seed: given(matches, "seed"),
         keep: matches.get_flag("keep"),
         answer_within: Duration::from_millis(given(matches, "answer-within")),

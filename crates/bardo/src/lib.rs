@@ -12,6 +12,7 @@ pub mod client;
 pub mod commands;
 pub mod daemon;
 pub mod demo;
+pub mod doctor;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod host;

@@ -1,19 +1,8 @@
-//! The self-test, with few kills: what users are promised is tried at every change.
+//! The self-test of survival, with few kills.
 
-use std::process::Command;
+mod short_form;
 
 #[test]
 fn a_supervisor_that_is_killed_again_and_again_loses_nothing() {
-    // A debug build on a busy machine is not measured; that it answers is checked.
-    let arguments = "selftest survival --kills 15 --seconds 10 --answer-within 5000";
-
-    let output = Command::new(env!("CARGO_BIN_EXE_bardo"))
-        .args(arguments.split(' '))
-        .output()
-        .expect("the program can be started");
-
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complained = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}{complained}");
-    println!("{said}");
+    short_form::must_pass("survival --kills 12 --hangs 2 --seconds 10 --answer-within 5000");
 }

@@ -35,7 +35,8 @@ pub mod value;
 pub use error::{BadLine, ConfigError};
 pub use host::{Account, Host, ReadError};
 pub use load::{
-    Described, Loaded, Messages, Request, RpcInterface, check_flag, load, load_program,
+    Described, Loaded, Messages, Request, RpcInterface, Whereabouts, check_flag, load,
+    load_program, whereabouts,
 };
 pub use options::{InterfaceKind, PluginKind, ResultHandler};
 pub use search::{ROOT_SEARCH_WARNING, candidates, find};

@@ -21,9 +21,9 @@ use crate::host::{Host, ReadError};
 use crate::ini::{Ini, Section};
 use crate::options::{
     Expansion, FACTORY_KEY, INET_SERVER_OPTIONS, INTERFACE_OPTIONS, InterfaceDraft, InterfaceKind,
-    SERVER_FLAGS, SERVER_OPTIONS, UNIX_SERVER_OPTIONS, apply_overrides,
+    SERVER_FLAGS, SERVER_OPTIONS, ServerDraft, UNIX_SERVER_OPTIONS, apply_overrides,
 };
-use crate::path::{absolute, parent};
+use crate::path::{absolute, parent, resolved};
 use crate::servers::{HttpServer, default_server_url};
 use crate::settings::ServerSettings;
 pub use alone::{Described, load_program};
@@ -138,6 +138,35 @@ pub fn load(host: &dyn Host, request: &Request) -> Result<Loaded, ConfigError> {
     let settings = ServerSettings::new(host, draft)?;
     let server_url = default_server_url(&servers);
     Ok(Loaded { configuration, settings, servers, interfaces, messages, server_url })
+}
+
+/// Where the daemon of a file is to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// Its HTTP servers.
+    pub servers: Vec<HttpServer>,
+    /// Its pid file, if what the file says of it can be read.
+    pub pidfile: Option<String>,
+}
+
+/// Reads where the daemon of a file is to be found. Programs are not looked at: a file that
+/// would be refused now may be that of a daemon that runs.
+///
+/// # Errors
+///
+/// What keeps the file or one of its servers from being read.
+pub fn whereabouts(host: &dyn Host, file: &str) -> Result<Whereabouts, ConfigError> {
+    let mut source = Source::open(host, file)?;
+    // What is not included cannot be looked at either.
+    let _ = include::include(&mut source, &mut Messages::default());
+    let section = source.ini.section("supervisord").ok_or(ConfigError::NoServerSection)?;
+    let draft: Result<ServerDraft, ConfigError> =
+        source.section_with_here(section).read(SERVER_OPTIONS);
+    let pidfile = draft.as_ref().ok().map(|draft| resolved(host, &draft.pidfile));
+    if let Ok(draft) = draft {
+        source.add_environment(&draft.environment);
+    }
+    Ok(Whereabouts { servers: source.servers()?, pidfile })
 }
 
 /// Checks the value of a flag of the daemon's command line, `-m` or `--umask`.

@@ -46,6 +46,12 @@ impl HttpServer {
         Self { section: section.to_owned(), listen, credentials }
     }
 
+    /// Whether it listens on a socket file.
+    #[must_use]
+    pub fn is_file(&self) -> bool {
+        matches!(self.listen, Listen::Unix { .. })
+    }
+
     /// Whether `require_password` lets it be: a socket file has an owner and a mode
     /// instead, and an empty password is none.
     pub(crate) fn check_password(&self) -> Result<(), ConfigError> {

@@ -5,46 +5,53 @@
 
 use std::os::fd::AsFd;
 
+use bardo_sys::process::{self, Processes};
 use bardo_sys::signals::SignalReader;
-use bardo_sys::{clock, poll, process};
+use bardo_sys::{clock, poll};
 
 use crate::keeper::{KILL, SECOND};
 
 /// SIGTERM.
 const TERMINATE: i32 = 15;
 
+/// The time between two looks at who is still there and has to be told or killed.
+const LOOK_EVERY: u64 = SECOND / 10;
+
 /// The end, on its way.
 #[derive(Debug)]
 pub(crate) struct Ending {
     kill_at: u64,
+    /// Whether all have been told to end. Where there is no descriptor to find them with
+    /// they are told when there is one.
+    told: bool,
 }
 
 impl Ending {
-    /// Tells all children to end, but for one that was killed already. They have `wait`
-    /// nanoseconds for it.
-    pub(crate) fn begin(killed: Option<u32>, wait: u64) -> Self {
-        process::for_each_child(|pid| {
-            if killed != Some(pid) {
-                process::kill_child(pid, TERMINATE);
-            }
-        });
-        Self { kill_at: clock::monotonic().saturating_add(wait) }
+    /// Children have `wait` nanoseconds to end.
+    pub(crate) fn new(wait: u64) -> Self {
+        Self { kill_at: clock::monotonic().saturating_add(wait), told: false }
     }
 
-    /// Waits for something, then does all there is to do. `Some` is the exit code.
-    pub(crate) fn turn(&mut self, signals: &SignalReader) -> Option<i32> {
-        let timeout = self.kill_at.saturating_sub(clock::monotonic());
-        let _ = poll::two(signals.as_fd(), None, poll::Room(false), Some(timeout));
+    /// Tells and kills whoever is to be told or killed now, then waits for something.
+    /// `Some` is the exit code.
+    pub(crate) fn turn(
+        &mut self,
+        processes: Option<&Processes>,
+        signals: &SignalReader,
+    ) -> Option<i32> {
+        let late = self.kill_at <= clock::monotonic();
+        if late || !self.told {
+            let signal = if late { KILL } else { TERMINATE };
+            self.told |= processes.is_some_and(|processes| {
+                processes.each_child(|pid| process::kill_child(pid, signal))
+            });
+        }
+        // Whoever is orphaned by a kill is a child then.
+        let wait = self.kill_at.saturating_sub(clock::monotonic());
+        let wait = if self.told && wait > 0 { wait } else { LOOK_EVERY };
+        let _ = poll::two(signals.as_fd(), None, poll::Room(false), Some(wait));
         while signals.next().is_some() {}
         while process::reap().is_some() {}
-        if !process::has_children() {
-            return Some(0);
-        }
-        if self.kill_at <= clock::monotonic() {
-            process::for_each_child(|pid| process::kill_child(pid, KILL));
-            // Whoever is orphaned by that is a child then.
-            self.kill_at = clock::monotonic().saturating_add(SECOND / 10);
-        }
-        None
+        (!process::has_children()).then_some(0)
     }
 }

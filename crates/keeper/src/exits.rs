@@ -7,12 +7,13 @@ use crate::protocol::Exit;
 const RECORDS_MAX: usize = 1 << 16;
 
 /// The records that nobody is done with, oldest first. Their numbers rise by one,
-/// so a number is a place in the ring.
+/// so a number is a place in the ring. A ring that is empty begins anew, so that only as
+/// much memory is touched as records have waited at once.
 #[derive(Debug)]
 pub(crate) struct Exits {
-    pids: Box<[u32]>,
-    statuses: Box<[i32]>,
-    times: Box<[u64]>,
+    records: Box<[[u64; 3]]>,
+    /// The number of the record that is at the first place.
+    first: u64,
     /// The number of the oldest record that is kept.
     oldest: u64,
     /// The number that the next record gets.
@@ -22,8 +23,7 @@ pub(crate) struct Exits {
 impl Exits {
     pub(crate) fn new() -> Self {
         // Zeroed memory of this size is not there until it is touched.
-        let (pids, statuses) = (vec![0; RECORDS_MAX].into(), vec![0; RECORDS_MAX].into());
-        Self { pids, statuses, times: vec![0; RECORDS_MAX].into(), oldest: 1, next: 1 }
+        Self { records: vec![[0; 3]; RECORDS_MAX].into(), first: 1, oldest: 1, next: 1 }
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -31,10 +31,11 @@ impl Exits {
     }
 
     pub(crate) fn push(&mut self, pid: u32, status: i32, at: u64) {
-        let place = Self::place(self.next);
-        self.pids[place] = pid;
-        self.statuses[place] = status;
-        self.times[place] = at;
+        if self.is_empty() {
+            self.first = self.next;
+        }
+        let exit = Exit { sequence: self.next, pid, status, at };
+        self.records[self.place(self.next)] = exit.to_words();
         self.next += 1;
     }
 
@@ -42,11 +43,7 @@ impl Exits {
     /// ones are yet to come.
     pub(crate) fn from(&self, sequence: u64) -> Option<Exit> {
         let sequence = sequence.max(self.oldest);
-        (sequence < self.next).then(|| {
-            let place = Self::place(sequence);
-            let (pid, status, at) = (self.pids[place], self.statuses[place], self.times[place]);
-            Exit { sequence, pid, status, at }
-        })
+        (sequence < self.next).then(|| Exit::from_words(self.records[self.place(sequence)]))
     }
 
     /// Forgets the records up to this number.
@@ -58,8 +55,8 @@ impl Exits {
         self.oldest == self.next
     }
 
-    fn place(sequence: u64) -> usize {
-        usize::try_from(sequence % RECORDS_MAX as u64).expect("the ring fits into memory")
+    fn place(&self, sequence: u64) -> usize {
+        ((sequence - self.first) % RECORDS_MAX as u64) as usize
     }
 }
 
@@ -81,6 +78,21 @@ mod tests {
         assert!(exits.is_empty());
         exits.push(6, 0, 60);
         assert_eq!(exits.from(0).map(|exit| (exit.sequence, exit.pid)), Some((6, 6)));
+    }
+
+    #[test]
+    fn no_more_places_are_used_than_records_wait_at_once() {
+        let mut exits = Exits::new();
+
+        for number in 1..=100 {
+            exits.push(number, 0, 0);
+            exits.push(number, 1, 0);
+            let waiting = [exits.from(0), exits.from(u64::from(2 * number))];
+            assert_eq!(waiting.map(|exit| exit.map(|exit| exit.status)), [Some(0), Some(1)]);
+            exits.forget(u64::from(2 * number));
+        }
+
+        assert!(exits.records[2..].iter().all(|record| *record == [0; 3]));
     }
 
     #[test]

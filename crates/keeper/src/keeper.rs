@@ -5,8 +5,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use bardo_sys::channel::{Channel, DESCRIPTORS_MAX, Received, Wait};
 use bardo_sys::launch::Launch;
+use bardo_sys::process::{self, Processes};
 use bardo_sys::signals::SignalReader;
-use bardo_sys::{clock, poll, process, signals};
+use bardo_sys::{clock, poll, signals};
 
 use crate::ending::Ending;
 use crate::exits::Exits;
@@ -35,8 +36,11 @@ const TAKE_OVER_WITHIN: u64 = 60 * SECOND;
 /// A wait that ends so much too late was not a wait but a sleep of the machine.
 const SLEPT: u64 = SECOND;
 
-/// The same while somebody waits for the end of it all.
-const TAKE_OVER_TO_STOP_WITHIN: u64 = 10 * SECOND;
+/// How long it may take a supervisor, also one after the other, to take a stop.
+const OBEYS_WITHIN: u64 = 30 * SECOND;
+
+/// A supervisor that ends by itself so soon after it has taken over is one that could not.
+const BRIEF: u64 = SECOND;
 
 /// The longest pause before a supervisor that could not take over is tried again.
 const PAUSE_MAX: u64 = 30 * SECOND;
@@ -85,6 +89,8 @@ struct Keeper {
     signals: SignalReader,
     vault: Vault,
     exits: Exits,
+    /// To find children whose numbers nobody has said; `None` where there is no /proc.
+    processes: Option<Processes>,
     /// Signals that nobody is done with: bit n is signal n.
     pending: u64,
     supervisor: Option<Supervisor>,
@@ -95,6 +101,8 @@ struct Keeper {
     /// Whether somebody has watched already in this pause.
     watched: bool,
     ending: Option<Ending>,
+    /// When everything is ended even if there is a supervisor: it does not obey.
+    stop_by: Option<u64>,
     message: Message,
 }
 
@@ -127,7 +135,10 @@ enum Phase {
         since: u64,
     },
     /// It works.
-    Works,
+    Works {
+        /// Since when.
+        since: u64,
+    },
     /// It only watches until the next one is tried.
     Watches,
 }
@@ -152,6 +163,7 @@ pub fn run(mut settings: Settings) -> io::Result<i32> {
         signals: reader,
         vault,
         exits: Exits::new(),
+        processes: Processes::open().ok(),
         pending: 0,
         supervisor: None,
         predecessor: Predecessor::default(),
@@ -159,6 +171,7 @@ pub fn run(mut settings: Settings) -> io::Result<i32> {
         start_at: 0,
         watched: false,
         ending: None,
+        stop_by: None,
         message: Message::default(),
     };
     loop {
@@ -174,20 +187,21 @@ impl Keeper {
         if self.ending.is_none() && self.is_stop_wanted() && self.is_helpless() {
             // From now on everybody ends.
             self.kill();
-            let watcher = self.supervisor.take().map(|watcher| watcher.pid);
-            self.ending = Some(Ending::begin(watcher, self.settings.stop_wait));
+            self.supervisor = None;
+            self.ending = Some(Ending::new(self.settings.stop_wait));
         }
         if let Some(ending) = &mut self.ending {
-            return ending.turn(&self.signals);
+            return ending.turn(self.processes.as_ref(), &self.signals);
         }
         if self.supervisor.is_none() {
             self.start();
         }
-        let timeout = self.deadline().map(|at| at.saturating_sub(clock::monotonic()));
-        let (channel, full) = match &self.supervisor {
-            Some(supervisor) => (Some(supervisor.channel.as_fd()), supervisor.full),
-            None => (None, false),
-        };
+        let wake_at = [self.deadline(), self.stop_by].into_iter().flatten().min();
+        let timeout = wake_at.map(|at| at.saturating_sub(clock::monotonic()));
+        // The end of the talk with one that was killed would be seen again and again.
+        let other = self.supervisor.as_ref().filter(|supervisor| !supervisor.killed);
+        let (channel, full) =
+            (other.map(|other| other.channel.as_fd()), other.is_some_and(|other| other.full));
         let ready = poll::two(self.signals.as_fd(), channel, poll::Room(full), timeout);
         // One is enough: while there are more, the next wait does not wait.
         if ready.first
@@ -195,16 +209,21 @@ impl Keeper {
             && signal != CHILD_ENDED
         {
             self.pending |= 1 << signal;
+            // One that comes again while it is being taken is handed on again.
+            if let Some(supervisor) = &mut self.supervisor {
+                supervisor.handed &= !(1 << signal);
+            }
+            if self.is_stop_wanted() {
+                self.stop_by.get_or_insert_with(|| clock::monotonic() + OBEYS_WITHIN);
+            }
         }
         if ready.second {
             self.listen();
         }
-        if let Some(code) = self.reap() {
-            return Some(code);
-        }
+        let end = self.reap();
         self.hand_on();
         self.check_deadlines();
-        None
+        end
     }
 
     fn deadline(&self) -> Option<u64> {
@@ -212,9 +231,7 @@ impl Keeper {
             None => Some(self.start_at),
             Some(supervisor) if supervisor.killed => None,
             Some(Supervisor { phase: Phase::TakesOver { since }, .. }) => {
-                let to_stop = self.is_stop_wanted();
-                let within = if to_stop { TAKE_OVER_TO_STOP_WITHIN } else { TAKE_OVER_WITHIN };
-                Some(since.saturating_add(within))
+                Some(since.saturating_add(TAKE_OVER_WITHIN))
             }
             Some(Supervisor { phase: Phase::Watches, .. }) => Some(self.start_at),
             Some(supervisor) => {
@@ -274,9 +291,7 @@ impl Keeper {
     /// Takes what the supervisor has said.
     fn listen(&mut self) {
         loop {
-            let Some(supervisor) = &self.supervisor else {
-                return;
-            };
+            let Some(supervisor) = &self.supervisor else { return };
             let mut descriptors = [const { None }; DESCRIPTORS_MAX];
             let mut places = descriptors.iter_mut();
             let received =
@@ -300,14 +315,11 @@ impl Keeper {
     }
 
     fn obey(&mut self, said: ToKeeper, descriptors: &mut [Option<OwnedFd>]) {
-        let Some(supervisor) = &mut self.supervisor else {
-            return;
-        };
+        let Some(supervisor) = &mut self.supervisor else { return };
         match said {
             ToKeeper::Next => self.give(),
             ToKeeper::TookOver => {
-                supervisor.phase = Phase::Works;
-                self.failures = 0;
+                supervisor.phase = Phase::Works { since: clock::monotonic() };
                 // What was handed on while it took over counts from now.
                 self.paid();
             }
@@ -326,10 +338,11 @@ impl Keeper {
             ToKeeper::SignalsTaken(signals) => {
                 self.pending &= !signals;
                 supervisor.handed &= !signals;
+                self.stop_by = self.stop_by.filter(|_| self.is_stop_wanted());
                 self.paid();
             }
             // While it takes over it has another limit.
-            ToKeeper::Hung if supervisor.phase == Phase::Works => self.end_hung(),
+            ToKeeper::Hung if matches!(supervisor.phase, Phase::Works { .. }) => self.end_hung(),
             ToKeeper::Hung => {}
             ToKeeper::Patience { hang, stop } => {
                 self.settings.hang_timeout = hang.saturating_mul(MILLISECOND);
@@ -349,20 +362,17 @@ impl Keeper {
 
     /// Gives the supervisor the next batch of what is held, or the word to begin.
     fn give(&mut self) {
-        let Some(supervisor) = &mut self.supervisor else {
-            return;
-        };
-        let Some(mut number) = supervisor.give_from else {
-            return;
-        };
+        let Some(supervisor) = &mut self.supervisor else { return };
+        let Some(mut number) = supervisor.give_from else { return };
         let mut message = Message::to_supervisor(ToSupervisor::Held);
-        let mut batch = [const { None }; ENTRIES_MAX];
+        // As long as the longest batch; what is behind `count` is not sent.
+        let mut descriptors = [self.signals.as_fd(); ENTRIES_MAX];
         let mut count = 0;
         while count < ENTRIES_MAX
             && let Some((key, role, descriptor, next)) = self.vault.from(number)
         {
             message.push_held(key, role);
-            batch[count] = Some(descriptor);
+            descriptors[count] = descriptor;
             count += 1;
             number = next;
         }
@@ -370,11 +380,6 @@ impl Keeper {
             let (failures, next_try) = (self.failures, self.start_at);
             let predecessor = Predecessor { failures, next_try, ..self.predecessor };
             message = Message::to_supervisor(ToSupervisor::Begin(predecessor));
-        }
-        // The array holds `count` descriptors and then none.
-        let mut descriptors = [self.signals.as_fd(); ENTRIES_MAX];
-        for (place, descriptor) in descriptors.iter_mut().zip(batch.iter().flatten()) {
-            *place = *descriptor;
         }
         // One batch is in the channel at a time, so there is room; where there is
         // none, the supervisor does not take over in time and is started again.
@@ -390,13 +395,10 @@ impl Keeper {
         while self.exits.has_room()
             && let Some(ended) = process::reap()
         {
-            if own == Some(ended.pid) {
-                let code = self.part_with(ended.status);
-                if code.is_some() {
-                    return code;
-                }
-            } else {
+            if own != Some(ended.pid) {
                 self.exits.push(ended.pid, ended.status, clock::monotonic());
+            } else if let Some(code) = self.part_with(ended.status) {
+                return Some(code);
             }
         }
         // The others stay with the kernel until there is room; a supervisor that makes
@@ -428,11 +430,19 @@ impl Keeper {
         }
         let now = clock::monotonic();
         match supervisor.phase {
-            // It was asked to let the next one try.
-            Phase::Watches if status == 0 => self.start_at = now,
-            Phase::Watches => return None,
-            Phase::Works => self.start_at = now,
-            Phase::TakesOver { .. } => self.pause(now),
+            Phase::Watches => {
+                // It was asked to let the next one try.
+                if status == 0 {
+                    self.start_at = now;
+                }
+                return None;
+            }
+            // It was killed, or had worked for a while.
+            Phase::Works { since } if status == KILL || now - since > BRIEF => {
+                self.failures = 0;
+                self.start_at = now;
+            }
+            Phase::Works { .. } | Phase::TakesOver { .. } => self.pause(now),
         }
         self.predecessor.count = self.predecessor.count.saturating_add(1);
         self.predecessor.status = status;
@@ -442,9 +452,7 @@ impl Keeper {
 
     /// Hands on what the supervisor has not been told.
     fn hand_on(&mut self) {
-        let Some(supervisor) = &mut self.supervisor else {
-            return;
-        };
+        let Some(supervisor) = &mut self.supervisor else { return };
         if supervisor.give_from.is_some() || supervisor.phase == Phase::Watches {
             return;
         }
@@ -490,7 +498,7 @@ impl Keeper {
         {
             match &mut supervisor.phase {
                 Phase::TakesOver { since } => *since = now,
-                Phase::Works => supervisor.owed_since = Some(now),
+                Phase::Works { .. } => supervisor.owed_since = Some(now),
                 Phase::Watches => self.kill(),
             }
             return;
@@ -510,10 +518,11 @@ impl Keeper {
         self.pending & STOPS != 0
     }
 
-    /// Whether there is no supervisor, and no hope for one.
+    /// Whether there is no supervisor, and no hope for one, or none that obeys.
     fn is_helpless(&self) -> bool {
         let phase = self.supervisor.as_ref().map(|supervisor| supervisor.phase);
         self.failures >= HELPLESS_AFTER && matches!(phase, None | Some(Phase::Watches))
+            || self.stop_by.is_some_and(|stop_by| stop_by <= clock::monotonic())
     }
 
     /// Ends a supervisor that does not answer. It is our child and not reaped yet,

@@ -222,8 +222,7 @@ impl Message {
 
     /// Adds an exit record.
     pub fn push_exit(&mut self, exit: Exit) {
-        let ended = u64::from(exit.pid) << 32 | u64::from(exit.status.cast_unsigned());
-        self.push_entry([exit.sequence, ended, exit.at]);
+        self.push_entry(exit.to_words());
     }
 
     /// The names of held descriptors.
@@ -233,12 +232,7 @@ impl Message {
 
     /// The exit records.
     pub fn exits(&self) -> impl Iterator<Item = Exit> {
-        self.entries().map(|[sequence, ended, at]| Exit {
-            sequence,
-            pid: low(ended >> 32),
-            status: low(ended).cast_signed(),
-            at,
-        })
+        self.entries().map(Exit::from_words)
     }
 
     /// What a supervisor has said; `None` for what is not known.
@@ -313,6 +307,17 @@ impl Message {
         let mut word = [0; 8];
         word.copy_from_slice(&self.bytes[at..at + 8]);
         u64::from_ne_bytes(word)
+    }
+}
+
+impl Exit {
+    pub(crate) fn to_words(self) -> [u64; 3] {
+        let ended = u64::from(self.pid) << 32 | u64::from(self.status.cast_unsigned());
+        [self.sequence, ended, self.at]
+    }
+
+    pub(crate) fn from_words([sequence, ended, at]: [u64; 3]) -> Self {
+        Self { sequence, pid: low(ended >> 32), status: low(ended).cast_signed(), at }
     }
 }
 

@@ -38,7 +38,7 @@ const SCENES: [(&str, &[Deed]); 4] = [
         &[Deed::Work, Deed::Die, Deed::Die, Deed::Die, Deed::Work, Deed::TakeNothing, Deed::Finish],
     ),
     ("helpless", &[Deed::LeaveChildren, Deed::Die]),
-    ("tried again", &[Deed::Die, Deed::Die, Deed::Die, Deed::Finish]),
+    ("tried again", &[Deed::Die, Deed::Fail, Deed::Fail, Deed::Finish]),
 ];
 
 /// A test: whether a scene goes as the shortest one did.
@@ -51,6 +51,8 @@ enum Deed {
     Work,
     /// Dies before it has taken over.
     Die,
+    /// Takes over and ends by itself at once.
+    Fail,
     /// Takes over and leaves untaken what it is handed.
     TakeNothing,
     /// Takes over, and leaves children that do not listen to SIGTERM.
@@ -134,7 +136,7 @@ fn keep(scene: &str) -> io::Result<()> {
         journal: std::fs::File::open("/dev/null")?.into(),
         held: Vec::new(),
         kept_open: Vec::new(),
-        hang_timeout: 100_000_000,
+        hang_timeout: 2_000_000_000,
         stop_wait: 100_000_000,
         descriptors_max: 1024,
     };
@@ -194,7 +196,11 @@ fn supervise(scene: &str) -> io::Result<()> {
     let deeds = SCENES.iter().find(|(name, _)| *name == scene).map_or(&[][..], |(_, deeds)| deeds);
     let last = deeds.last().copied().unwrap_or(Deed::Finish);
     match deeds.get(predecessor.count as usize).copied().unwrap_or(last) {
-        Deed::Die => std::process::exit(9),
+        Deed::Die => std::process::exit(101),
+        Deed::Fail => {
+            talk.say(ToKeeper::TookOver)?;
+            std::process::exit(101)
+        }
         Deed::Work => work(&mut talk, predecessor.count > 0),
         Deed::TakeNothing => {
             talk.say(ToKeeper::TookOver)?;
@@ -207,7 +213,7 @@ fn supervise(scene: &str) -> io::Result<()> {
         Deed::LeaveChildren => {
             talk.say(ToKeeper::TookOver)?;
             leave("trap '' TERM; sh -c 'sleep 1000 & sleep 1000' & sleep 1000 &")?;
-            std::process::exit(9)
+            be_killed()
         }
         Deed::Finish => {
             let was_killed = predecessor.hung && predecessor.status == 9;
@@ -253,7 +259,13 @@ fn work(talk: &mut Talk, again: bool) -> io::Result<()> {
         }
     }
     assert_eq!(signals, 1 << 1);
-    std::process::exit(9)
+    be_killed()
+}
+
+/// Ends as by somebody else's hand: the next one is tried at once.
+fn be_killed() -> ! {
+    kill_child(std::process::id(), 9);
+    std::process::abort()
 }
 
 /// Runs a script whose children are the keeper's afterwards.

@@ -151,7 +151,9 @@ pub(crate) fn become_program(job: &Job) -> ChildError {
     for (number, file) in job.files.iter().enumerate() {
         step!(Step::Descriptors, libc::SYS_dup3, *file as usize, number, 0);
     }
-    step!(Step::Descriptors, libc::SYS_close_range, 3, everything, 0);
+    if job.closes_ranges {
+        step!(Step::Descriptors, libc::SYS_close_range, 3, everything, 0);
+    }
     if let Some(limit) = &job.limit {
         let limit: *const libc::rlimit = limit;
         let resource = libc::RLIMIT_NOFILE as usize;

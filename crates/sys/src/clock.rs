@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 /// Nanoseconds on the monotonic clock: the same to every process since boot.
 #[must_use]
@@ -24,14 +24,26 @@ pub fn coarse() -> u64 {
 /// Whole seconds since 1970 on the wall clock.
 #[must_use]
 pub fn wall_seconds() -> i64 {
-    clock_gettime(ClockId::Realtime).tv_sec
+    wall().tv_sec
 }
 
 /// Nanoseconds since 1970 on the wall clock.
 #[must_use]
 pub fn wall_nanoseconds() -> i64 {
-    let time = clock_gettime(ClockId::Realtime);
+    let time = wall();
     time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+}
+
+#[cfg(not(feature = "faults"))]
+fn wall() -> Timespec {
+    clock_gettime(ClockId::Realtime)
+}
+
+/// The wall clock, which a test may have stepped.
+#[cfg(feature = "faults")]
+fn wall() -> Timespec {
+    let time = clock_gettime(ClockId::Realtime);
+    Timespec { tv_sec: time.tv_sec.saturating_add(crate::faults::clock::ahead()), ..time }
 }
 
 /// A moment as a calendar and a clock on the wall show it here.
@@ -59,7 +71,7 @@ impl LocalTime {
     /// Now.
     #[must_use]
     pub fn now() -> Self {
-        let time = clock_gettime(ClockId::Realtime);
+        let time = wall();
         let millisecond = u16::try_from(time.tv_nsec / 1_000_000).unwrap_or(0);
         Self { millisecond, ..Self::at(time.tv_sec) }
     }

@@ -8,6 +8,8 @@ pub mod accounts;
 pub mod channel;
 pub mod child;
 pub mod clock;
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod launch;
 pub mod lease;
 pub mod limits;
@@ -16,6 +18,7 @@ pub mod pipe;
 pub mod plan;
 pub mod poll;
 pub mod poller;
+pub mod probe;
 pub mod process;
 mod raw;
 pub mod signals;

@@ -67,6 +67,13 @@ pub fn many<const N: usize>(
     (first, there.map(|there| news.next().unwrap_or(false) && there))
 }
 
+/// Whether a little can be written to it now without waiting.
+#[must_use]
+pub fn has_room(file: BorrowedFd<'_>) -> bool {
+    let mut one = [PollFd::from_borrowed_fd(file, PollFlags::OUT)];
+    poll(&mut one, Some(&span(0))).is_ok_and(|ready| ready > 0)
+}
+
 fn span(nanoseconds: u64) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX),

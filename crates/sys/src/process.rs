@@ -1,10 +1,12 @@
 //! Processes: their ends, their identities, and what a process says of itself.
 
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 /// The magic number of the file system that pidfds live on since Linux 6.9.
@@ -53,27 +55,56 @@ pub fn has_children() -> bool {
     result == 0
 }
 
-/// Calls `each` with the number of every child of this process, as /proc shows them;
-/// with none where there is no /proc. Nothing is allocated.
-pub fn for_each_child(mut each: impl FnMut(u32)) {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let Ok(folder) = rustix::fs::open(c"/proc", flags | OFlags::DIRECTORY, Mode::empty()) else {
-        return;
-    };
-    let own = std::process::id();
-    let mut space = [MaybeUninit::uninit(); 2048];
-    let mut entries = RawDir::new(&folder, &mut space);
-    while let Some(entry) = entries.next() {
-        let Ok(entry) = entry else { return };
-        let name = entry.file_name();
-        let pid = name.to_str().ok().and_then(|name| name.parse().ok());
-        if let Some(pid) = pid
-            && rustix::fs::openat(&folder, name, flags | OFlags::DIRECTORY, Mode::empty())
-                .and_then(|process| rustix::fs::openat(process, c"stat", flags, Mode::empty()))
-                .is_ok_and(|stat| parent_in(&stat) == Some(own))
-        {
-            each(pid);
+/// All processes, to find one's children among them.
+#[derive(Debug)]
+pub struct Processes {
+    folder: OwnedFd,
+}
+
+impl Processes {
+    /// Opens /proc, which stays open: it can be read when nothing else can be opened but
+    /// one file.
+    ///
+    /// # Errors
+    /// When there is no /proc, or no descriptor.
+    pub fn open() -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self { folder: rustix::fs::open(c"/proc", flags, Mode::empty())? })
+    }
+
+    /// Calls `each` with the number of every child of this process. False when some may be
+    /// missing, because they could not be looked at. Nothing is allocated.
+    pub fn each_child(&self, each: impl FnMut(u32)) -> bool {
+        self.each_child_of(std::process::id(), each)
+    }
+
+    fn each_child_of(&self, wanted: u32, mut each: impl FnMut(u32)) -> bool {
+        let mut is_whole = rustix::fs::seek(&self.folder, SeekFrom::Start(0)).is_ok();
+        let mut space = [MaybeUninit::uninit(); 2048];
+        let mut entries = RawDir::new(&self.folder, &mut space);
+        while let Some(entry) = entries.next() {
+            let Ok(entry) = entry else { return false };
+            let pid = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
+            let Some(pid) = pid else { continue };
+            match self.parent_of(entry.file_name()) {
+                Ok(parent) if parent == Some(wanted) => each(pid),
+                // It has ended, or is somebody's whose processes are hidden from us.
+                Ok(_) | Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => {}
+                Err(_) => is_whole = false,
+            }
         }
+        is_whole
+    }
+
+    fn parent_of(&self, name: &CStr) -> rustix::io::Result<Option<u32>> {
+        let mut path = [0; 32];
+        // A number is much shorter; what is left of it is zero.
+        let letters = name.to_bytes().iter().chain(b"/stat");
+        path.iter_mut().zip(letters).for_each(|(place, letter)| *place = *letter);
+        let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::INVAL)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let stat = rustix::fs::openat(&self.folder, path, flags, Mode::empty())?;
+        Ok(parent_in(&stat))
     }
 }
 
@@ -140,13 +171,15 @@ fn start_time(pid: u32) -> io::Result<u64> {
 /// is none.
 #[must_use]
 pub fn has_unborn_sibling() -> bool {
-    let (own, parent) = (std::process::id().to_string(), std::os::unix::process::parent_id());
-    let name = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
-    let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
-    let Some(own_name) = name(&own) else { return false };
-    let children = children.unwrap_or_default();
-    let mut siblings = children.split_ascii_whitespace().filter(|pid| *pid != own);
-    siblings.any(|pid| name(pid).is_some_and(|name| name == own_name))
+    let (own, parent) = (std::process::id(), std::os::unix::process::parent_id());
+    let mut siblings = Vec::new();
+    // The kernel's own list is quick, and not there on every machine.
+    if let Ok(list) = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) {
+        siblings.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+    } else if let Ok(processes) = Processes::open() {
+        processes.each_child_of(parent, |pid| siblings.push(pid));
+    }
+    siblings.into_iter().any(|pid| pid != own && is_unborn(pid))
 }
 
 /// Whether a child of our parent has not executed its program yet: it still has our own
@@ -164,11 +197,41 @@ pub fn is_sibling(pid: u32) -> bool {
     stat.is_ok_and(|stat| parent_in(&stat.into()) == Some(std::os::unix::process::parent_id()))
 }
 
-/// Sends a signal to a process. A process that is gone is no error: `false`.
+/// Sends a signal to a process. A process that is gone is no error: `false`. Where a
+/// container forbids `pidfd_send_signal`, its number is looked up and `kill` used.
 ///
 /// # Errors
-/// What `pidfd_send_signal` says.
+/// What `pidfd_send_signal` or `kill` says.
 pub fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<bool> {
+    match signal_through(pidfd, signal) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+            signal_by_number(pidfd, signal).unwrap_or(Err(error))
+        }
+        sent => sent,
+    }
+}
+
+/// Sends a signal to whoever has the number of this process at this moment: the kernel
+/// tells whose it is, and gives it to nobody else before the process has been reaped.
+/// `None` where it does not tell.
+fn signal_by_number(pidfd: BorrowedFd<'_>, signal: i32) -> Option<io::Result<bool>> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    let pid: i32 = line.trim().parse().ok()?;
+    if pid <= 0 {
+        // It has been reaped.
+        return Some(Ok(false));
+    }
+    // SAFETY: plain numbers.
+    Some(sent(unsafe { libc::kill(pid, signal) }.into()))
+}
+
+/// Sends a signal by `pidfd_send_signal` only.
+///
+/// # Errors
+/// What it says.
+pub(crate) fn signal_through(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<bool> {
     // SAFETY: plain numbers, and no information to read.
     let result = unsafe {
         libc::syscall(
@@ -232,9 +295,10 @@ mod tests {
     #[test]
     fn children_are_found_until_they_are_reaped() {
         let mut child = std::process::Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let processes = Processes::open().unwrap();
         let is_there = |pid| {
             let mut found = false;
-            for_each_child(|child| found |= child == pid);
+            assert!(processes.each_child(|child| found |= child == pid));
             found
         };
 

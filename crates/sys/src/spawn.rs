@@ -13,7 +13,8 @@
 //! the low part of it (`close_range` with UNSHARE copies what lies below its first
 //! argument). So what a child is to have as 0, 1 and 2 is put at three low numbers
 //! that belong to its slot. When all such slots are taken, further ones copy the
-//! whole table instead, which is slower and needs no low numbers.
+//! whole table instead, which is slower and needs no low numbers. So do all where a
+//! container forbids `close_range`, because it is newer than the container's filter.
 //!
 //! Signals: the caller has blocked all of them and set all to their default, so a
 //! child is born like that, and unblocks them just before its program.
@@ -139,6 +140,8 @@ pub(crate) struct Job {
     /// Our own name of its standard error, where the slot has no number for it.
     stderr: Option<OwnedFd>,
     pub(crate) shares_table: bool,
+    /// Whether there is `close_range`; without it, exec closes what the child has copied.
+    pub(crate) closes_ranges: bool,
     pub(crate) limit: Option<libc::rlimit>,
     pub(crate) cell: *const AtomicU64,
     pub(crate) argv: Vec<*const c_char>,
@@ -157,6 +160,7 @@ pub struct Spawner {
     births_words: usize,
     null: OwnedFd,
     limit: Option<libc::rlimit>,
+    closes_ranges: bool,
     busy: usize,
     /// Stacks and paths of all slots.
     rooms: *mut u8,
@@ -205,6 +209,10 @@ impl Spawner {
         };
         spare.into_iter().for_each(std::mem::forget);
         std::mem::forget(first);
+        let closes_ranges = has_close_range();
+        if !closes_ranges {
+            close_all_at_exec()?;
+        }
         let limit = limit.map(|(soft, hard)| libc::rlimit { rlim_cur: soft, rlim_max: hard });
         let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
         // SAFETY: a fresh mapping at an address of the kernel's choice aliases nothing.
@@ -215,7 +223,18 @@ impl Spawner {
         let slots = (0..SLOTS)
             .map(|index| Slot::new(&births, base, index, rooms.wrapping_add(index * ROOM_BYTES)))
             .collect();
-        Ok(Self { slots, births, base, births_words, null, limit, busy: 0, rooms, used: 0 })
+        Ok(Self {
+            slots,
+            births,
+            base,
+            births_words,
+            null,
+            limit,
+            closes_ranges,
+            busy: 0,
+            rooms,
+            used: 0,
+        })
     }
 
     /// What a predecessor left behind: births that were begun and not yet noted
@@ -281,7 +300,8 @@ impl Spawner {
         files: [BorrowedFd<'_>; 3],
     ) -> io::Result<Born> {
         let index = self.free_slot().ok_or_else(|| io::Error::from_raw_os_error(libc::EAGAIN))?;
-        let shares_table = index < SHARED_SLOTS;
+        let closes_ranges = self.closes_ranges;
+        let shares_table = index < SHARED_SLOTS && closes_ranges;
         let limit = self.limit;
         let cell = &self.births.words()[self.base + index * CELL_WORDS..][..CELL_WORDS];
         let slot = &self.slots[index];
@@ -299,6 +319,7 @@ impl Spawner {
             } else {
                 job.stderr = Some(files[2].try_clone_to_owned()?);
             }
+            job.closes_ranges = closes_ranges;
             job.prepare(plan, identity, shares_table, limit);
         }
         cell[1].store(0, Ordering::Relaxed);
@@ -404,6 +425,24 @@ impl Spawner {
     }
 }
 
+/// Whether there is `close_range`: a range without a descriptor is closed.
+fn has_close_range() -> bool {
+    // SAFETY: plain numbers; no descriptor has this one.
+    unsafe { libc::syscall(libc::SYS_close_range, u32::MAX, u32::MAX, 0) == 0 }
+}
+
+/// Sees to it that no descriptor of this moment outlives an exec but 0, 1 and 2. Those
+/// that are opened later are closed by it anyway; these may have come from outside.
+fn close_all_at_exec() -> io::Result<()> {
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let number = entry?.file_name().to_str().and_then(|name| name.parse::<RawFd>().ok());
+        let Some(number) = number.filter(|number| *number > 2) else { continue };
+        // SAFETY: plain numbers; a number that is closed by now is refused.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+    Ok(())
+}
+
 /// Makes `number` another name of `file`, closed by exec.
 fn put(file: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     // SAFETY: the numbers of the slots belong to the spawner and are always open;
@@ -424,6 +463,7 @@ impl Slot {
             files: [0; 3],
             stderr: None,
             shares_table: false,
+            closes_ranges: true,
             limit: None,
             cell: &raw const births.words()[base + index * CELL_WORDS + 1],
             argv: Vec::new(),

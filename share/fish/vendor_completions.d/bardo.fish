@@ -28,6 +28,7 @@ complete -c bardo -n "__fish_bardo_needs_command" -s h -l help -d 'Print help'
 complete -c bardo -n "__fish_bardo_needs_command" -s V -l version -d 'Print version'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "demo" -d 'See it work; needs no file and no root'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "check" -d 'Say what in a configuration deserves attention, with file and line'
+complete -c bardo -n "__fish_bardo_needs_command" -f -a "doctor" -d 'Say what this machine offers and refuses, and what is wrong now'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "supervisord" -d 'Keep the programs of a configuration running'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "supervisorctl" -d 'Ask a supervisor and steer it'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "pidproxy" -d 'Run a command, and pass signals on to the process in a file'
@@ -41,6 +42,10 @@ complete -c bardo -n "__fish_bardo_using_subcommand demo" -l for -d 'End after s
 complete -c bardo -n "__fish_bardo_using_subcommand demo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bardo -n "__fish_bardo_using_subcommand check" -l json -d 'One JSON document instead of text'
 complete -c bardo -n "__fish_bardo_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bardo -n "__fish_bardo_using_subcommand doctor" -s c -l configuration -d 'The configuration of the daemon; searched for otherwise' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand doctor" -l socket -d 'The socket file of the daemon, in place of a configuration' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand doctor" -l json -d 'One JSON document instead of text'
+complete -c bardo -n "__fish_bardo_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s c -l configuration -d 'the configuration file; searched for otherwise' -r -F
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s u -l user -d 'run as this user (name or number)' -r -f -a "(__fish_complete_users)"
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s m -l umask -d 'file mode mask in the background (default 022)' -r -f
@@ -75,10 +80,14 @@ complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_see
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "survival" -d 'Kill the supervisor again and again, and check that nothing is lost'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "hostile" -d 'Attack the HTTP server, and check that programs do not notice'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "events" -d 'Have much to tell, and check that event listeners hear it'
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l kills -d 'How often' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l kills -d 'How often it is killed' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l hangs -d 'How often it is stopped: every second time until the keeper replaces it' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l children -d 'Programs more, which do nothing' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l seconds -d 'Spread over this time' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l minutes -d 'How long --soak goes on' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l seed -d 'What chance begins with' -r
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l answer-within -d 'What the median time to the first answer must stay below' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l answer-within -d 'What the median time to the first answer may be at most' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l soak -d 'Go on for --minutes, with a kill every three seconds and a stop in each minute, and compare descriptors and memory at the end with those after one minute'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l keep -d 'Leave the folder with all logs there'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from hostile" -l connections -d 'Clients of the largest crowds' -r

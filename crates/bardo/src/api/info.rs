@@ -1,10 +1,9 @@
 //! One process as clients see it.
 
 use std::ffi::OsStr;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bardo_core::service::{Failure, StateName};
-use bardo_sys::clock::LocalTime;
+use bardo_sys::clock::{self, LocalTime};
 use bardo_wire::xmlrpc::Value;
 
 use super::lookup;
@@ -13,8 +12,7 @@ use crate::personality::words;
 
 /// The seconds since 1970, now.
 pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    clock::wall_seconds().max(0)
 }
 
 /// The answer of `getProcessInfo`. The order of its keys is Supervisor's.

@@ -27,6 +27,7 @@ mod rest;
 mod room;
 mod rpc;
 mod server;
+mod spare;
 mod tail_file;
 #[cfg(test)]
 pub(crate) mod test_specs;
@@ -49,6 +50,7 @@ use tokio::sync::watch;
 use self::body::Bodies;
 use self::rest::feed::Feed;
 use self::room::Room;
+use self::spare::Spare;
 use crate::daemon::clients::Clients;
 use crate::daemon::main_log::{self, Level};
 use crate::daemon::pump::PumpHandle;
@@ -147,6 +149,7 @@ struct Context {
     ending: watch::Receiver<bool>,
     /// The room for long requests.
     bodies: Bodies,
+    spare: Spare,
     /// The room for large answers.
     room: Room,
     /// What those are told who watch the table.
@@ -260,6 +263,7 @@ pub fn start(settings: ApiSettings, listeners: Vec<Listener>, clients: Clients) 
         overdue_told: AtomicBool::new(false),
         ending: is_ending,
         bodies: Bodies::new(),
+        spare: Spare::new(),
         room: Room::new(),
         feed: Feed::new(),
     });

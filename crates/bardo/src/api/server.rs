@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
+use bardo_sys::pipe::is_descriptor_limit;
 use hyper::body::Incoming;
 use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
@@ -206,6 +207,7 @@ async fn receive(context: Arc<Context>, entrance: DoorSocket, door: Arc<Door>) {
             Ok(accepted) => accepted,
             // The client has gone away again while it waited.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) if is_descriptor_limit(&error) && context.spare.give_up() => continue,
             Err(_) => {
                 door.places.make_room();
                 tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -216,6 +218,7 @@ async fn receive(context: Arc<Context>, entrance: DoorSocket, door: Arc<Door>) {
         let is_crowded = are_descriptors_short(&socket) && !door.places.are_free();
         if is_crowded && !door.places.make_room() {
             drop(socket);
+            context.spare.restore();
             tokio::time::sleep(ACCEPT_AGAIN).await;
             continue;
         }
@@ -226,7 +229,11 @@ async fn receive(context: Arc<Context>, entrance: DoorSocket, door: Arc<Door>) {
             address,
             place: Arc::new(place),
         };
-        tokio::spawn(converse(guest, socket));
+        let context = Arc::clone(&context);
+        tokio::spawn(async move {
+            converse(guest, socket).await;
+            context.spare.restore();
+        });
     }
 }
 

@@ -214,9 +214,36 @@ impl Client {
             _ => None,
         };
         let request = http_request(&address, authorization, request.to_xml());
+        let bytes = self.exchange_within(wait, &address, request)?;
+        match Response::parse(&bytes) {
+            Ok(Response::Result(value)) => Ok(value),
+            Ok(Response::Fault(fault)) => {
+                Err(CallError::Fault { code: fault.code, text: fault.text })
+            }
+            Err(error) => Err(CallError::Nonsense(error.to_string())),
+        }
+    }
+}
+
+impl Client {
+    /// What lies at a path of the server, if it answers within so long.
+    ///
+    /// # Errors
+    /// Everything that is not status 200.
+    pub(crate) fn get_within(&mut self, wait: Duration, path: &str) -> Result<Bytes, CallError> {
+        let (address, request) = self.stream_request(path)?;
+        self.exchange_within(Some(wait), &address, request)
+    }
+
+    fn exchange_within(
+        &mut self,
+        wait: Option<Duration>,
+        address: &Address,
+        request: hyper::Request<Full<Bytes>>,
+    ) -> Result<Bytes, CallError> {
         let sender = self.connection.take();
         let exchange = async {
-            let exchange = exchange(sender, &address, request);
+            let exchange = exchange(sender, address, request);
             let Some(wait) = wait else { return exchange.await };
             match tokio::time::timeout(wait, exchange).await {
                 Ok(exchanged) => exchanged,
@@ -225,13 +252,7 @@ impl Client {
         };
         let (sender, bytes) = self.wait_for(exchange)??;
         self.connection = Some(sender);
-        match Response::parse(&bytes) {
-            Ok(Response::Result(value)) => Ok(value),
-            Ok(Response::Fault(fault)) => {
-                Err(CallError::Fault { code: fault.code, text: fault.text })
-            }
-            Err(error) => Err(CallError::Nonsense(error.to_string())),
-        }
+        Ok(bytes)
     }
 }
 

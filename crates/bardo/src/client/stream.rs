@@ -133,7 +133,7 @@ impl Client {
         }
     }
 
-    fn stream_request(
+    pub(super) fn stream_request(
         &self,
         path: &str,
     ) -> Result<(Address, hyper::Request<Full<Bytes>>), CallError> {

@@ -1,7 +1,9 @@
 //! The processes that are there, and how one is made.
 
-use std::collections::hash_map::Entry;
+use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{HashMap, VecDeque};
+use std::ffi::CStr;
+use std::hash::{Hash as _, Hasher as _};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -38,6 +40,16 @@ const FIRST_LOOK: Duration = Duration::from_micros(150);
 
 /// The longest pause between two looks at births that are stuck.
 const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// The same while others wait for their turn, and those on their way may be merely slow.
+const LOOK_SOON: Duration = Duration::from_millis(5);
+
+/// How long a birth may be merely slow.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// Most births from one place that are stuck on their way. A dead mount may hold so many of
+/// all there may be; further programs there wait, and those elsewhere do not.
+const STUCK_MAX: usize = 8;
 
 /// A process that is there.
 #[derive(Debug)]
@@ -80,7 +92,18 @@ pub struct Newborn {
     pub stderr: Option<OwnedFd>,
 }
 
-/// A birth on its way to its program.
+/// Where a program lies and where it works, as a number: what one dead mount holds up.
+type Place = u64;
+
+/// A birth on its way to its program, until it is one or never will be.
+#[derive(Debug)]
+struct Birth {
+    life: Life,
+    place: Place,
+    since: u64,
+}
+
+/// A birth that people are still to read of.
 #[derive(Debug)]
 struct Way {
     life: Life,
@@ -98,7 +121,9 @@ pub struct Children {
     pids: Vec<u32>,
     spawner: Spawner,
     /// Births for which there was no room.
-    waiting: VecDeque<Start>,
+    waiting: VecDeque<(Place, Start)>,
+    /// Births on their way.
+    births: Vec<Birth>,
     /// Births on their way, in their order: people read of them in that order.
     order: VecDeque<Way>,
     /// Births that a predecessor began, and whose processes have not executed their
@@ -144,6 +169,7 @@ impl Children {
             pids: Vec::new(),
             spawner,
             waiting: VecDeque::new(),
+            births: Vec::new(),
             order: VecDeque::new(),
             adopted: Vec::new(),
             crowded_since: None,
@@ -189,6 +215,12 @@ impl Children {
         Some(child)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.by_pid.len() + self.later.len()
+    }
+
     /// The process of that number.
     #[must_use]
     pub fn child(&self, pid: u32) -> Option<&Child> {
@@ -226,30 +258,52 @@ impl Children {
 
     /// Puts a birth off until there is room.
     pub fn put_off(&mut self, start: Start) {
-        self.waiting.push_back(start);
+        self.waiting.push_back((place(&start.plan), start));
     }
 
     /// Forgets a birth that was put off.
     pub fn forget(&mut self, life: Life) {
-        self.waiting.retain(|waiting| waiting.life != life);
+        self.waiting.retain(|(_, waiting)| waiting.life != life);
     }
 
-    /// The next birth that was put off, if there is room for it now.
+    /// The next birth that was put off, if there is room for it now. One from a place where
+    /// births are stuck lets the others pass.
     pub fn next_waiting(&mut self) -> Option<Start> {
         if self.waiting.is_empty() || !self.has_room() {
             return None;
         }
-        self.waiting.pop_front()
+        let stuck = self.stuck_places();
+        let next = self.waiting.iter().position(|(place, _)| !stuck.contains(place))?;
+        self.waiting.remove(next).map(|(_, start)| start)
     }
 
-    /// Whether births wait already, so that another one must wait behind them.
+    /// Whether a birth has to wait behind others, or until others from its place are not
+    /// stuck any more.
     #[must_use]
-    pub fn is_crowded(&self) -> bool {
-        !self.waiting.is_empty()
+    pub fn is_crowded(&self, start: &Start) -> bool {
+        let stuck = self.stuck_places();
+        let is_free = |place: &Place| !stuck.contains(place);
+        !is_free(&place(&start.plan)) || self.waiting.iter().any(|(place, _)| is_free(place))
+    }
+
+    /// The places from which no more births begin for now.
+    fn stuck_places(&self) -> Vec<Place> {
+        if self.births.len() < STUCK_MAX {
+            return Vec::new();
+        }
+        let now = clock::monotonic();
+        let is_stuck =
+            |birth: &&Birth| u128::from(now.saturating_sub(birth.since)) > PATIENCE.as_nanos();
+        let mut places: Vec<Place> =
+            self.births.iter().filter(is_stuck).map(|birth| birth.place).collect();
+        places.sort_unstable();
+        let full = places.chunk_by(PartialEq::eq).filter(|same| same.len() >= STUCK_MAX);
+        full.map(|same| same[0]).collect()
     }
 
     /// A birth has become its program, or never will: see [`Self::next_executed`].
     pub fn settled(&mut self, life: Life, executed: bool) {
+        self.births.retain(|birth| birth.life != life);
         match self.order.iter_mut().find(|way| way.life == life) {
             Some(way) if executed => way.executed = true,
             Some(_) => self.order.retain(|way| way.life != life),
@@ -296,7 +350,10 @@ impl Children {
             return None;
         }
         let look = self.look;
-        self.look = if self.waiting.is_empty() { (look * 2).min(LOOK_MAX) } else { FIRST_LOOK };
+        let eldest = self.births.first().map_or(0, |birth| birth.since);
+        let is_slow = u128::from(clock::monotonic().saturating_sub(eldest)) < SLOW.as_nanos();
+        let most = if self.waiting.is_empty() || !is_slow { LOOK_MAX } else { LOOK_SOON };
+        self.look = (look * 2).min(most);
         Some(look)
     }
 
@@ -342,7 +399,9 @@ impl Children {
                 let stdin = stdin.map(|(_, write)| write);
                 self.add(pid, Child { life, pidfd: Some(pidfd), stdin });
                 self.look = FIRST_LOOK;
-                self.order.push_back(Way { life, since: clock::monotonic(), executed: false });
+                let since = clock::monotonic();
+                self.order.push_back(Way { life, since, executed: false });
+                self.births.push(Birth { life, place: place(&start.plan), since });
                 Ok(Newborn { pid, stdout: stdout.0, stderr: stderr.map(|(read, _)| read) })
             }
             Err(error) => {
@@ -387,13 +446,48 @@ impl Children {
     }
 }
 
+/// The place of a program: where it lies, or its name where it is searched for, and the
+/// directory it works in.
+fn place(plan: &Plan) -> Place {
+    let name = plan.words.iter().next().map_or(&[][..], CStr::to_bytes);
+    let folder = name.iter().rposition(|byte| *byte == b'/').map_or(name, |end| &name[..end]);
+    let mut hasher = DefaultHasher::new();
+    (folder, plan.directory.iter().next()).hash(&mut hasher);
+    hasher.finish()
+}
+
 fn errno(error: &io::Error) -> i32 {
     error.raw_os_error().unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
+    use bardo_sys::plan::Strings;
+
     use super::*;
+
+    #[test]
+    fn a_place_is_where_a_program_lies_and_works() {
+        let at = |word: &str, directory: &[&str]| {
+            let strings = |words: &[&str]| Strings::new(words.iter().map(|word| word.as_bytes()));
+            place(&Plan {
+                words: strings(&[word]).unwrap(),
+                variables: Strings::default(),
+                base: Arc::default(),
+                replaced: Box::default(),
+                search_path: Strings::default(),
+                directory: strings(directory).unwrap(),
+                identity: None,
+                umask: None,
+                ignore_sigpipe: false,
+            })
+        };
+
+        assert_eq!(at("/dead/one", &[]), at("/dead/two", &[]));
+        assert_ne!(at("/dead/one", &[]), at("/live/one", &[]));
+        assert_ne!(at("/bin/one", &["/dead"]), at("/bin/one", &[]));
+        assert_ne!(at("one", &[]), at("two", &[]), "they are searched for");
+    }
 
     #[test]
     fn a_life_and_its_number_are_the_same() {

@@ -53,6 +53,11 @@ const COMPACT_FROM: usize = 512 << 10;
 /// Clients add programs up to this size of it, which is half of what it can be.
 const ADDED_UP_TO: usize = 32 << 20;
 
+/// Most bytes of a configuration, as it is written down. Up to three of them are there at a
+/// time: what was loaded, what is up, and what comes instead of both. It is some 40,000
+/// programs.
+const CONFIGURATION_UP_TO: usize = 16 << 20;
+
 /// The first byte of a snapshot, and of an entry of several parts. Others have the
 /// number of their kind.
 const SNAPSHOT: u8 = 0;
@@ -67,8 +72,9 @@ pub struct Surroundings {
     pub processes: HashMap<ServiceId, Process>,
     /// The last beginning whose lines were written to the main log.
     pub greeted: u64,
-    /// Whether the configuration is being loaded, to begin anew with it.
-    pub reloading: bool,
+    /// How many supervisors have begun to load the configuration, to begin anew with it; 0
+    /// when that is over.
+    pub reload_tries: u8,
     /// Those who listen to events.
     pub audience: Audience,
     /// The listening sockets that programs share: the URL of each, by number.
@@ -99,8 +105,9 @@ pub enum Entry {
     Process(ServiceId, Process),
     /// The lines of a beginning were written.
     Greeted(u64),
-    /// The configuration is being loaded, to begin anew with it; or that is over.
-    Reloading(bool),
+    /// The configuration is being loaded, to begin anew with it, and so many supervisors
+    /// have begun that; or it is over: 0.
+    Reloading(u8),
     /// Something happens to those who listen to events.
     Audience(Deed),
     /// The URL of a shared socket; `None` when there is none any more.
@@ -153,6 +160,7 @@ impl Journal {
     /// # Errors
     /// When it is longer than a journal can be.
     pub fn create(memory: Arc<SharedMemory>, loaded: Configuration) -> io::Result<Self> {
+        check_length(&loaded)?;
         let mut journal =
             Self { regions: Regions::create(memory), encoder: Encoder::default(), is_full: false };
         let table = Snapshot { loaded, ..Snapshot::default() };
@@ -249,6 +257,27 @@ impl Journal {
     }
 }
 
+/// Refuses a configuration that would leave no room for what becomes of it. It is asked
+/// before anything follows from it.
+///
+/// # Errors
+/// When it is too long.
+pub fn check_length(configuration: &Configuration) -> io::Result<()> {
+    let mut encoder = Encoder::default();
+    specs::write_configuration(&mut encoder, configuration);
+    let length = encoder.bytes().len();
+    if length <= CONFIGURATION_UP_TO {
+        return Ok(());
+    }
+    let text = format!(
+        "the configuration is too long: it is {} MiB when it is written down, and at most {} MiB \
+         are possible",
+        length.div_ceil(1 << 20),
+        CONFIGURATION_UP_TO >> 20
+    );
+    Err(io::Error::new(io::ErrorKind::StorageFull, text))
+}
+
 /// Several things that are written down in one entry: all survive or none.
 #[derive(Debug)]
 pub struct Several<'a> {
@@ -291,7 +320,7 @@ impl Surroundings {
                 self.processes.insert(*service, *process);
             }
             Entry::Greeted(beginning) => self.greeted = *beginning,
-            Entry::Reloading(reloading) => self.reloading = *reloading,
+            Entry::Reloading(tries) => self.reload_tries = *tries,
             Entry::Audience(deed) => self.audience.apply(deed),
             Entry::Socket(number, Some(url)) => {
                 self.sockets.insert(*number, Arc::clone(url));
@@ -342,6 +371,21 @@ impl Memory {
             }
         }
         Ok(())
+    }
+
+    /// Writes what is known and reads it again.
+    ///
+    /// # Panics
+    /// When it is not the same.
+    #[cfg(fuzzing)]
+    pub(crate) fn round_trip(&self) {
+        let mut encoder = Encoder::default();
+        entries::write_all(&mut encoder, &self.table, &self.surroundings);
+        let mut again = Self::default();
+        again.read(encoder.bytes());
+        assert_eq!(again.flaws, Flaws::default(), "what was written is read");
+        assert_eq!(again.table, self.table, "the table is the same");
+        assert_eq!(again.surroundings, self.surroundings, "the rest is the same");
     }
 
     fn apply(&mut self, entry: Entry) {

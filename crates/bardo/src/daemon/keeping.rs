@@ -46,7 +46,7 @@ pub fn run(listeners: usize, hang_timeout_ms: u64) -> io::Result<i32> {
     for place in 0..listeners {
         held.push(house(place, Roles::LISTENER, next()?));
     }
-    let limit = limits::get(Limited::Descriptors).soft.min(DESCRIPTORS_MAX);
+    let limit = limits::get(Limited::Descriptors).hard.min(DESCRIPTORS_MAX);
     let launch = |name: &[u8], stage: Stage| -> io::Result<Launch> {
         Ok(Launch::new(own_executable()?, vec![c_string(name)], stage.environment()))
     };

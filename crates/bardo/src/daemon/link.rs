@@ -61,6 +61,11 @@ impl Link {
             message.set_length(length);
             match message.from_keeper() {
                 Some(ToSupervisor::Held) => {
+                    // The kernel drops those for which there is no number; a stream that
+                    // nobody reads would hold up its program for ever.
+                    if message.held().count() > descriptors.len() {
+                        return Err(rustix::io::Errno::MFILE.into());
+                    }
                     let named = message.held().zip(descriptors);
                     held.extend(named.map(|((key, role), descriptor)| Held {
                         key,

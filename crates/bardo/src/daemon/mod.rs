@@ -35,6 +35,7 @@ pub mod stage;
 mod stdin;
 pub mod supervisor;
 pub mod troubles;
+mod undrained;
 pub mod views;
 pub mod watching;
 pub mod world;

@@ -6,6 +6,7 @@
 //! by the passing of time ends when somebody asks.
 
 use std::fmt::Display;
+use std::sync::PoisonError;
 
 use bardo_core::service::StateName;
 use bardo_core::{Event, ServiceId, SpawnError, Supervisor};
@@ -42,7 +43,7 @@ impl Machine {
         let text = text.to_string();
         let is_new = self.troubles.begin(kind, subject, &text, clock::wall_seconds());
         self.changes.note_troubles();
-        if is_new {
+        if is_new && !self.only_watches() {
             let payload = payload::trouble(kind, subject, "BEGAN", &text);
             self.offer(EventType::Trouble, payload);
         }
@@ -56,7 +57,9 @@ impl Machine {
         }
         let over = self.troubles.end(kind, subject);
         self.changes.note_troubles();
-        if let Some(over) = &over {
+        if let Some(over) = &over
+            && !self.only_watches()
+        {
             let payload = payload::trouble(kind, subject, "ENDED", &over.text);
             self.offer(EventType::Trouble, payload);
         }
@@ -70,6 +73,10 @@ impl Machine {
         let now = clock::wall_seconds();
         // A clock that was set back does not make it wait.
         let is_well = |_: &str, since: i64| !(since..since + WELL_AFTER).contains(&now);
+        if self.only_watches() {
+            // As long as it only watches, nothing is well.
+            return self.troubles.account();
+        }
         for subject in self.troubles.subjects(TroubleKind::Keeper, is_well) {
             self.end_trouble(TroubleKind::Keeper, &subject);
             self.log(Level::Info, "the supervisor has been well for a minute");
@@ -77,7 +84,19 @@ impl Machine {
         self.troubles.account()
     }
 
+    /// Whether this is the mode that only watches, in which nothing is written down.
+    fn only_watches(&self) -> bool {
+        self.shown.read().unwrap_or_else(PoisonError::into_inner).watching.is_some()
+    }
+
     // The log pump.
+
+    /// Takes in what the log pump has to say of logs, and nothing else of it.
+    pub(super) fn hear_of_logs(&mut self) {
+        while let Ok(report) = self.reports.try_recv() {
+            self.pump_reports(&report);
+        }
+    }
 
     /// Takes in what the log pump has to say of logs. It has written the lines itself.
     pub(super) fn pump_reports(&mut self, report: &Report) {

@@ -17,9 +17,9 @@ use super::boot::{check_interfaces, check_main_log};
 use super::fastcgi;
 use super::greeting::Greeting;
 use super::main_log::Level;
-use super::runtime;
 use super::settings::{Address, Settings};
 use super::sockets::{self, SocketError};
+use super::{journal, runtime};
 use crate::host::StartedHost;
 
 /// What is there while the configuration is loaded again.
@@ -121,7 +121,9 @@ fn load(told: &Settings) -> Result<Loaded, String> {
     let request =
         Request { file: told.configuration_file.clone(), overrides: told.overrides.clone() };
     let host = StartedHost { directory: &told.start_directory, environment: &told.environment };
-    bardo_config::load(&host, &request).map_err(|error| error.to_string())
+    let loaded = bardo_config::load(&host, &request).map_err(|error| error.to_string())?;
+    journal::check_length(&loaded.configuration).map_err(|error| error.to_string())?;
+    Ok(loaded)
 }
 
 /// A restart keeps its user: the keeper has its privileges, and hands them on.

@@ -28,6 +28,10 @@ use super::sockets;
 use super::supervisor::{listener, main_log, shown};
 use super::world::Machine;
 
+/// How many supervisors may begin to load the configuration for one restart. One may be
+/// killed by whatever else; two at the same work are no accident.
+const RELOAD_TRIES_MAX: u8 = 2;
+
 /// A configuration that was loaded again, or why not.
 pub(super) type Outcome = Result<Renewal, String>;
 
@@ -99,13 +103,25 @@ impl Restart {
 
 impl Machine {
     /// Loads the configuration on a thread of its own: files may be slow. Until what
-    /// follows from it is recorded, a successor begins it again.
+    /// follows from it is recorded, a successor begins it again, but not for ever: it may
+    /// be what its predecessors have died of.
     pub(super) fn load_again(&mut self) {
         if self.restart.loading != Loading::No {
             self.restart.loading = Loading::Again;
             return;
         }
-        self.note(&Entry::Reloading(true));
+        let tries = self.surroundings.reload_tries;
+        if tries >= RELOAD_TRIES_MAX {
+            let text = format!(
+                "not restarted, everything goes on as it was: {tries} supervisors have ended \
+                 while they loaded the configuration; ask again when that is mended"
+            );
+            self.log(Level::Critical, &text);
+            self.note(&Entry::Reloading(0));
+            self.retire_strays();
+            return;
+        }
+        self.note(&Entry::Reloading(tries + 1));
         if let Err(error) = self.start_loading() {
             self.log(Level::Error, &format!("cannot load the configuration now: {error}"));
             self.taken.reload = true;
@@ -161,6 +177,8 @@ impl Machine {
             }
             self.retire_strays();
             if again {
+                // This one has come to its end.
+                self.surroundings.reload_tries = 0;
                 self.load_again();
             } else {
                 self.taken.reload = true;

@@ -65,7 +65,10 @@ impl Runtime {
         let guard = File::open(&directory).map_err(failed("open the runtime directory"))?;
         rustix::fs::flock(&guard, FlockOperation::LockExclusive)
             .map_err(|errno| failed("guard the runtime directory")(errno.into()))?;
-        let lock = take_lock(&directory.join("lock"))?;
+        let lock = take_lock(&directory.join("lock")).inspect_err(|_| {
+            // It stays where there is a lock in it.
+            let _ = fs::remove_dir(&directory);
+        })?;
         Ok(Self { directory, lock })
     }
 
@@ -73,6 +76,12 @@ impl Runtime {
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Where runtime directories are, if that can be had. Nothing is made.
+    #[must_use]
+    pub fn usual() -> PathBuf {
+        usual().unwrap_or_else(fallback)
     }
 
     /// A file for the journal. It has no name: a file system that fills up would end
@@ -100,15 +109,19 @@ impl Runtime {
 /// Where runtime directories are: `/run/bardo` for root, below `XDG_RUNTIME_DIR` for
 /// others, and a private directory in `/tmp` where there is neither.
 fn base() -> PathBuf {
-    let uid = rustix::process::geteuid();
-    let usual = if uid.is_root() {
+    usual().filter(|path| make_private(path).is_ok()).unwrap_or_else(fallback)
+}
+
+fn usual() -> Option<PathBuf> {
+    if rustix::process::geteuid().is_root() {
         Some(PathBuf::from("/run/bardo"))
     } else {
         std::env::var_os("XDG_RUNTIME_DIR").map(|path| PathBuf::from(path).join("bardo"))
-    };
-    usual
-        .filter(|path| make_private(path).is_ok())
-        .unwrap_or_else(|| PathBuf::from(format!("/tmp/bardo-{}", uid.as_raw())))
+    }
+}
+
+fn fallback() -> PathBuf {
+    PathBuf::from(format!("/tmp/bardo-{}", rustix::process::geteuid().as_raw()))
 }
 
 /// Makes a directory that only we can look into, or checks that it is such a one.

@@ -38,6 +38,17 @@ impl Stage {
         Self::parse(&std::env::var(VARIABLE).ok()?)
     }
 
+    /// The part of another process, as far as we may look at it.
+    #[must_use]
+    pub fn of_process(pid: u32) -> Option<Self> {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let mut variables = environment.split(|byte| *byte == 0);
+        let text = variables.find_map(|variable| {
+            str::from_utf8(variable).ok()?.strip_prefix(VARIABLE)?.strip_prefix('=')
+        });
+        Self::parse(text?)
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split(':');
         match words.next()? {

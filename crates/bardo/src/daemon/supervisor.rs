@@ -22,7 +22,7 @@ use bardo_sys::launch::inherited;
 use bardo_sys::memory::{self, SharedMemory};
 use bardo_sys::spawn::{Birth, Spawner};
 use bardo_sys::waker::Waker;
-use bardo_sys::{process, signals};
+use bardo_sys::{poll, process, signals};
 
 use super::children::{Child, Children, Life};
 use super::clients::{self, Clients};
@@ -139,6 +139,9 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
     let spawner = Spawner::new(Arc::clone(&memory), areas.births, limit)
         .map_err(system("reserve descriptors"))?;
     let link = Link::new(socket);
+    // The keeper ends who has closed it, and who cannot take over must have the time to say
+    // why: that is left to the end of the process.
+    std::mem::forget(link.clone());
     let (held, predecessor) =
         link.take_over().map_err(system("take over what the keeper holds"))?;
     let mut inheritance = sort(held);
@@ -146,12 +149,11 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
         assemble(settings, journal, &known, spawner, link, &mut inheritance)?;
     let why = what_became_of(predecessor, words.as_deref());
     if part == Part::Watches {
-        // The keeper ends who has closed it: that is left to the end of the process.
-        std::mem::forget(machine.link.clone());
+        let keeper = machine.settings.keeper_pid;
         let wish = watching::watch(machine, known, inheritance, predecessor, &why);
         // Whoever has a wish is answered before this ends.
         api.finish();
-        wish.fulfil();
+        wish.fulfil(keeper);
         return Ok(0);
     }
     Ok(supervise(machine, (pump, api), known, births, inheritance, (predecessor, &why)))
@@ -335,7 +337,7 @@ fn supervise(
     let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
     machine.tell(machine.settings.patience());
     let began = machine.link.say(ToKeeper::TookOver).is_ok();
-    if machine.surroundings.reloading {
+    if machine.surroundings.reload_tries > 0 {
         machine.load_again();
     } else {
         machine.retire_strays();
@@ -536,6 +538,8 @@ fn attach_all(
 /// Everything has stopped: what is left in memory goes to the disk, what was made
 /// is removed.
 fn end(mut machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
+    // What was taken in the last turn is written down; a slow end is not a hang.
+    machine.acknowledge();
     machine.close_unused_sockets();
     let code = i32::from(machine.keeper_lost);
     if machine.keeper_lost {
@@ -582,9 +586,12 @@ fn pump_line(severity: Severity, text: &str) -> Vec<u8> {
 fn end_with_any_thread() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        report(panic);
         let thread = std::thread::current();
         last_words::leave(&format!("thread {}: {panic}", thread.name().unwrap_or("control")));
+        // Standard error may be a pipe that nobody reads.
+        if poll::has_room(io::stderr().as_fd()) {
+            report(panic);
+        }
         std::process::exit(101);
     }));
 }

@@ -39,11 +39,11 @@ pub(super) enum Wish {
 }
 
 impl Wish {
-    /// Does what is left to do once the client has its answer.
-    pub(super) fn fulfil(self) {
-        match self {
-            Self::TryAgain => {}
-            Self::End => process::kill_child(std::os::unix::process::parent_id(), TERMINATE),
+    /// Does what is left to do once the client has its answer. A keeper that is our parent
+    /// is there; one that is not has gone, and its number may be somebody else's.
+    pub(super) fn fulfil(self, keeper: u32) {
+        if self == Self::End && std::os::unix::process::parent_id() == keeper {
+            process::kill_child(keeper, TERMINATE);
         }
     }
 }
@@ -76,6 +76,7 @@ pub(super) fn watch(
         let (_, [woken]) = poll::many(machine.link.as_fd(), [Some(machine.waker.as_fd())], None);
         if woken {
             machine.waker.clear();
+            machine.hear_of_logs();
         }
         while let Some(request) = machine.next_question() {
             if let Some(wish) = answer(&mut machine, &supervisor, request) {

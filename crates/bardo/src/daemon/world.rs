@@ -26,6 +26,7 @@ use bardo_sys::poll;
 use bardo_sys::process;
 use bardo_sys::spawn::{ChildError, Settled};
 use bardo_sys::waker::Waker;
+use rustix::io::Errno;
 
 use super::answers::Pending;
 use super::changes::Changes;
@@ -45,6 +46,7 @@ use super::restart::{Outcome, Restart};
 use super::settings::Settings;
 use super::stdin::Backlog;
 use super::troubles::Troubles;
+use super::undrained::Undrained;
 use crate::api::{Doors, Shown};
 use crate::personality::{payload, words};
 
@@ -96,6 +98,7 @@ pub struct Machine {
     pub(super) listening: Listening,
     pub(super) sockets: SharedSockets,
     pub(super) metrics: Metrics,
+    undrained: Undrained,
     settled: Vec<Settled>,
     news: News,
     /// Whether an entry found no room in the journal: until there is a snapshot, nothing
@@ -187,6 +190,7 @@ impl Machine {
             listening: parts.listening,
             sockets: parts.sockets,
             metrics: Metrics::new(clock::wall_seconds()),
+            undrained: Undrained::default(),
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
@@ -370,6 +374,7 @@ impl Machine {
     fn drained(&mut self, key: StreamKey) {
         self.stream_has_ended(key);
         let StreamKey { service, generation, channel } = key;
+        self.undrained.drained(service);
         let role = match channel {
             Channel::Stdout => Roles::STDOUT,
             Channel::Stderr => Roles::STDERR,
@@ -383,7 +388,7 @@ impl Machine {
     }
 
     /// Tells the keeper what is done with: it is recorded by now.
-    fn acknowledge(&mut self) {
+    pub(super) fn acknowledge(&mut self) {
         let taken = std::mem::take(&mut self.taken);
         if let Some(sequence) = taken.exits {
             self.tell(ToKeeper::ExitsTaken(sequence));
@@ -393,7 +398,7 @@ impl Machine {
             self.tell(ToKeeper::SignalsTaken(taken.signals));
         }
         if taken.reload {
-            self.note(&Entry::Reloading(false));
+            self.note(&Entry::Reloading(0));
         }
     }
 
@@ -419,7 +424,7 @@ impl Machine {
                 return Some(Input::SpawnFailed { service, generation, error });
             }
         };
-        if self.children.is_crowded() || !self.children.has_room() {
+        if self.children.is_crowded(&start) || !self.children.has_room() {
             self.children.put_off(start);
             return None;
         }
@@ -428,6 +433,10 @@ impl Machine {
 
     fn start(&mut self, start: Start) -> Input {
         let Life { service, generation } = start.life;
+        if !self.undrained.may_begin(service, self.children.count()) {
+            let error = SpawnError::Pipes(Errno::MFILE.raw_os_error());
+            return Input::SpawnFailed { service, generation, error };
+        }
         match self.children.spawn(&self.link, &start) {
             Ok(newborn) => {
                 self.metrics.started(service, start.cause, clock::monotonic());
@@ -492,7 +501,7 @@ impl Machine {
 
     /// Gives a stream of a process to the pump.
     pub(super) fn attach(
-        &self,
+        &mut self,
         life: Life,
         pid: u32,
         (channel, pipe, mut sink): (Channel, OwnedFd, Sink),
@@ -501,6 +510,7 @@ impl Machine {
         if let Some(echo) = &mut sink.echo {
             echo.pid = pid;
         }
+        self.undrained.attached(service);
         self.pump.attach(Stream { key: StreamKey { service, generation, channel }, pipe, sink });
     }
 

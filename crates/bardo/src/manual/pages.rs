@@ -66,10 +66,11 @@ fn bardo_page() -> Page {
         .item("`0`", "All went well.")
         .item(
             "`1`",
-            "A self-test has found something, a configuration deserves attention, or a file could \
-             not be written.",
+            "A self-test has found something, a configuration deserves attention, `doctor` has found \
+             that something is wrong now, or a file could not be written.",
         )
         .item("`2`", "The command line makes no sense, or a configuration would be refused.")
+        .item("`3`", "`doctor` has found that no program could be run on this machine.")
         .item("`70`", "A keeper or supervisor could not do its work; standard error says why.")
         .heading("EXAMPLES")
         .text("See it work, without a file and without being root:")
@@ -78,6 +79,8 @@ fn bardo_page() -> Page {
         .example("bardo supervisord -n -c /etc/supervisor/supervisord.conf")
         .text("Know beforehand what will be different, and what was never right:")
         .example("bardo check /etc/supervisor/supervisord.conf")
+        .text("Know what this machine refuses, and what is wrong now:")
+        .example("bardo doctor -c /etc/supervisor/supervisord.conf")
         .text("Be Supervisor for everybody on this machine:")
         .example(
             "ln -s bardo /usr/local/bin/supervisord\nln -s bardo /usr/local/bin/supervisorctl\n\

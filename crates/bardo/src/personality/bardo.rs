@@ -35,6 +35,7 @@ pub fn command() -> Command {
                 .arg(number("for", "SECONDS").help("End after so many seconds")),
         )
         .subcommand(check())
+        .subcommand(doctor())
         .subcommand(daemon("supervisord"))
         .subcommand(control("supervisorctl"))
         .subcommand(
@@ -119,6 +120,41 @@ fn check() -> Command {
         )
 }
 
+fn doctor() -> Command {
+    Command::new("doctor")
+        .about("Say what this machine offers and refuses, and what is wrong now")
+        .long_about(
+            "Tries what Bardo needs of the kernel and of the container around it, and says what \
+             follows from what is refused or limited. Then it asks the daemon that supervisorctl \
+             would find what is wrong now, and looks at one that does not answer. It ends with 0 \
+             when nothing is wrong, also where there is no daemon; with 1 when something is; with \
+             2 when the command line or the configuration makes no sense; with 3 where no program \
+             could be run.",
+        )
+        .arg(
+            Arg::new("configuration")
+                .long("configuration")
+                .short('c')
+                .value_name("FILE")
+                .value_hint(ValueHint::FilePath)
+                .help("The configuration of the daemon; searched for otherwise"),
+        )
+        .arg(
+            Arg::new("socket")
+                .long("socket")
+                .value_name("PATH")
+                .value_hint(ValueHint::FilePath)
+                .conflicts_with("configuration")
+                .help("The socket file of the daemon, in place of a configuration"),
+        )
+        .arg(
+            Arg::new("json")
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("One JSON document instead of text"),
+        )
+}
+
 fn selftest() -> Command {
     let keep = || {
         let keep = Arg::new("keep").long("keep").action(ArgAction::SetTrue);
@@ -133,16 +169,32 @@ fn selftest() -> Command {
             Command::new("survival")
                 .about("Kill the supervisor again and again, and check that nothing is lost")
                 .long_about(
-                    "Kills a real supervisor, with real programs and logs, again and again, and \
-                     checks that nothing is lost.",
+                    "Kills and stops a real supervisor, with real programs, logs, clients and \
+                     event listeners, again and again, and checks that nothing is lost: no line, \
+                     no exit, no event, no connection, no process. It happens in a private \
+                     folder, which is removed.",
                 )
-                .arg(number("kills", "N").default_value("100").help("How often"))
+                .arg(number("kills", "N").default_value("60").help("How often it is killed"))
+                .arg(number("hangs", "N").default_value("6").help(
+                    "How often it is stopped: every second time until the keeper replaces it",
+                ))
+                .arg(
+                    number("children", "N")
+                        .default_value("0")
+                        .help("Programs more, which do nothing"),
+                )
                 .arg(number("seconds", "S").default_value("60").help("Spread over this time"))
+                .arg(Arg::new("soak").long("soak").action(ArgAction::SetTrue).help(
+                    "Go on for --minutes, with a kill every three seconds and a stop in each \
+                     minute, and compare descriptors and memory at the end with those after one \
+                     minute",
+                ))
+                .arg(number("minutes", "M").default_value("30").help("How long --soak goes on"))
                 .arg(number("seed", "X").default_value("1").help("What chance begins with"))
                 .arg(
                     number("answer-within", "MS")
-                        .default_value("100")
-                        .help("What the median time to the first answer must stay below"),
+                        .default_value("50")
+                        .help("What the median time to the first answer may be at most"),
                 )
                 .arg(keep()),
         )

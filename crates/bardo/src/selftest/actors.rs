@@ -4,178 +4,30 @@
 //! it does, so that what the supervisor says of it can be compared.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 use bardo_sys::lease::Lease;
-use bardo_sys::memory::SharedMemory;
 use bardo_sys::{clock, signals};
 
+use super::board::Board;
 use super::home::add_line;
-use super::lines::{Random, Voice};
-use super::{events, listener, speakers};
+use super::lines::Random;
+use super::{events, listener, speakers, visitors, writers};
 
 /// The word that calls this face.
 pub const WORD: &str = "selftest-actor";
 
-/// A program that writes lines.
-#[derive(Debug, Clone, Copy)]
-pub struct Writer {
-    /// Its name.
-    pub name: &'static str,
-    /// Its blocks are this long at most.
-    pub block_max: u64,
-    /// Whether it asks for escape sequences to be taken out.
-    pub strip: bool,
-    /// Where its standard error goes.
-    pub stderr: Stderr,
-    /// The file of its standard output, and whether another writer has it too.
-    pub log: &'static str,
-    /// The bit that tells it from the other writer of its file.
-    pub high_bit: u8,
-}
+/// The actors that end by themselves again and again.
+const MORTALS: [&str; 3] = ["crasher", "runner", "failing"];
 
-/// What a writer does with its standard error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stderr {
-    /// Nothing.
-    Silent,
-    /// It writes to it, and it goes where standard output goes.
-    Redirected,
-    /// It writes to it, and it has a file of its own.
-    Own,
-}
+/// As much of the notes as holds the last life for sure.
+const TAIL_BYTES: u64 = 1024;
 
-const PLAIN: Writer =
-    Writer { name: "", block_max: 0, strip: false, stderr: Stderr::Silent, log: "", high_bit: 0 };
-
-/// All writers. The number of one is its place.
-pub const WRITERS: [Writer; 10] = [
-    Writer { name: "tiny", block_max: 41, log: "tiny.log", ..PLAIN },
-    Writer { name: "odd", block_max: 307, log: "odd.log", ..PLAIN },
-    Writer { name: "page", block_max: 4_099, log: "page.log", ..PLAIN },
-    Writer { name: "large", block_max: 70_001, log: "large.log", ..PLAIN },
-    Writer { name: "strip", block_max: 501, strip: true, log: "strip.log", ..PLAIN },
-    Writer {
-        name: "redirect",
-        block_max: 1_013,
-        stderr: Stderr::Redirected,
-        log: "redirect.log",
-        ..PLAIN
-    },
-    Writer { name: "both", block_max: 611, stderr: Stderr::Own, log: "both.log", ..PLAIN },
-    Writer {
-        name: "both-strip",
-        block_max: 9_001,
-        strip: true,
-        stderr: Stderr::Own,
-        log: "both-strip.log",
-        ..PLAIN
-    },
-    Writer { name: "shared-one", block_max: 203, log: "shared.log", ..PLAIN },
-    Writer { name: "shared-two", block_max: 20_011, log: "shared.log", high_bit: 0x80, ..PLAIN },
-];
-
-impl Writer {
-    /// Its streams: the voice of each, and its file.
-    #[must_use]
-    pub fn voices(&self, number: usize) -> Vec<(Voice, String)> {
-        let first = 2 * number as u64;
-        let mut voices =
-            vec![(Voice { number: first, high_bit: self.high_bit }, self.log.to_owned())];
-        match self.stderr {
-            Stderr::Silent => {}
-            Stderr::Redirected => {
-                voices.push((Voice { number: first + 1, high_bit: 0x80 }, self.log.to_owned()));
-            }
-            Stderr::Own => {
-                let log = format!("{}.stderr.log", self.name);
-                voices.push((Voice { number: first + 1, high_bit: 0 }, log));
-            }
-        }
-        voices
-    }
-}
-
-/// Memory that the writers and the self-test share.
-#[derive(Debug)]
-pub struct Board {
-    memory: SharedMemory,
-}
-
-const BOARD_WORDS: usize = 128;
-const STOP: usize = 0;
-const DONE_AT: usize = 1;
-const LINES_AT: usize = 64;
-const SPEECH_AT: usize = 96;
-const SILENT_AT: usize = 112;
-
-impl Board {
-    /// Opens the one of this folder, or makes it.
-    ///
-    /// # Errors
-    /// When its file cannot be had.
-    pub fn open(folder: &Path) -> io::Result<Self> {
-        let path = folder.join("board");
-        let file =
-            File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        Ok(Self { memory: SharedMemory::map(file.into(), BOARD_WORDS)? })
-    }
-
-    /// Tells all writers to finish their last line.
-    pub fn stop(&self) {
-        self.memory.words()[STOP].store(1, Ordering::SeqCst);
-    }
-
-    /// Whether a writer has written all that it will.
-    #[must_use]
-    pub fn is_done(&self, writer: usize) -> bool {
-        self.memory.words()[DONE_AT + writer].load(Ordering::SeqCst) == 1
-    }
-
-    /// Lines that a voice has written.
-    #[must_use]
-    pub fn lines(&self, voice: Voice) -> u64 {
-        let place = usize::try_from(voice.number).unwrap_or(0);
-        self.memory.words()[LINES_AT + place].load(Ordering::SeqCst)
-    }
-
-    /// Messages that a speaker has begun.
-    #[must_use]
-    pub fn speech(&self, speaker: usize) -> u64 {
-        self.memory.words()[SPEECH_AT + speaker].load(Ordering::SeqCst)
-    }
-
-    /// Whether a speaker has said all that it will.
-    #[must_use]
-    pub fn is_silent(&self, speaker: usize) -> bool {
-        self.memory.words()[SILENT_AT + speaker].load(Ordering::SeqCst) == 1
-    }
-
-    pub(super) fn set_speech(&self, speaker: usize, count: u64) {
-        self.memory.words()[SPEECH_AT + speaker].store(count, Ordering::SeqCst);
-    }
-
-    pub(super) fn set_silent(&self, speaker: usize) {
-        self.memory.words()[SILENT_AT + speaker].store(1, Ordering::SeqCst);
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.memory.words()[STOP].load(Ordering::SeqCst) == 1
-    }
-
-    fn set_lines(&self, voice: Voice, lines: u64) {
-        let place = usize::try_from(voice.number).unwrap_or(0);
-        self.memory.words()[LINES_AT + place].store(lines, Ordering::SeqCst);
-    }
-
-    fn set_done(&self, writer: usize) {
-        self.memory.words()[DONE_AT + writer].store(1, Ordering::SeqCst);
-    }
-}
+/// How often one that rests looks whether it may go on.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// One life of an actor that ends by itself, as it has noted it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +49,24 @@ pub fn runs_file(folder: &Path, name: &str) -> PathBuf {
 /// The lives that an actor has noted.
 #[must_use]
 pub fn runs(folder: &Path, name: &str) -> Vec<Run> {
-    let text = fs::read_to_string(runs_file(folder, name)).unwrap_or_default();
+    parse(&fs::read_to_string(runs_file(folder, name)).unwrap_or_default())
+}
+
+/// The last life that an actor has noted, which is looked for at the end of a file that may
+/// be long.
+#[must_use]
+pub fn last_run(folder: &Path, name: &str) -> Option<Run> {
+    let mut file = File::open(runs_file(folder, name)).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES))).ok()?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    // The first line may be half of one, and the end of a life whose beginning is not seen
+    // is passed over.
+    parse(&text).pop()
+}
+
+fn parse(text: &str) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for line in text.lines() {
         let words: Vec<&str> = line.split(' ').collect();
@@ -238,20 +107,34 @@ pub fn play(words: &[String]) -> io::Result<u8> {
     match role.as_str() {
         "writer" => {
             let number = rest.first().and_then(|word| word.parse().ok()).unwrap_or(0);
-            write_lines(folder, number, Random::new(seed ^ (number as u64 + 1) << 32))
+            writers::play(folder, number, Random::new(seed ^ (number as u64 + 1) << 32))
         }
         // Ends after a moment, with a code that tells which of its lives it was.
         "crasher" => {
             let mut random = Random::new(seed ^ u64::from(std::process::id()));
             let moment = Duration::from_millis(3 + random.below(60));
-            Ok(note_life(folder, role, moment, crash_code)?)
+            let linger = |board: &Board| {
+                thread::sleep(moment);
+                while board.is_paused() {
+                    thread::sleep(LOOK_EVERY);
+                }
+            };
+            Ok(note_life(folder, role, linger, crash_code)?)
         }
         // Ends after a moment: with codes that ask for a restart, and then with 0.
-        "runner" => Ok(note_life(folder, role, Duration::from_millis(5), |life| {
-            if life % 4 == 3 { 0 } else { crash_code(life) }
-        })?),
+        "runner" => {
+            let linger = |_: &Board| thread::sleep(Duration::from_millis(5));
+            Ok(note_life(
+                folder,
+                role,
+                linger,
+                |life| {
+                    if life % 4 == 3 { 0 } else { crash_code(life) }
+                },
+            )?)
+        }
         // Cannot start.
-        "failing" => Ok(note_life(folder, role, Duration::ZERO, |_| 3)?),
+        "failing" => Ok(note_life(folder, role, |_| {}, |_| 3)?),
         // Takes no notice of any signal but SIGKILL.
         "stubborn" => {
             signals::block_all();
@@ -259,12 +142,14 @@ pub fn play(words: &[String]) -> io::Result<u8> {
         }
         "speaker" => {
             let number = rest.first().and_then(|word| word.parse().ok()).unwrap_or(0);
-            speakers::play(folder, number, Random::new(seed ^ (number as u64 + 1) << 40))
+            let pause = rest.get(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+            speakers::play(folder, number, pause, Random::new(seed ^ (number as u64 + 1) << 40))
         }
         "talker" => {
             let number = rest.first().and_then(|word| word.parse().ok()).unwrap_or(0);
             events::talk(folder, number)
         }
+        "acceptor" => visitors::accept(Random::new(seed ^ u64::from(std::process::id()))),
         "counter" => events::count(folder),
         "listener" => listener::play(folder, rest),
         // Keeps a file from everybody, so that it cannot be executed.
@@ -287,65 +172,20 @@ fn wait_for_ever(folder: &Path, role: &str) -> io::Result<u8> {
     }
 }
 
-/// Notes a life that ends after a moment with the code that belongs to its number.
+/// Notes a life that lingers and ends with the code that belongs to its number.
 fn note_life(
     folder: &Path,
     role: &str,
-    moment: Duration,
+    linger: impl FnOnce(&Board),
     code: impl Fn(usize) -> u8,
 ) -> io::Result<u8> {
     let path = runs_file(folder, role);
     let pid = std::process::id();
-    let life = runs(folder, role).len();
+    let board = Board::open(folder)?;
+    let life = board.begin_life(MORTALS.iter().position(|mortal| *mortal == role).unwrap_or(0));
     add_line(&path, &format!("began {pid} {}", clock::monotonic()))?;
-    thread::sleep(moment);
+    linger(&board);
     let code = code(life);
     add_line(&path, &format!("ended {pid} {} {code}", clock::monotonic()))?;
     Ok(code)
-}
-
-/// A stream with what is to be written to it.
-struct Outlet {
-    voice: Voice,
-    output: Box<dyn Write>,
-    waiting: Vec<u8>,
-    lines: u64,
-}
-
-/// Writes numbered lines in blocks of odd sizes until it is told to stop.
-fn write_lines(folder: &Path, number: usize, mut random: Random) -> io::Result<u8> {
-    let writer = WRITERS.get(number).ok_or(io::ErrorKind::InvalidInput)?;
-    let board = Board::open(folder)?;
-    // Past the buffers of the library, which would choose their own blocks.
-    let streams: [fn() -> io::Result<File>; 2] = [
-        || Ok(rustix::io::dup(io::stdout())?.into()),
-        || Ok(rustix::io::dup(io::stderr())?.into()),
-    ];
-    let mut outlets = Vec::new();
-    for ((voice, _), stream) in writer.voices(number).into_iter().zip(streams) {
-        let output = Box::new(stream()?);
-        outlets.push(Outlet { voice, output, waiting: Vec::new(), lines: 0 });
-    }
-    while !board.is_stopped() {
-        for outlet in &mut outlets {
-            let block = usize::try_from(1 + random.below(writer.block_max)).unwrap_or(1);
-            while outlet.waiting.len() < block {
-                outlet.lines += 1;
-                let colours = writer.strip.then_some(&mut random);
-                outlet.voice.write(outlet.lines, colours, &mut outlet.waiting);
-                board.set_lines(outlet.voice, outlet.lines);
-            }
-            outlet.output.write_all(&outlet.waiting[..block])?;
-            outlet.waiting.drain(..block);
-        }
-        // About half a megabyte a second each: the test is not about speed.
-        thread::sleep(Duration::from_micros(500 + random.below(2 * writer.block_max)));
-    }
-    for outlet in &mut outlets {
-        outlet.output.write_all(&outlet.waiting)?;
-    }
-    board.set_done(number);
-    loop {
-        thread::park();
-    }
 }

@@ -64,6 +64,12 @@ impl Client {
         Self { socket: socket.to_owned() }
     }
 
+    /// Where the server listens.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Calls a method.
     ///
     /// # Errors

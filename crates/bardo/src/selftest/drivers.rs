@@ -5,15 +5,17 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bardo_wire::xmlrpc::Value;
 
-use super::actors;
+use super::actors::{self, Run};
+use super::board::Board;
 use super::client::{CallError, Client, Info};
 use super::home::PATIENCE;
+use super::interruption;
 use super::procfs::{self, Stat};
 
 /// How much later than its time something may happen: room for a busy machine, and
@@ -44,6 +46,10 @@ pub(super) struct Findings {
     pub(super) statuses: AtomicU64,
     /// Exit statuses that were wrong.
     pub(super) statuses_wrong: AtomicU64,
+    /// Bytes of logs that were asked for piece by piece, and compared.
+    pub(super) tailed: AtomicU64,
+    /// Bytes of logs that came over connections that follow them, and were compared.
+    pub(super) followed: AtomicU64,
 }
 
 impl Findings {
@@ -72,6 +78,10 @@ pub(super) struct Drive<'a> {
     pub(super) findings: &'a Findings,
     /// Whether it is time to end.
     pub(super) ending: &'a AtomicBool,
+    /// Where it stands whether to rest.
+    pub(super) board: &'a Board,
+    /// How many rest.
+    pub(super) resting: &'a AtomicUsize,
 }
 
 /// A driver gave up; why has been noted.
@@ -86,11 +96,27 @@ impl Drive<'_> {
     /// pointless.
     pub(super) fn over_and_over(self, part: Part) {
         while !self.ending.load(Ordering::Relaxed) {
+            self.rest();
             if part(self).is_err() {
-                return;
+                break;
             }
             thread::sleep(LOOK_EVERY);
         }
+        // One that gave up rests until the end.
+        self.resting.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Rests for as long as all are to. Whether it did.
+    pub(super) fn rest(self) -> bool {
+        if !self.board.is_paused() {
+            return false;
+        }
+        self.resting.fetch_add(1, Ordering::SeqCst);
+        while self.board.is_paused() && !self.ending.load(Ordering::Relaxed) {
+            thread::sleep(LOOK_EVERY);
+        }
+        self.resting.fetch_sub(1, Ordering::SeqCst);
+        true
     }
 
     /// How a process is, as soon as somebody answers.
@@ -99,14 +125,20 @@ impl Drive<'_> {
         loop {
             match self.client.info(name) {
                 Ok(info) => return Ok(info),
-                Err(CallError::Unanswered(_)) if began.elapsed() < PATIENCE => {}
+                Err(CallError::Unanswered(_)) if !self.is_over(began) => {}
                 Err(error) => return self.give_up(&format!("getProcessInfo {name}: {error}")),
             }
             thread::sleep(LOOK_EVERY);
         }
     }
 
-    fn give_up<T>(self, text: &str) -> Result<T, GaveUp> {
+    /// Whether to wait any longer is in vain.
+    fn is_over(self, began: Instant) -> bool {
+        began.elapsed() > PATIENCE || interruption::has_come()
+    }
+
+    /// Notes why it goes no further.
+    pub(super) fn give_up<T>(self, text: &str) -> Result<T, GaveUp> {
         self.findings.add(text.to_owned());
         Err(GaveUp)
     }
@@ -121,7 +153,7 @@ impl Drive<'_> {
             match self.client.call(&format!("supervisor.{method}"), &parameters) {
                 Ok(_) => break,
                 Err(CallError::Fault(code, _)) if code == done && tries > 0 => break,
-                Err(CallError::Unanswered(_)) if began.elapsed() < PATIENCE => tries += 1,
+                Err(CallError::Unanswered(_)) if !self.is_over(began) => tries += 1,
                 Err(error) => return self.give_up(&format!("{method} {name}: {error}")),
             }
             thread::sleep(LOOK_EVERY);
@@ -146,7 +178,7 @@ impl Drive<'_> {
             if info.state == state {
                 return Ok(info);
             }
-            if began.elapsed() > PATIENCE {
+            if self.is_over(began) {
                 return self.give_up(&format!("{name} does not become {state}: {info:?}"));
             }
             thread::sleep(LOOK_EVERY);
@@ -187,19 +219,19 @@ pub(super) fn toggle(drive: Drive<'_>) -> Result<(), GaveUp> {
 /// Starts a program that ends by itself, and compares the status that it ends with.
 pub(super) fn run(drive: Drive<'_>) -> Result<(), GaveUp> {
     let Drive { findings, folder, .. } = drive;
-    let before = actors::runs(folder, "runner").len();
+    let before = actors::last_run(folder, "runner").map_or(0, |run| run.began);
     drive.start("runner", false)?;
     let began = Instant::now();
     // It ends with codes that make it start again, and then with 0.
     let info = loop {
         let info = drive.until("runner", "EXITED")?;
-        let runs = actors::runs(folder, "runner");
-        let last = runs.last().and_then(|run| run.ended);
-        if runs.len() > before && last.is_some_and(|(code, _)| code == 0) {
+        let last = actors::last_run(folder, "runner");
+        let is_over = |run: Run| run.began > before && run.ended.is_some_and(|(code, _)| code == 0);
+        if last.is_some_and(is_over) {
             break info;
         }
-        if began.elapsed() > PATIENCE {
-            return drive.give_up(&format!("runner ended too early: {:?}, {info:?}", runs.last()));
+        if drive.is_over(began) {
+            return drive.give_up(&format!("runner ended too early: {last:?}, {info:?}"));
         }
         thread::sleep(LOOK_EVERY);
     };
@@ -227,10 +259,10 @@ pub(super) fn start_patiently(drive: Drive<'_>) -> Result<(), GaveUp> {
 pub(super) fn stop_stubbornly(drive: Drive<'_>) -> Result<(), GaveUp> {
     drive.start("stubborn", true)?;
     let before = drive.until("stubborn", "RUNNING")?;
-    let lives = || actors::runs(drive.folder, "stubborn");
+    let last = || actors::last_run(drive.folder, "stubborn");
     let began = Instant::now();
     // It must have come so far that it does not listen.
-    while lives().last().is_none_or(|run| run.pid != before.pid) && began.elapsed() < PATIENCE {
+    while last().is_none_or(|run| run.pid != before.pid) && !drive.is_over(began) {
         thread::sleep(LOOK_EVERY);
     }
     let asked = Instant::now();

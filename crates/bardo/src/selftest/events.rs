@@ -15,6 +15,7 @@ use bardo_sys::memory::SharedMemory;
 
 use super::actors::WORD;
 use super::home::{Daemon, Home, escaped, wait_until};
+use super::interruption;
 use super::listener::{Input, Manner, say};
 use super::procfs;
 
@@ -176,7 +177,7 @@ fn measure(events: &Events, daemon: &Daemon, tally: &Tally, report: &mut Report)
             }
             (answers, failures)
         });
-        while began.elapsed() < events.span {
+        while began.elapsed() < events.span && !interruption::has_come() {
             let pair = [daemon.keeper(), supervisor];
             let bytes = pair.into_iter().map(procfs::proportional_bytes).sum();
             report.memory = report.memory.max(bytes);

@@ -16,9 +16,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bardo_sys::poll::{self, Room};
-use bardo_sys::process;
+use bardo_sys::{process, signals};
 
 use super::client::Client;
+use super::interruption;
 use super::procfs::{self, Stat};
 
 /// How long something that must happen is waited for. It is not a measure: on a
@@ -147,6 +148,7 @@ impl Daemon {
                 let said = fs::read_to_string(home.file("console")).unwrap_or_default();
                 return Err(io::Error::other(format!("the daemon has ended ({status}): {said}")));
             }
+            interruption::check()?;
             if began.elapsed() > PATIENCE {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the daemon does not answer"));
             }
@@ -163,7 +165,11 @@ impl Daemon {
         Self::spawn_with(executable, home, |_| {})
     }
 
-    fn spawn_with(
+    /// Like [`Self::start_with`], without waiting for anything.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_with(
         executable: &Path,
         home: &Home,
         change: impl FnOnce(&mut Command),
@@ -178,7 +184,10 @@ impl Daemon {
             .stderr(console)
             .process_group(0);
         change(&mut command);
-        Ok(Self { keeper: command.spawn()?, client: Client::new(&home.file("s.sock")) })
+        Ok(Self {
+            keeper: signals::spawn_unblocked(&mut command)?,
+            client: Client::new(&home.file("s.sock")),
+        })
     }
 
     /// Who can be asked.
@@ -298,10 +307,11 @@ pub fn send(pid: u32, signal: i32) -> io::Result<()> {
 /// Waits until something is so.
 ///
 /// # Errors
-/// When it is not within [`PATIENCE`].
+/// When it is not within [`PATIENCE`], or a signal ends the self-test.
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> io::Result<()> {
     let began = Instant::now();
     while !condition() {
+        interruption::check()?;
         if began.elapsed() > PATIENCE {
             let text = format!("waited in vain for {what}");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
@@ -309,6 +319,23 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) -> io::Result
         thread::sleep(LOOK_EVERY);
     }
     Ok(())
+}
+
+/// How often one looks at what must stay so.
+const WATCH_EVERY: Duration = Duration::from_millis(20);
+
+/// Looks at something for a while: it must stay so. For what must not happen there is
+/// nothing to wait for.
+#[must_use]
+pub fn stays(span: Duration, condition: impl Fn() -> bool) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < span {
+        if !condition() {
+            return false;
+        }
+        thread::sleep(WATCH_EVERY);
+    }
+    true
 }
 
 /// Adds a line to a file in one write, so that lines of several writers stay whole.

@@ -25,10 +25,11 @@ use self::attacks::Attack;
 pub use self::crowd::Done;
 use self::crowd::Door;
 pub use self::table::{Report, Row};
-use super::actors::{self, Board, WORD, WRITERS};
+use super::actors::{self, WORD};
+use super::board::Board;
 use super::client::Client;
 use super::home::{Daemon, Home, PATIENCE, escaped, wait_until};
-use super::procfs;
+use super::{interruption, procfs, writers};
 
 /// What is to be done.
 #[derive(Debug, Clone)]
@@ -96,6 +97,7 @@ pub fn run(hostile: &Hostile) -> io::Result<Report> {
     };
     report.rows.push(scene.measure("nobody", None, hostile.span, &mut report.findings));
     for attack in attacks::all(connections, SHELF, TALKER) {
+        interruption::check()?;
         let findings = &mut report.findings;
         let row = scene.measure(attack.name, Some(&attack), hostile.span, findings);
         scene.compare(attack.name, &before, findings);
@@ -124,7 +126,7 @@ fn free_port() -> io::Result<SocketAddr> {
 fn programs(hostile: &Hostile, home: &Home, server: SocketAddr) -> String {
     let executable = escaped(&hostile.executable);
     let folder = escaped(home.path());
-    let talker = WRITERS.iter().position(|writer| writer.name == TALKER).unwrap_or_default();
+    let talker = writers::number_of(TALKER);
     let program = |name: &str, role: &str, options: &str| {
         format!(
             "[program:{name}]\ncommand=\"{executable}\" {WORD} \"{folder}\" 1 {role}\n{options}\n\n"

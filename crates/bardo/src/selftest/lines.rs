@@ -1,9 +1,5 @@
 //! Lines that can be told apart: who wrote which, and whether it is whole.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-
 /// Chance that can be had again: xorshift.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
@@ -81,13 +77,13 @@ impl Voice {
     }
 
     /// Appends a line as it is written: with its high bit, and with escape sequences
-    /// at places of chance where they are to be stripped.
-    pub fn write(self, number: u64, colours: Option<&mut Random>, output: &mut Vec<u8>) {
+    /// at places of chance where they are to be stripped. Returns its length without them.
+    pub fn write(self, number: u64, colours: Option<&mut Random>, output: &mut Vec<u8>) -> usize {
         const SEQUENCES: [&[u8]; 4] = [b"\x1b[0m", b"\x1b[38;5;200m", b"\x1b[2K", b"\x1b[12;40H"];
         let line = self.line(number);
         let Some(random) = colours else {
             output.extend(line.bytes().map(|byte| byte | self.high_bit));
-            return;
+            return line.len();
         };
         for byte in line.bytes() {
             if random.below(12) == 0 {
@@ -96,61 +92,89 @@ impl Voice {
             }
             output.push(byte | self.high_bit);
         }
-    }
-
-    /// Compares all bytes of a log with the lines that were written.
-    #[must_use]
-    pub fn check(self, log: &[u8], written: u64) -> Tally {
-        let own: Vec<u8> = log
-            .iter()
-            .filter(|byte| *byte & 0x80 == self.high_bit)
-            .map(|byte| byte & 0x7f)
-            .collect();
-        let mut tally = Tally { written, ..Tally::default() };
-        let mut expected = 1;
-        for line in own.split_inclusive(|byte| *byte == b'\n') {
-            match self.number_of(line) {
-                None => tally.torn += 1,
-                Some(number) if number < expected || number > written => tally.doubled += 1,
-                Some(number) => {
-                    tally.lost += number - expected;
-                    expected = number + 1;
-                }
-            }
-        }
-        tally.lost += (written + 1).saturating_sub(expected);
-        tally
+        line.len()
     }
 
     /// The number of a line, if it is one of this voice and whole.
-    fn number_of(self, line: &[u8]) -> Option<u64> {
+    #[must_use]
+    pub fn number_of(self, line: &[u8]) -> Option<u64> {
         let text = std::str::from_utf8(line).ok()?;
         let number = text.split(' ').nth(1)?.parse().ok()?;
         (self.line(number) == text).then_some(number)
     }
 }
 
-/// A log with all its rotated files, the oldest first, and how many files there are.
-///
-/// # Errors
-/// When a file cannot be read, or one is missing in between.
-pub fn read_rotated(newest: &Path) -> io::Result<(Vec<u8>, usize)> {
-    let backup = |number: usize| PathBuf::from(format!("{}.{number}", newest.display()));
-    let backups = (1..).take_while(|number| backup(*number).exists()).count();
-    let directory = newest.parent().unwrap_or(Path::new("."));
-    let prefix = newest.file_name().unwrap_or_default().to_string_lossy().into_owned() + ".";
-    let names = fs::read_dir(directory)?.flatten().map(|entry| entry.file_name());
-    let found = names.filter(|name| name.to_string_lossy().starts_with(&prefix)).count();
-    if found != backups {
-        let text = format!("{found} rotated files of {}, {backups} in a row", newest.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+/// One who listens to a voice and counts what is wrong.
+#[derive(Debug)]
+pub struct Ear {
+    voice: Voice,
+    /// The number of the line that must come now.
+    expected: u64,
+    /// The beginning of a line.
+    waiting: Vec<u8>,
+    bytes: u64,
+    tally: Tally,
+}
+
+impl Ear {
+    /// For a voice, from its first line on.
+    #[must_use]
+    pub fn new(voice: Voice) -> Self {
+        Self { voice, expected: 1, waiting: Vec::new(), bytes: 0, tally: Tally::default() }
     }
-    let mut bytes = Vec::new();
-    for number in (1..=backups).rev() {
-        bytes.extend(fs::read(backup(number))?);
+
+    /// Whom it listens to.
+    #[must_use]
+    pub fn voice(&self) -> Voice {
+        self.voice
     }
-    bytes.extend(fs::read(newest)?);
-    Ok((bytes, backups + 1))
+
+    /// Bytes of the voice that were heard.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Hears the next bytes of a log.
+    pub fn hear(&mut self, log: &[u8]) {
+        let own = log.iter().filter(|byte| *byte & 0x80 == self.voice.high_bit);
+        let before = self.waiting.len();
+        self.waiting.extend(own.map(|byte| byte & 0x7f));
+        self.bytes += (self.waiting.len() - before) as u64;
+        let end = self.waiting.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let whole: Vec<u8> = self.waiting.drain(..end).collect();
+        for line in whole.split_inclusive(|byte| *byte == b'\n') {
+            self.hear_line(line);
+        }
+    }
+
+    fn hear_line(&mut self, line: &[u8]) {
+        match self.voice.number_of(line) {
+            None => self.tally.torn += 1,
+            Some(number) if number < self.expected => self.tally.doubled += 1,
+            Some(number) => {
+                self.tally.lost += number - self.expected;
+                self.expected = number + 1;
+            }
+        }
+    }
+
+    /// Whether nothing is wrong so far.
+    #[must_use]
+    pub fn is_content(&self) -> bool {
+        self.tally.is_clean()
+    }
+
+    /// What was found, when so many lines were written and all was heard.
+    #[must_use]
+    pub fn tally(&self, written: u64) -> Tally {
+        let mut tally = Tally { written, ..self.tally };
+        tally.torn += u64::from(!self.waiting.is_empty());
+        tally.lost += (written + 1).saturating_sub(self.expected);
+        // Lines that nobody has written.
+        tally.doubled += self.expected.saturating_sub(written + 1);
+        tally
+    }
 }
 
 #[cfg(test)]
@@ -168,19 +192,30 @@ mod tests {
         bytes
     }
 
+    fn check(log: &[u8], written: u64) -> Tally {
+        let mut ear = Ear::new(VOICE);
+        ear.hear(log);
+        ear.tally(written)
+    }
+
     #[test]
     fn a_whole_log_is_clean() {
-        let tally = VOICE.check(&log(&[1, 2, 3, 4]), 4);
+        let log = log(&[1, 2, 3, 4]);
 
-        assert_eq!(tally, Tally { written: 4, ..Tally::default() });
+        for piece in [1, 7, log.len()] {
+            let mut ear = Ear::new(VOICE);
+            log.chunks(piece).for_each(|bytes| ear.hear(bytes));
+            assert_eq!(ear.tally(4), Tally { written: 4, ..Tally::default() });
+        }
     }
 
     #[test]
     fn what_is_wrong_is_counted() {
-        assert_eq!(VOICE.check(&log(&[1, 2, 4]), 5).lost, 2);
-        assert_eq!(VOICE.check(&log(&[1, 2, 2, 3]), 3).doubled, 1);
+        assert_eq!(check(&log(&[1, 2, 4]), 5).lost, 2);
+        assert_eq!(check(&log(&[1, 2, 2, 3]), 3).doubled, 1);
+        assert_eq!(check(&log(&[1, 2, 3]), 2).doubled, 1);
         let mut torn = log(&[1, 2, 3]);
         torn.remove(5);
-        assert_eq!(VOICE.check(&torn, 3), Tally { written: 3, lost: 1, doubled: 0, torn: 1 });
+        assert_eq!(check(&torn, 3), Tally { written: 3, lost: 1, doubled: 0, torn: 1 });
     }
 }

@@ -3,18 +3,29 @@
 //! Everything happens in a private temporary folder with the real program: the tests
 //! of this crate run the same code.
 
+mod accounts;
 pub mod actors;
+mod blows;
+pub mod board;
+mod cast;
+pub mod chain;
+pub mod checker;
 pub mod client;
 mod drivers;
 pub mod events;
 pub mod home;
 pub mod hostile;
+pub mod interruption;
 pub mod lines;
 pub mod listener;
 pub mod procfs;
 pub mod report;
+pub mod soak;
 pub mod speakers;
 pub mod survival;
+mod tails;
+pub mod visitors;
+pub mod writers;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

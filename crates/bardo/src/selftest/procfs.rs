@@ -108,8 +108,18 @@ pub fn switches(pid: u32) -> u64 {
 /// Memory of a process: its own, and its part of what it shares with others.
 #[must_use]
 pub fn proportional_bytes(pid: u32) -> u64 {
+    rollup(pid, "Pss:")
+}
+
+/// The part of it that is shared memory, without files.
+#[must_use]
+pub fn shared_bytes(pid: u32) -> u64 {
+    rollup(pid, "Pss_Shmem:")
+}
+
+fn rollup(pid: u32, name: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));
     kibibytes.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0) << 10
 }

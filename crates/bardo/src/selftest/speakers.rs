@@ -8,7 +8,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::actors::{Board, WORD};
+use super::actors::WORD;
+use super::board::Board;
 use super::lines::{Random, Voice};
 use super::listener::{self, Heard};
 
@@ -27,6 +28,13 @@ const LONG_LINES: usize = 400;
 /// event must be able to keep up.
 const PAUSE_MAX: Duration = Duration::from_millis(60);
 
+/// In a longer test they speak less often in proportion: all that was said is kept until
+/// the end.
+const SPAN: Duration = Duration::from_secs(60);
+
+/// How often one that rests looks whether it may go on.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// A pool: its name, what it wants to hear, and its manner.
 #[derive(Debug, Clone, Copy)]
 pub struct PoolOf {
@@ -40,7 +48,7 @@ pub struct PoolOf {
 pub const POOLS: [PoolOf; 3] = [
     PoolOf {
         name: "content",
-        events: "PROCESS_LOG,PROCESS_COMMUNICATION,PROCESS_STATE",
+        events: "PROCESS_LOG_STDOUT,PROCESS_COMMUNICATION,PROCESS_STATE",
         manner: "",
     },
     PoolOf { name: "picky", events: "PROCESS_COMMUNICATION", manner: "picky 7" },
@@ -82,14 +90,15 @@ impl Hearing {
     }
 }
 
-/// The sections of speakers and listeners.
+/// The sections of speakers and listeners, for a test that takes so long.
 #[must_use]
-pub fn sections(executable: &str, folder: &str, seed: u64) -> String {
+pub fn sections(executable: &str, folder: &str, seed: u64, span: Duration) -> String {
+    let pause = PAUSE_MAX.mul_f64((span.as_secs_f64() / SPAN.as_secs_f64()).max(1.0)).as_micros();
     let mut text = String::new();
     let command =
         |role: &str| format!("command=\"{executable}\" {WORD} \"{folder}\" {seed} {role}");
     for number in 0..SPEAKERS {
-        let (name, command) = (name_of(number), command(&format!("speaker {number}")));
+        let (name, command) = (name_of(number), command(&format!("speaker {number} {pause}")));
         // Writing into memory cannot fail.
         let _ = writeln!(
             text,
@@ -114,28 +123,39 @@ pub fn is_one(name: &str) -> bool {
         || (0..SPEAKERS).any(|number| name_of(number) == name)
 }
 
-fn name_of(number: usize) -> String {
+/// The name of a speaker.
+#[must_use]
+pub fn name_of(number: usize) -> String {
     format!("speaker-{number}")
+}
+
+/// The voice of a speaker's lines, which are all that is in its log.
+#[must_use]
+pub fn voice_of_lines(speaker: usize) -> Voice {
+    Voice { number: 100 + speaker as u64, high_bit: 0 }
 }
 
 /// The n-th line of a speaker, and its n-th message.
 fn speech(speaker: usize, count: u64) -> (String, String) {
-    let voice = |number: usize| Voice { number: number as u64, high_bit: 0 };
-    let line = voice(100 + speaker).line(count);
-    let message = voice(200 + speaker).line(count);
+    let line = voice_of_lines(speaker).line(count);
+    let message = Voice { number: 200 + speaker as u64, high_bit: 0 }.line(count);
     let is_long = count.is_multiple_of(LONG_EVERY);
     (line, message.repeat(if is_long { LONG_LINES } else { 1 }))
 }
 
-/// Speaks until it is told to stop.
+/// Speaks until it is told to stop, with waits of so many microseconds at most.
 ///
 /// # Errors
 /// When the folder cannot be read, or nobody listens.
-pub fn play(folder: &Path, number: usize, mut random: Random) -> io::Result<u8> {
+pub fn play(folder: &Path, number: usize, pause: u64, mut random: Random) -> io::Result<u8> {
     let board = Board::open(folder)?;
     let mut waiting = Vec::new();
     let mut count = 0;
     while !board.is_stopped() {
+        if board.is_paused() {
+            thread::sleep(LOOK_EVERY);
+            continue;
+        }
         // Blocks end anywhere, within marks too.
         let block = usize::try_from(1 + random.below(600)).unwrap_or(1);
         while waiting.len() < block {
@@ -146,7 +166,6 @@ pub fn play(folder: &Path, number: usize, mut random: Random) -> io::Result<u8> 
         }
         listener::say(&waiting[..block])?;
         waiting.drain(..block);
-        let pause = u64::try_from(PAUSE_MAX.as_micros()).unwrap_or(0);
         thread::sleep(Duration::from_micros(random.below(pause)));
     }
     listener::say(&waiting)?;

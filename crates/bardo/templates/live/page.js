@@ -10,6 +10,12 @@ const FILTERS = [
   ["exited", "Exited"],
 ];
 
+/** Troubles that are listed; a full disk meets every program at once. */
+const TROUBLES_SHOWN = 5;
+
+/** A little longer than another supervisor counts as a trouble. */
+const ASK_AGAIN_MS = 61_000;
+
 const KEYS = [
   ["/", "filter by name"],
   ["j  k  ↓  ↑", "next, previous process"],
@@ -51,6 +57,7 @@ class Page {
   build() {
     this.identifier = make("h1", {}, "Supervisor");
     this.line = make("span", { class: "line", role: "status" }, "connecting");
+    this.troubles = make("ul", { class: "troubles", role: "status", hidden: true });
     this.search = make("input", {
       type: "search",
       placeholder: "Filter  ( / )",
@@ -114,6 +121,7 @@ class Page {
         make("div", { class: "chips", role: "group", "aria-label": "Show" }, ...this.chips.map(({ chip }) => chip)),
         this.search,
       ),
+      this.troubles,
       make("main", {}, this.table, this.nothing),
       this.drawer.element,
       this.toasts.element,
@@ -164,9 +172,12 @@ class Page {
   // What the server tells.
 
   take(name, data) {
+    if (name === "trouble") return this.trouble(data);
     this.offset = data.now - performance.now() / 1000;
     const told = new Set();
     if (name === "snapshot") {
+      // What is wrong follows it.
+      this.trouble({ troubles: [] });
       for (const process of data.processes) told.add(JSON.stringify([process.group, process.name]));
       for (const group of this.groups.values()) {
         for (const process of [...group.rows.keys()]) {
@@ -181,6 +192,31 @@ class Page {
     if (!this.element.isConnected) this.begin();
     this.summarize(data);
     this.drawer.update();
+  }
+
+  /** Shows what is wrong with the machine or the supervisor. That another supervisor had
+   * to be started is wrong for a minute, and nobody tells when that is over. */
+  trouble({ troubles }) {
+    clearTimeout(this.asking);
+    const shown = troubles.slice(0, TROUBLES_SHOWN).map(({ kind, subject, text }) =>
+      make("li", {}, make("b", {}, subject), " ", text, make("span", { class: "kind" }, kind)),
+    );
+    const more = troubles.length - shown.length;
+    if (more > 0) shown.push(make("li", {}, `and ${more} more`));
+    this.troubles.replaceChildren(...shown);
+    this.troubles.hidden = shown.length === 0;
+    if (troubles.some(({ kind }) => kind === "keeper")) {
+      this.asking = setTimeout(() => this.ask_again(), ASK_AGAIN_MS);
+    }
+  }
+
+  async ask_again() {
+    try {
+      const response = await fetch(address("/troubles"), { cache: "no-store" });
+      if (response.ok) this.trouble(await response.json());
+    } catch {
+      // The next events tell.
+    }
   }
 
   put(process) {

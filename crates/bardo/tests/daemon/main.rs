@@ -8,6 +8,7 @@ mod children;
 mod fastcgi;
 mod handlers;
 mod hang;
+mod holder;
 mod idle;
 mod lifecycle;
 mod listeners;

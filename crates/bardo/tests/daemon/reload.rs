@@ -338,6 +338,51 @@ fn a_restart_outlives_the_supervisor_at_any_instant() {
     assert!(sockets.iter().all(|path| !path.exists()), "a socket file is left");
 }
 
+/// The supervisor that is loading the configuration and is not `former`.
+fn loading(scene: &Scene, former: Option<u32>) -> u32 {
+    let mut found = None;
+    scene.wait("a supervisor that loads", || {
+        found = scene.daemon.supervisor().map(|supervisor| supervisor.pid);
+        found.is_some_and(|pid| found != former && has_thread(pid, "load"))
+    });
+    found.unwrap()
+}
+
+fn has_thread(pid: u32, name: &str) -> bool {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    let names = tasks.flatten().map(|task| fs::read_to_string(task.path().join("comm")));
+    names.flatten().any(|comm| comm.trim_end() == name)
+}
+
+#[test]
+fn a_restart_that_two_supervisors_have_died_of_is_given_up() {
+    let scene = open("", CAT);
+    let cat = scene.process("cat");
+    // Whoever reads this waits for ever.
+    let included = scene.home.file("included.conf");
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &included, kind, 0o600.into(), 0).unwrap();
+    add(&scene, &format!("[include]\nfiles={}\n", included.display()));
+
+    scene.daemon.signal_keeper(HUP).unwrap();
+    let first = loading(&scene, None);
+    scene.daemon.kill_supervisor().unwrap();
+    let second = loading(&scene, Some(first));
+    scene.daemon.kill_supervisor().unwrap();
+
+    scene.await_log("CRIT not restarted, everything goes on as it was: 2 supervisors have ended");
+    let third = scene.supervisor().pid;
+    assert!(![first, second].contains(&third));
+    assert!(!has_thread(third, "load"));
+    // It is not tried by the next one, and somebody who asks anew is heard.
+    scene.daemon.kill_supervisor().unwrap();
+    assert!(!has_thread(scene.supervisor().pid, "load"));
+    assert_eq!(scene.process("cat").identity(), cat.identity());
+    assert_eq!(scene.log().matches("CRIT not restarted").count(), 1);
+    fs::remove_file(&included).unwrap();
+    restart(&scene);
+}
+
 /// A program whose end takes until it is killed.
 const STUBBORN: &str = "[program:stubborn]\ncommand=/bin/sh -c 'trap \"\" TERM; exec cat'\n\
                         startsecs=0\nstopwaitsecs=2\npriority=1\n";

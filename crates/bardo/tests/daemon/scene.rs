@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use bardo::selftest::client::{Client, Info};
+pub(crate) use bardo::selftest::home::stays;
 use bardo::selftest::home::{self, Daemon, Home};
 use bardo::selftest::procfs::{self, Stat};
 use bardo_sys::accounts;
@@ -134,17 +134,4 @@ impl Scene {
             assert!(!self.home.file(name).exists(), "{name} is left");
         }
     }
-}
-
-/// Looks at something for a while: it must stay so. For what must not happen there
-/// is nothing to wait for.
-pub(crate) fn stays(span: Duration, condition: impl Fn() -> bool) -> bool {
-    let began = Instant::now();
-    while began.elapsed() < span {
-        if !condition() {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    true
 }

@@ -4,52 +4,29 @@
 //! would; it needs no root.
 
 use std::fs;
-use std::process::{Child, Command};
 
 use bardo::selftest::home::{Daemon, Home};
-use bardo::selftest::{actors, procfs};
+use bardo::selftest::procfs;
 
+use crate::holder::Holder;
 use crate::scene::{Scene, executable};
 
 /// More than there are fast slots for births.
 const STUCK: usize = 20;
 
-/// Somebody who keeps a file from everybody.
-pub(crate) struct Holder(Child);
-
-impl Holder {
-    pub(crate) fn of(home: &Home, name: &str) -> Self {
-        let child = Command::new(executable())
-            .arg(actors::WORD)
-            .arg(home.path())
-            .args(["0", "holder"])
-            .arg(home.file(name))
-            .spawn()
-            .unwrap();
-        let mut holder = Self(child);
-        bardo::selftest::home::wait_until("the lease", || {
-            assert!(matches!(holder.0.try_wait(), Ok(None)), "the lease was refused");
-            !actors::runs(home.path(), "holder").is_empty()
-        })
-        .unwrap();
-        holder
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn open() -> (Scene, Holder) {
     let home = Home::new("stuck").unwrap();
     fs::copy("/bin/cat", home.file("slow-cat")).unwrap();
+    // A place may not take all the room there is for births, so each has a place of its own.
+    for number in 0..STUCK {
+        let place = home.file(&format!("{number:02}"));
+        fs::create_dir(&place).unwrap();
+        fs::hard_link(home.file("slow-cat"), place.join("slow-cat")).unwrap();
+    }
     let here = home.path().display();
     let several = "process_name=%(program_name)s_%(process_num)02d\n";
     let programs = format!(
-        "[program:stuck]\ncommand={here}/slow-cat\nstartsecs=0\npriority=1\n\
+        "[program:stuck]\ncommand={here}/%(process_num)02d/slow-cat\nstartsecs=0\npriority=1\n\
          numprocs={STUCK}\n{several}\n\
          [program:cat]\ncommand=/bin/cat\nstartsecs=0\nnumprocs=5\n{several}\n"
     );

@@ -8,8 +8,8 @@ use bardo::selftest::home::{self, Daemon, Home};
 use bardo_sys::limits::{self, Limit, Limited};
 use bardo_wire::xmlrpc::Value;
 
+use crate::holder::Holder;
 use crate::scene::{KILL, Scene, executable, open};
-use crate::stuck::Holder;
 
 /// A program that is not started yet, and says something when it is.
 const SAY: &str = "[program:say]\ncommand=/bin/sh -c 'echo said; exec cat'\nautostart=false\n\
@@ -29,12 +29,23 @@ fn get(scene: &Scene, path: &str) -> String {
 }
 
 /// The subjects of what is wrong of a kind.
-fn troubles(scene: &Scene, kind: &str) -> Vec<String> {
+pub(crate) fn troubles(scene: &Scene, kind: &str) -> Vec<String> {
     let json: serde_json::Value =
         serde_json::from_str(&get(scene, "/api/v1/troubles")).unwrap_or_default();
     let listed = json["troubles"].as_array().cloned().unwrap_or_default();
     let subject = |trouble: serde_json::Value| trouble["subject"].as_str().unwrap().to_owned();
     listed.into_iter().filter(|trouble| trouble["kind"] == kind).map(subject).collect()
+}
+
+/// What those who watch are told of what is wrong, each time.
+fn trouble_events(scene: &Scene) -> impl Iterator<Item = serde_json::Value> {
+    let lines = BufReader::new(request(scene, "/api/v1/events")).lines().map(Result::unwrap);
+    let mut lines = lines.skip_while(|line| line != "event: snapshot").skip(1);
+    std::iter::from_fn(move || {
+        lines.find(|line| line == "event: trouble")?;
+        let data = lines.next()?;
+        serde_json::from_str(data.strip_prefix("data: ")?).ok()
+    })
 }
 
 fn metric(scene: &Scene, kind: &str) -> Option<String> {
@@ -59,8 +70,12 @@ fn a_log_that_takes_nothing_is_told_of_until_it_takes() {
     fs::write(scene.home.file("logs"), "").unwrap();
     let log = scene.home.file("logs").join("say.log").display().to_string();
 
+    let mut watched = trouble_events(&scene);
+
     start(&scene, "say");
 
+    let kinds = |told: serde_json::Value| told["troubles"][0]["kind"].clone();
+    assert_eq!(watched.next().map(kinds), Some("log-target".into()));
     scene.wait("the trouble", || troubles(&scene, "log-target") == [log.clone()]);
     assert_eq!(metric(&scene, "log-target").as_deref(), Some("1"));
     scene.await_log(&format!("cannot write to {log}"));
@@ -68,6 +83,7 @@ fn a_log_that_takes_nothing_is_told_of_until_it_takes() {
     fs::create_dir(scene.home.file("logs")).unwrap();
     scene.wait("its end", || troubles(&scene, "log-target").is_empty());
     assert_eq!(metric(&scene, "log-target").as_deref(), Some("0"));
+    assert_eq!(watched.next().map(kinds), Some(serde_json::Value::Null));
     scene.await_log(&format!("writing to {log} again"));
     scene.wait("the line", || fs::read_to_string(&log).is_ok_and(|text| text == "said\n"));
     assert_eq!(scene.log().matches(&format!("cannot write to {log}")).count(), 1);

@@ -11,6 +11,7 @@ use bardo::selftest::home::{self, send};
 use bardo::selftest::procfs::{self, Stat};
 
 use crate::scene::{CAT, KILL, Scene, TERM, open};
+use crate::troubles::troubles;
 
 /// A program that writes a line when it is told to, and another one that does not listen
 /// to SIGTERM.
@@ -63,6 +64,7 @@ fn while_nobody_can_take_over_somebody_watches_and_says_why() {
         assert!(text.contains("in a row could not take over; the last one ended (term"), "{text}");
     }
     assert!(scene.log().contains("this one only watches"), "{}", scene.log());
+    assert_eq!(troubles(&scene, "keeper"), ["supervisor"]);
     // What programs write goes to their logs all the same.
     fs::write(format!("/proc/{}/fd/0", cat.pid), "somebody is there\n").unwrap();
     scene.wait("the line", || {

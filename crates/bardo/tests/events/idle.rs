@@ -1,25 +1,13 @@
 //! Idle means idle, also for those who listen.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use bardo::selftest::home::stays;
 use bardo::selftest::procfs;
 
 use crate::scene::{ears, open};
 
 const SPAN: Duration = Duration::from_secs(2);
-
-/// Whether something stays so for a while. For what must not happen there is nothing to
-/// wait for.
-fn stays(span: Duration, condition: impl Fn() -> bool) -> bool {
-    let began = Instant::now();
-    while began.elapsed() < span {
-        if !condition() {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    true
-}
 
 #[test]
 fn listeners_that_nothing_is_told_cost_no_wake_up() {

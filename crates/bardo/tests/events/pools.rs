@@ -169,3 +169,26 @@ fn many_events_come_in_their_order_to_a_pool_of_three() {
         assert!(heard.is_sorted_by_key(Heard::serial));
     }
 }
+
+#[test]
+fn a_pool_that_loses_events_is_in_trouble_until_it_has_caught_up() {
+    let told = ears("told", "BARDO_TROUBLE", "", "");
+    let scene = open(&[&ears("pool", REMOTE, "gated", "buffer_size=2"), &told]);
+    scene.until("told", "RUNNING");
+    scene.until("pool", "RUNNING");
+
+    for number in 0..5 {
+        scene.send(&number.to_string());
+    }
+
+    let states = |heard: &[Heard]| -> Vec<String> {
+        let headers = heard.iter().filter_map(|event| event.payload.lines().next());
+        headers.map(str::to_owned).collect()
+    };
+    let began = "kind:listener subject:pool state:BEGAN";
+    let ended = "kind:listener subject:pool state:ENDED";
+    scene.heard_until("told", "the trouble", |heard| states(heard) == [began]);
+    fs::write(scene.home.file("pool.go"), "").unwrap();
+    scene.heard_until("told", "its end", |heard| states(heard) == [began, ended]);
+    scene.await_log("pool pool has caught up");
+}

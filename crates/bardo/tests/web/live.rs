@@ -192,7 +192,10 @@ fn a_page_outlives_the_supervisor() {
 
     browser.wait(&says("cat", ".badge", "stopped"));
     browser.wait("document.querySelector('.line.is-live')");
+    // It says why, too.
+    browser.wait("document.querySelector('.troubles:not([hidden]) li').textContent.includes('terminated by SIGKILL')");
     assert_eq!(browser.see("window.same_page"), true);
+    browser.assert_content();
 }
 
 #[test]

@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bardo_core::Mood;
+use bardo_sys::clock;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -210,8 +211,7 @@ fn written(process: &Process) -> String {
 
 /// A number that no other table of this machine has had.
 fn epoch() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    u64::try_from(clock::wall_nanoseconds() / 1000).unwrap_or(0)
 }
 
 impl Table {

@@ -19,7 +19,7 @@ pub(super) fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surro
 
 fn write_surroundings(to: &mut Encoder, surroundings: &Surroundings) {
     to.u64(surroundings.greeted);
-    to.byte(u8::from(surroundings.reloading));
+    to.byte(surroundings.reload_tries);
     let logs: Vec<_> = surroundings.auto_logs.iter().collect();
     to.list(&logs, |to, ((service, channel), path)| {
         to.frame(|to| {
@@ -46,7 +46,7 @@ fn write_surroundings(to: &mut Encoder, surroundings: &Surroundings) {
 }
 
 pub(super) fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Unreadable> {
-    let (greeted, reloading) = (from.u64()?, from.byte()? == 1);
+    let (greeted, reload_tries) = (from.u64()?, from.byte()?);
     let auto_log =
         |from: &mut Decoder<'_>| Ok(((from.service()?, from.byte()?), from.text()?.into()));
     let logs = from.list(|from| from.frame(auto_log))?;
@@ -60,7 +60,7 @@ pub(super) fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, 
     Ok(Surroundings {
         cache,
         greeted,
-        reloading,
+        reload_tries,
         auto_logs: logs.into_iter().collect(),
         processes: processes.into_iter().collect(),
         audience,
@@ -88,9 +88,9 @@ pub(super) fn write_entry(to: &mut Encoder, entry: &Entry) {
             to.byte(4);
             to.u64(*beginning);
         }
-        Entry::Reloading(reloading) => {
+        Entry::Reloading(tries) => {
             to.byte(5);
-            to.byte(u8::from(*reloading));
+            to.byte(*tries);
         }
         Entry::Audience(deed) => {
             to.byte(7);
@@ -121,7 +121,7 @@ pub(super) fn read_entry(from: &mut Decoder<'_>) -> Result<Entry, Unreadable> {
             Entry::Process(service, process)
         }
         4 => Entry::Greeted(from.u64()?),
-        5 => Entry::Reloading(from.byte()? == 1),
+        5 => Entry::Reloading(from.byte()?),
         7 => Entry::Audience(audience::read_deed(from)?),
         8 => Entry::Socket(from.u32()?, from.option(|from| from.text().map(Arc::from))?),
         9 => Entry::Cache(read_change(from)?),

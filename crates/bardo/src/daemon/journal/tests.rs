@@ -144,7 +144,7 @@ proptest! {
 #[test]
 fn entries_of_unknown_kinds_are_passed_over_and_counted() {
     let mut journal = journal();
-    assert!(journal.append(&Entry::Reloading(true)));
+    assert!(journal.append(&Entry::Reloading(1)));
     for unreadable in [&[200_u8, 1, 2, 3][..], &[1, 99], &[3, 0]] {
         journal.regions.append(unreadable).unwrap();
     }
@@ -153,7 +153,7 @@ fn entries_of_unknown_kinds_are_passed_over_and_counted() {
     let (_, known) = Journal::open(Arc::clone(journal.memory())).unwrap();
 
     assert_eq!(known.flaws, Flaws { malformed: 1, unknown: 2, ..Flaws::default() });
-    assert_eq!((known.surroundings.reloading, known.surroundings.greeted), (true, 7));
+    assert_eq!((known.surroundings.reload_tries, known.surroundings.greeted), (1, 7));
 }
 
 #[test]
@@ -176,7 +176,19 @@ fn an_entry_that_was_begun_and_given_up_leaves_nothing_behind() {
     given_up.add(&Entry::Greeted(1));
     drop(given_up);
 
-    assert!(journal.append(&Entry::Reloading(true)));
+    assert!(journal.append(&Entry::Reloading(1)));
 
-    assert_eq!(read(&journal), known_after(&[Entry::Reloading(true)]));
+    assert_eq!(read(&journal), known_after(&[Entry::Reloading(1)]));
+}
+
+#[test]
+fn a_configuration_that_leaves_no_room_is_refused_before_anything_follows() {
+    let of_length = |bytes: usize| Configuration {
+        attachment: "x".repeat(bytes).into(),
+        ..Configuration::default()
+    };
+
+    assert!(check_length(&of_length(CONFIGURATION_UP_TO / 2)).is_ok());
+    let error = check_length(&of_length(CONFIGURATION_UP_TO + 1)).unwrap_err();
+    assert!(error.to_string().contains("it is 17 MiB when it is written down"), "{error}");
 }

@@ -417,7 +417,11 @@ impl Machine {
     /// Goes on where the predecessor was cut off, with the streams that are still there.
     pub(super) fn resume_listening(&mut self, streams: &[StreamKey]) {
         self.surroundings.audience.notes.clear();
-        self.listening.intake.take(self.surroundings.audience.heard);
+        // Where the journal has lost its end the ring has less, or more, than it knows of.
+        let intake = &self.listening.intake;
+        let heard = self.surroundings.audience.heard.max(intake.start()).min(intake.end());
+        intake.take(heard);
+        self.surroundings.audience.heard = heard;
         self.want_chunks();
         if let Some(transfer) = self.surroundings.audience.transfer {
             let (service, generation) = (transfer.service, transfer.generation);
@@ -428,7 +432,7 @@ impl Machine {
                 true => u64::from(transfer.bytes).saturating_sub(left),
                 false => 0,
             };
-            self.enact(Deed::Moved(sent + moved));
+            self.enact(Deed::Moved(sent.saturating_add(moved)));
         }
         if let Some(outbox) = &self.listening.outbox {
             outbox.empty();

@@ -25,11 +25,6 @@ const GROW_AT: usize = 64 * 1024;
 /// user no more by default, and larger ones carry no faster.
 const PIPE_BYTES_GROWN: usize = 1 << 20;
 
-/// Most streams of processes that have ended whose files take nothing. Each
-/// holds a descriptor here and one in the keeper; a program that restarts every
-/// second while the disk is full must not use them up, so the oldest is given up.
-const ENDED_WAITING_MAX: usize = 1024;
-
 /// What one attempt to carry a chunk came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moved {
@@ -90,7 +85,6 @@ impl Worker {
                 Moved::End | Moved::Empty => 0,
                 Moved::Blocked => {
                     self.park(slot);
-                    self.wait_ended(slot);
                     return;
                 }
             };
@@ -375,24 +369,6 @@ impl Worker {
         }
     }
 
-    /// Notes that an ended stream waits, and gives up the oldest if there are too
-    /// many.
-    fn wait_ended(&mut self, slot: Slot) {
-        let Some(entry) = self.streams.get(slot) else {
-            return;
-        };
-        let key = entry.key;
-        if !self.waiting.contains(&key) {
-            self.waiting.push_back(key);
-        }
-        if self.waiting.len() > ENDED_WAITING_MAX
-            && let Some(oldest) = self.waiting.pop_front()
-            && let Some(slot) = self.streams.find(oldest)
-        {
-            self.give_up(slot);
-        }
-    }
-
     /// Ends a stream at once, whatever is left in its pipe.
     pub(super) fn give_up(&mut self, slot: Slot) {
         let Some(entry) = self.streams.get(slot) else {
@@ -428,7 +404,6 @@ impl Worker {
         if let Some(file) = entry.file {
             self.files.release(file);
         }
-        self.waiting.retain(|key| *key != entry.key);
         Some(entry.key)
     }
 }

@@ -67,7 +67,6 @@ mod target;
 mod volume;
 mod worker;
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -591,7 +590,6 @@ fn worker(
         carried: Round::default(),
         retry: None,
         lines: 0,
-        waiting: VecDeque::new(),
         turn: Slot(0),
     })
 }

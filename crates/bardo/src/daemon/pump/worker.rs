@@ -5,7 +5,6 @@
 //! decides nothing about programs: which streams there are, where they go and
 //! when they end is told to it. How a stream's bytes move on is in [`super::flow`].
 
-use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
@@ -78,8 +77,6 @@ pub(super) struct Worker {
     pub(super) carried: Round,
     /// When parked streams and files that refused are tried again.
     pub(super) retry: Option<Second>,
-    /// Ended streams that wait for their files, oldest first. Some may be gone.
-    pub(super) waiting: VecDeque<StreamKey>,
     /// Which stream was first when those that waited for room went on.
     pub(super) turn: Slot,
 }
@@ -138,6 +135,12 @@ impl Worker {
             self.carried = Round::default();
             for event in events.iter() {
                 self.serve(event.token());
+                // What we are told waits for one stream, not for all that have something: lines
+                // of the main log that wait are lost when the supervisor is killed. The other
+                // streams are seen again by the next poll.
+                if self.shared.is_awake.load(Ordering::SeqCst) {
+                    break;
+                }
             }
             self.obey();
             self.try_again();

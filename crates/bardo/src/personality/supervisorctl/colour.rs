@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 /// Whether words are coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Colour {
+pub(crate) enum Colour {
     /// They are.
     Shown,
     /// They are not.
@@ -15,7 +15,7 @@ impl Colour {
     /// What suits an output that is a terminal or not, for a user with these
     /// variables. `NO_COLOR` counts when it says anything, as <https://no-color.org>
     /// has it.
-    pub(super) fn suiting(
+    pub(crate) fn suiting(
         is_terminal: bool,
         no_color: Option<&OsStr>,
         term: Option<&OsStr>,
@@ -34,8 +34,22 @@ impl Colour {
             (Self::Shown, "FATAL" | "UNKNOWN") => RED,
             (Self::Plain | Self::Shown, _) => return line.to_owned(),
         };
-        format!("\x1b[{code}m{line}\x1b[0m")
+        in_colour(code, line)
     }
+
+    /// Words that deserve a look.
+    pub(crate) fn warning(self, words: &str) -> String {
+        if self == Self::Shown { in_colour(YELLOW, words) } else { words.to_owned() }
+    }
+
+    /// Words that need one.
+    pub(crate) fn alarm(self, words: &str) -> String {
+        if self == Self::Shown { in_colour(RED, words) } else { words.to_owned() }
+    }
+}
+
+fn in_colour(code: u8, words: &str) -> String {
+    format!("\x1b[{code}m{words}\x1b[0m")
 }
 
 const RED: u8 = 31;

@@ -5,7 +5,7 @@
 //! errors too, because scripts read it there; only a command line that makes no
 //! sense is told on standard error.
 
-mod colour;
+pub(crate) mod colour;
 mod completion;
 mod configuration;
 mod control;

@@ -480,3 +480,18 @@ proptest! {
         let _ = load(&host, &request());
     }
 }
+
+#[test]
+fn a_daemon_is_found_whose_file_would_be_refused() {
+    let host = host(
+        "[supervisord]\npidfile=/run/s.pid\n[unix_http_server]\nfile=/run/s.sock\n\
+         [program:x]\ncommand=x\nnumprocs=none\n",
+    )
+    .directory("/run");
+
+    let there = whereabouts(&host, FILE).unwrap();
+
+    assert!(load(&host, &request()).is_err());
+    assert_eq!(there.pidfile.as_deref(), Some("/run/s.pid"));
+    assert_eq!(default_server_url(&there.servers).as_deref(), Some("unix:///run/s.sock"));
+}

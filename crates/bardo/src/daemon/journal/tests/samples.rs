@@ -322,7 +322,7 @@ pub(super) fn entry() -> impl Strategy<Value = Entry> {
             .prop_map(|(service, channel, path)| Entry::AutoLog(service, channel, path)),
         1 => (id(), process).prop_map(|(service, process)| Entry::Process(service, process)),
         1 => any::<u64>().prop_map(Entry::Greeted),
-        1 => any::<bool>().prop_map(Entry::Reloading),
+        1 => any::<u8>().prop_map(Entry::Reloading),
         1 => (0..3_u32, option::of(text())).prop_map(|(number, url)| Entry::Socket(number, url)),
         3 => change().prop_map(Entry::Cache),
         9 => super::deeds::deed().prop_map(Entry::Audience),

@@ -45,6 +45,8 @@ use crate::daemon::pump::{Channel, StreamKey};
 /// Where the samples are.
 const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/daemon/journal/tests/samples");
 
+const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/journal");
+
 /// The samples, by their names.
 const FORMER: &[(&str, &str)] = &[("version-5", include_str!("samples/version-5"))];
 const FUTURE: &str = include_str!("samples/from-the-future");
@@ -149,6 +151,20 @@ fn write_the_sample_of_this_version() {
 #[ignore = "writes the sample of a version to come"]
 fn write_the_sample_from_the_future() {
     fs::write(format!("{SAMPLES}/from-the-future"), to_text(&from_the_future())).unwrap();
+}
+
+#[test]
+#[ignore = "writes the inputs that the fuzz target `journal` begins with"]
+fn write_the_seeds() {
+    for (name, sample) in [("sample", FORMER.last().unwrap().1), ("future", FUTURE)] {
+        let mut seed = Vec::new();
+        let read = |entry: &[u8]| {
+            seed.extend_from_slice(&u16::try_from(entry.len()).unwrap().to_le_bytes());
+            seed.extend_from_slice(entry);
+        };
+        Regions::open(from_text(sample), read).unwrap();
+        fs::write(format!("{SEEDS}/{name}"), seed).unwrap();
+    }
 }
 
 fn open(memory: Arc<SharedMemory>) -> (Journal, Memory) {
@@ -273,7 +289,7 @@ fn the_sample() -> (Vec<Entry>, Vec<Entry>) {
         .map(Entry::Table),
     );
     after.push(Entry::Audience(Deed::Offered(EventType::ALL[3], "said at last".into())));
-    after.push(Entry::Reloading(true));
+    after.push(Entry::Reloading(1));
     (before, after)
 }
 
@@ -338,7 +354,7 @@ fn surroundings(when: &str) -> Vec<Entry> {
         Entry::AutoLog(ServiceId(2), 1, None),
         Entry::Process(ServiceId(3), process),
         Entry::Greeted(when.len() as u64),
-        Entry::Reloading(false),
+        Entry::Reloading(0),
         Entry::Socket(5, Some(text("unix:///tmp/socket"))),
         Entry::Socket(6, None),
         Entry::Cache(Change::Clear("other".into())),
