@@ -93,6 +93,7 @@ fn group(name: &str) -> Arc<GroupSpec> {
         target: LogTarget::File(format!("/var/log/{name}.{channel}").into()),
         bytes_max: 50 << 20,
         backups: 10,
+        compress: false,
         capture_bytes_max: 0,
         events: false,
         syslog: false,

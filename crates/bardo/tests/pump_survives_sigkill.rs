@@ -4,8 +4,8 @@
 //! memory, and starts this very binary anew as a process that runs nothing but
 //! the pump. Writers number and checksum their lines and write them in blocks of
 //! odd sizes, plain and with escape sequences cut anywhere, two of them into one
-//! file, with rotation. In the end every line must be there once, whole and in
-//! order, over all rotated files.
+//! file, with rotation, some of it compressed. In the end every line must be there once,
+//! whole and in order, over all rotated files.
 //!
 //! `BARDO_PUMP_KILLS` sets how often (200 by default), `BARDO_PUMP_SEED` when.
 
@@ -30,6 +30,7 @@ use bardo_core::{Generation, ServiceId};
 use bardo_sys::memory::SharedMemory;
 use bardo_sys::pipe;
 use bardo_sys::waker::Waker;
+use flate2::read::MultiGzDecoder;
 
 /// Words before the pump's own, to see that it keeps to its range.
 const BASE: usize = 8;
@@ -39,8 +40,13 @@ const PLACES: usize = 16;
 const WORDS: usize = BASE + words_for(PLACES);
 
 const BYTES_MAX: i64 = 1 << 20;
+/// Small enough that some are compressed between two kills.
+const COMPRESSED_BYTES_MAX: i64 = 1 << 15;
 /// More than there will ever be: what retention drops cannot be checked.
 const BACKUPS: i64 = 1_000_000;
+
+/// Each so many lives the pump lives until a backup has been compressed.
+const LONG_LIFE: u64 = 8;
 
 /// No condition of this test takes longer, or something hangs.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -53,17 +59,21 @@ struct Part {
     log: &'static str,
     high_bit: u8,
     strip: bool,
+    /// Whether rotated files are compressed.
+    compress: bool,
     /// Blocks are this long at most.
     block_max: usize,
 }
 
-const PARTS: [Part; 6] = [
-    Part { log: "plain", high_bit: 0, strip: false, block_max: 9_001 },
-    Part { log: "plain-shared", high_bit: 0, strip: false, block_max: 307 },
-    Part { log: "plain-shared", high_bit: 0x80, strip: false, block_max: 70_001 },
-    Part { log: "strip", high_bit: 0, strip: true, block_max: 501 },
-    Part { log: "strip-shared", high_bit: 0, strip: true, block_max: 4_099 },
-    Part { log: "strip-shared", high_bit: 0x80, strip: true, block_max: 70_001 },
+const PARTS: [Part; 8] = [
+    Part { log: "plain", high_bit: 0, strip: false, compress: false, block_max: 9_001 },
+    Part { log: "plain-shared", high_bit: 0, strip: false, compress: false, block_max: 307 },
+    Part { log: "plain-shared", high_bit: 0x80, strip: false, compress: false, block_max: 70_001 },
+    Part { log: "strip", high_bit: 0, strip: true, compress: false, block_max: 501 },
+    Part { log: "strip-shared", high_bit: 0, strip: true, compress: false, block_max: 4_099 },
+    Part { log: "strip-shared", high_bit: 0x80, strip: true, compress: false, block_max: 70_001 },
+    Part { log: "gzip", high_bit: 0, strip: false, compress: true, block_max: 307 },
+    Part { log: "gzip-strip", high_bit: 0, strip: true, compress: true, block_max: 4_099 },
 ];
 
 #[test]
@@ -91,10 +101,15 @@ fn every_line_is_there_once_whole_and_in_order_after_many_kills() {
 
     let mut in_flight = 0;
     let mut staged = 0;
-    for _ in 0..kills {
+    let mut compressing = 0;
+    for kill in 0..kills {
         let mut child = keeper.start_pump();
         let target = progress.load(Ordering::Relaxed) + random.below(1 << 19);
         wait_until("the writers get on", || progress.load(Ordering::Relaxed) >= target);
+        if kill.is_multiple_of(LONG_LIFE) {
+            let before = keeper.compressed();
+            wait_until("a backup is compressed", || keeper.compressed() > before);
+        }
         for _ in 0..random.below(2_000) {
             std::hint::spin_loop();
         }
@@ -102,22 +117,32 @@ fn every_line_is_there_once_whole_and_in_order_after_many_kills() {
         child.wait().unwrap();
         in_flight += u64::from(keeper.cells.words()[PHASE].load(Ordering::Relaxed) != 0);
         staged += u64::from(pipe::waiting(&keeper.staging.0).unwrap() > 0);
+        compressing +=
+            u64::from(PARTS.iter().any(|part| {
+                keeper.directory.path().join(format!(".{}.gz.part", part.log)).exists()
+            }));
     }
     let mut last = keeper.start_pump();
     stop.store(true, Ordering::Relaxed);
     let written: Vec<u64> = writers.into_iter().map(|writer| writer.join().unwrap()).collect();
+    for part in PARTS.iter().filter(|part| part.compress) {
+        let newest = keeper.directory.path().join(format!("{}.1.gz", part.log));
+        wait_until("the newest backup is compressed", || newest.exists());
+    }
     drop(last.stdin.take());
     assert!(last.wait().unwrap().success(), "the last pump ended in good order");
 
     for (part, lines) in PARTS.iter().zip(&written) {
-        let (bytes, files) = keeper.log_of(part);
+        let (bytes, files, compressed) = keeper.log_of(part);
         check(part, &bytes, *lines);
-        println!("{part:?}: {lines} lines in {files} files");
+        assert_eq!(part.compress, compressed > 0);
+        println!("{part:?}: {lines} lines in {files} files, {compressed} of them compressed");
     }
     let outside = &keeper.cells.words()[..BASE];
     assert!(outside.iter().all(|word| word.load(Ordering::Relaxed) == 0));
     println!(
-        "{kills} kills, {in_flight} with a chunk in flight, {staged} with bytes in staging, {} lines, {:?}",
+        "{kills} kills, {in_flight} with a chunk in flight, {staged} with bytes in staging, \
+         {compressing} with half a compressed file, {} lines, {:?}",
         written.iter().sum::<u64>(),
         began.elapsed()
     );
@@ -157,8 +182,9 @@ fn helper_that_runs_nothing_but_the_pump() {
             pipe: read_end(number),
             sink: Sink {
                 path: Some(path.into()),
-                bytes_max: BYTES_MAX,
+                bytes_max: if part.compress { COMPRESSED_BYTES_MAX } else { BYTES_MAX },
                 backups: BACKUPS,
+                compress: part.compress,
                 strip_ansi: part.strip,
                 captures: false,
                 echo: None,
@@ -233,24 +259,43 @@ impl Keeper {
         child
     }
 
-    /// What a part's writer has written, over all files from the oldest on, and
-    /// how many there are.
-    fn log_of(&self, part: &Part) -> (Vec<u8>, usize) {
+    /// How many backups are compressed.
+    fn compressed(&self) -> usize {
+        let names = fs::read_dir(self.directory.path()).unwrap().map(Result::unwrap);
+        names.filter(|entry| entry.file_name().to_string_lossy().ends_with(".gz")).count()
+    }
+
+    /// What a part's writer has written, over all files from the oldest on, how many there
+    /// are, and how many of them are compressed.
+    fn log_of(&self, part: &Part) -> (Vec<u8>, usize, usize) {
         let newest = self.directory.path().join(part.log);
         let backup = |number: usize| PathBuf::from(format!("{}.{number}", newest.display()));
-        let backups = (1..).take_while(|number| backup(*number).exists()).count();
+        let compressed = |number: usize| PathBuf::from(format!("{}.{number}.gz", newest.display()));
+        let exists = |number: &usize| backup(*number).exists() || compressed(*number).exists();
+        let backups = (1..).take_while(exists).count();
         let directory = fs::read_dir(self.directory.path()).unwrap();
         let names = directory.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let prefix = format!("{}.", part.log);
-        assert_eq!(names.filter(|name| name.starts_with(&prefix)).count(), backups, "no gap");
+        let numbers = names.filter_map(|name| {
+            let number = name.strip_prefix(&prefix)?.trim_end_matches(".gz").to_owned();
+            Some(number.parse::<usize>().expect("nothing else has such a name"))
+        });
+        assert!(numbers.max().unwrap_or(0) <= backups, "no gap");
         let mut bytes = Vec::new();
+        let mut unpacked = 0;
         for number in (1..=backups).rev() {
-            bytes.extend(fs::read(backup(number)).unwrap());
+            let Ok(plain) = fs::read(backup(number)) else {
+                let file = File::open(compressed(number)).unwrap();
+                MultiGzDecoder::new(file).read_to_end(&mut bytes).expect("it is whole");
+                unpacked += 1;
+                continue;
+            };
+            bytes.extend(plain);
         }
         bytes.extend(fs::read(&newest).unwrap());
         bytes.retain(|byte| byte & 0x80 == part.high_bit);
         bytes.iter_mut().for_each(|byte| *byte &= 0x7f);
-        (bytes, backups + 1)
+        (bytes, backups + 1, unpacked)
     }
 }
 
@@ -330,6 +375,7 @@ fn main_log(directory: &Path) -> MainLogSettings {
         path: Some(directory.join("main").to_str().unwrap().into()),
         bytes_max: 0,
         backups: 0,
+        compress: false,
         to_syslog: false,
         copy: None,
         copies_lines: false,

@@ -21,6 +21,8 @@ pub struct ServerSettings {
     pub logfile_bytes_max: i64,
     /// How many rotated files are kept; 0 truncates instead.
     pub logfile_backups: i64,
+    /// Whether they are compressed.
+    pub logfile_compress: bool,
     /// How much is logged.
     pub loglevel: LogLevel,
     /// The file that holds the pid.
@@ -93,6 +95,7 @@ impl ServerSettings {
             logfile,
             logfile_bytes_max: draft.logfile_bytes_max,
             logfile_backups: draft.logfile_backups,
+            logfile_compress: draft.logfile_compress,
             loglevel: draft.loglevel,
             pidfile: resolved(host, &draft.pidfile),
             umask: draft.umask,

@@ -94,6 +94,7 @@ fn same_log(one: &LogSpec, other: &LogSpec) -> bool {
     targets
         && one.bytes_max == other.bytes_max
         && one.backups == other.backups
+        && one.compress == other.compress
         && one.capture_bytes_max == other.capture_bytes_max
         && one.events == other.events
         && one.syslog == other.syslog
@@ -127,6 +128,17 @@ mod tests {
         let other = plain_group("a", 1, &["x", "y"]);
 
         assert_eq!(difference(&[&one], &[&other]), <[Vec<String>; 3]>::default());
+    }
+
+    #[test]
+    fn a_log_that_is_to_be_compressed_from_now_on_changes_the_group() {
+        let plain = group("a", 1, vec![service("x", program())]);
+        let mut compressed = service("x", program());
+        Arc::make_mut(&mut compressed).stderr.compress = true;
+
+        let found = difference(&[&plain], &[&group("a", 1, vec![compressed])]);
+
+        assert_eq!(found, [vec![], vec!["a".to_owned()], vec![]]);
     }
 
     #[test]

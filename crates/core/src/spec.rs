@@ -309,6 +309,8 @@ pub struct LogSpec {
     pub bytes_max: i64,
     /// How many rotated files are kept; 0 truncates instead.
     pub backups: i64,
+    /// Whether rotated files are compressed.
+    pub compress: bool,
     /// Most bytes of a captured message; 0 is no capture.
     pub capture_bytes_max: i64,
     /// Whether listeners are told of each chunk.

@@ -55,6 +55,7 @@ fn service(random: &mut Random, name: &str) -> ServiceSpec {
         target: LogTarget::None,
         bytes_max: 0,
         backups: 0,
+        compress: false,
         capture_bytes_max: 0,
         events: false,
         syslog: false,

@@ -17,6 +17,7 @@ pub(crate) fn service(name: &str, command: &str) -> ServiceSpec {
         target: LogTarget::Auto,
         bytes_max: 50 << 20,
         backups: 10,
+        compress: false,
         capture_bytes_max: 0,
         events: false,
         syslog: false,

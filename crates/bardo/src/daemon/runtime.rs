@@ -296,6 +296,8 @@ mod tests {
         let cases = [
             ("cat-stdout---supervisor-abcdefgh.log", true),
             ("cat-stdout---supervisor-abcdefgh.log.3", true),
+            ("cat-stdout---supervisor-abcdefgh.log.3.gz", true),
+            (".cat-stdout---supervisor-abcdefgh.log.gz.part", true),
             ("cat-stdout---other-abcdefgh.log", false),
             ("---supervisor-abcdefgh.log", false),
             ("cat-stdout---supervisor-.log", false),

@@ -82,6 +82,9 @@ pub struct MainLog {
     pub bytes_max: i64,
     /// Rotated files that are kept.
     pub backups: i64,
+    /// Whether they are compressed.
+    #[serde(default)]
+    pub compress: bool,
     /// What is logged.
     pub level: Level,
     /// Whether lines are copied to standard output.
@@ -193,6 +196,7 @@ impl Settings {
                 },
                 bytes_max: configured.logfile_bytes_max,
                 backups: configured.logfile_backups,
+                compress: configured.logfile_compress,
                 level: configured.loglevel.into(),
                 to_stdout: configured.nodaemon && !configured.silent,
             },

@@ -295,6 +295,7 @@ pub(super) fn main_log(log: &MainLog) -> MainLogSettings {
         path: log.path.as_deref().map(Arc::from),
         bytes_max: log.bytes_max,
         backups: log.backups,
+        compress: log.compress,
         to_syslog: log.path.is_none(),
         copy: copy(),
         copies_lines: log.to_stdout,

@@ -492,6 +492,7 @@ impl Machine {
             path: logs::path(&self.surroundings, service, channel),
             bytes_max: log.bytes_max,
             backups: log.backups,
+            compress: log.compress,
             strip_ansi: service.spec.program.strip_ansi.unwrap_or(self.settings.strip_ansi),
             captures: echo.as_ref().is_some_and(Echo::captures),
             echo: echo.map(Box::new),

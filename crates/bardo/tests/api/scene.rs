@@ -226,6 +226,7 @@ fn service(name: &str, command: &str) -> ServiceSpec {
         target: LogTarget::Auto,
         bytes_max: 50 << 20,
         backups: 10,
+        compress: false,
         capture_bytes_max: 0,
         events: false,
         syslog: false,

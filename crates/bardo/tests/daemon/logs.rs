@@ -1,11 +1,13 @@
 //! Logs of programs that are no files of their own: the daemon's standard output, and the
 //! main log.
 
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use bardo_wire::xmlrpc::Value;
+use flate2::read::MultiGzDecoder;
 
 use crate::scene::{Scene, open, open_with};
 
@@ -91,6 +93,34 @@ fn two_groups_write_the_file_that_their_program_names() {
         lines.sort_unstable();
         lines == ["one 1", "one 2", "one 3", "two 1", "two 2", "two 3"]
     });
+}
+
+#[test]
+fn backups_are_compressed_by_whichever_supervisor_is_there() {
+    let program = "[program:cat]\ncommand=/bin/cat\nstartsecs=0\n\
+                   stdout_logfile={here}/cat.log\nstdout_logfile_maxbytes=1\n\
+                   stdout_logfile_backups=3\nstdout_logfile_compress=true\n";
+    let scene = open("", program);
+    let text_of = |name: &str| {
+        let mut text = String::new();
+        let file = std::fs::File::open(scene.home.file(name)).ok()?;
+        MultiGzDecoder::new(file).read_to_string(&mut text).ok()?;
+        Some(text)
+    };
+    let is_plain = || scene.home.file("cat.log.1").exists();
+
+    send(&scene, "one\n");
+    let newest = || text_of("cat.log.1.gz");
+    scene.wait("the first backup", || newest().as_deref() == Some("one\n") && !is_plain());
+    // What a supervisor that is killed may have begun.
+    std::fs::write(scene.home.file(".cat.log.gz.part"), "torn").unwrap();
+    scene.daemon.kill_supervisor().unwrap();
+    scene.supervisor();
+    send(&scene, "two\n");
+
+    scene.wait("the second backup", || newest().as_deref() == Some("two\n") && !is_plain());
+    assert_eq!(text_of("cat.log.2.gz").as_deref(), Some("one\n"));
+    assert!(!scene.home.file(".cat.log.gz.part").exists());
 }
 
 #[test]

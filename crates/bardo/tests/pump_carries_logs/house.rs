@@ -106,6 +106,7 @@ impl House {
             path: Some(self.path(name).to_str().unwrap().into()),
             bytes_max: 0,
             backups: 0,
+            compress: false,
             strip_ansi: false,
             captures: false,
             echo: None,
@@ -146,11 +147,36 @@ impl Drop for House {
     }
 }
 
+/// A disk that is soon full: the folder `disk`, as long as this lives.
+pub(crate) struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts 64 KiB, or says that this user may not.
+    pub(crate) fn mount(house: &House) -> Option<Self> {
+        let disk = house.path("disk");
+        fs::create_dir(&disk).unwrap();
+        let mount = ["-t", "tmpfs", "-o", "size=64k", "none", disk.to_str().unwrap()];
+        let mounted = std::process::Command::new("mount").args(mount).output();
+        if !mounted.is_ok_and(|output| output.status.success()) {
+            println!("skipped: mounting a small disk needs root");
+            return None;
+        }
+        Some(Self(disk))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").args(["-l"]).arg(&self.0).status();
+    }
+}
+
 fn main_log(path: Option<&Path>, copy: Option<OwnedFd>) -> MainLogSettings {
     MainLogSettings {
         path: path.map(|path| path.to_str().unwrap().into()),
         bytes_max: 0,
         backups: 0,
+        compress: false,
         to_syslog: path.is_none(),
         copies_lines: copy.is_some(),
         copy,

@@ -3,13 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
 
+#[cfg(test)]
+mod compressed;
 mod house;
 #[cfg(test)]
 mod shown;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self};
@@ -18,7 +19,7 @@ use std::time::Instant;
 use bardo::daemon::pump::{Sink, Stream};
 use bardo_sys::pipe;
 
-use crate::house::{House, LIMIT, key, say, wait_for};
+use crate::house::{House, LIMIT, SmallDisk, key, say, wait_for};
 
 #[test]
 fn a_log_is_created_at_once_and_what_it_held_is_kept() {
@@ -227,15 +228,8 @@ fn a_device_that_refuses_disturbs_nobody() {
 #[test]
 fn on_a_full_disk_bytes_wait_until_there_is_room() {
     let house = House::new();
+    let Some(_disk) = SmallDisk::mount(&house) else { return };
     let disk = house.path("disk");
-    fs::create_dir(&disk).unwrap();
-    let mount = ["-t", "tmpfs", "-o", "size=64k", "none", disk.to_str().unwrap()];
-    let mounted = std::process::Command::new("mount").args(mount).output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
-        println!("skipped: mounting a small disk needs root");
-        return;
-    }
-    let _unmount = Unmount(disk.clone());
     fs::write(disk.join("filler"), vec![0; 40 * 1024]).unwrap();
 
     for (service, strip_ansi) in [(1, false), (2, true)] {
@@ -253,14 +247,6 @@ fn on_a_full_disk_bytes_wait_until_there_is_room() {
         house.wait_for(&name, &text);
         fs::write(house.path(&name), "").unwrap();
         fs::write(disk.join("filler"), vec![0; 40 * 1024]).unwrap();
-    }
-}
-
-struct Unmount(PathBuf);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 

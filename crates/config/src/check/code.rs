@@ -125,6 +125,8 @@ codes! {
     NeverRotated "never-rotated" Remark "A log file grows until something else rotates it."
     BackupsWithoutLimit "backups-without-limit" Warning
         "Backups are asked for, and the log is never rotated."
+    NothingToCompress "nothing-to-compress" Warning
+        "Backups are to be compressed, and none is ever made."
     EmptiedLog "emptied-log" Remark "A log that is full is emptied, because no backup is kept."
     DeviceLog "device-log" Remark "A log is a device: it is not rotated, where Supervisor fails."
     ForeignDescriptor "foreign-descriptor" Warning

@@ -25,6 +25,15 @@ impl Stream<'_> {
             LogFile::Target(LogTarget::Auto | LogTarget::None) | LogFile::Syslog => None,
         }
     }
+
+    fn has_backups(&self) -> bool {
+        let is_file = match &self.log.file {
+            LogFile::Target(LogTarget::File(path)) => !is_device(path),
+            LogFile::Target(LogTarget::Auto) => true,
+            LogFile::Target(LogTarget::None) | LogFile::Syslog => false,
+        };
+        is_file && self.log.bytes_max > 0 && self.log.backups > 0
+    }
 }
 
 /// The streams of a process that have a log of their own.
@@ -67,6 +76,10 @@ pub(super) fn examine(context: &Context<'_>, program: &Program<'_>, findings: &m
                 examine_file(path, limits, says_backups, places, findings);
             }
         }
+    }
+    for stream in streams(program, 0).iter().filter(|stream| stream.log.compress) {
+        let place = context.place(program, &format!("{}_logfile_compress", stream.name));
+        examine_compression(stream.has_backups(), place, findings);
     }
     let ignored = program.processes.first().map(|process| &process.draft.stderr.file);
     if program.draft.redirect_stderr && matches!(ignored, Some(LogFile::Target(LogTarget::File(_))))
@@ -137,6 +150,18 @@ pub(super) fn examine_file(
             Code::EmptiedLog,
             format!("when {path} is full, all of it is thrown away, because no backup is kept"),
             "",
+        );
+    }
+}
+
+/// Whether there is ever a backup that could be compressed.
+pub(super) fn examine_compression(has_backups: bool, place: Place, findings: &mut Findings) {
+    if !has_backups {
+        findings.add(
+            place,
+            Code::NothingToCompress,
+            "backups are to be compressed, and this log never has one",
+            "a file with a greatest size and backups, or leave this away",
         );
     }
 }

@@ -86,6 +86,11 @@ fn examine_paths(
         let places = (place("logfile"), place("logfile_maxbytes"), place("logfile_backups"));
         logs::examine_file(&draft.logfile, limits, says("logfile_backups"), places, findings);
     }
+    if draft.logfile_compress {
+        let is_rotated = draft.logfile_bytes_max > 0 && draft.logfile_backups > 0;
+        let has_backups = is_rotated && draft.logfile != "syslog";
+        logs::examine_compression(has_backups, place("logfile_compress"), findings);
+    }
     let childlogdir = draft.childlogdir.as_str();
     let directory = draft.directory.as_deref().unwrap_or("/");
     for (option, path) in [

@@ -269,6 +269,24 @@ const LOGS: &[Case] = &[
         program!("stdout_logfile=/tmp/x\nstdout_logfile_maxbytes=1MB\nstdout_logfile_backups=3\n"),
     ),
     case(
+        Code::NothingToCompress,
+        5,
+        program!("stdout_logfile=/dev/null\nstdout_logfile_compress=1\n"),
+        program!("stdout_logfile=/dev/null\n"),
+    ),
+    case(
+        Code::NothingToCompress,
+        5,
+        program!("stderr_logfile=NONE\nstderr_logfile_compress=1\n"),
+        program!("stderr_logfile=NONE\n"),
+    ),
+    case(
+        Code::NothingToCompress,
+        3,
+        "[supervisord]\nlogfile_backups=0\nlogfile_compress=1\n",
+        "[supervisord]\nlogfile_backups=0\n",
+    ),
+    case(
         Code::EmptiedLog,
         5,
         program!("stdout_logfile=/tmp/x\nstdout_logfile_backups=0\n"),
@@ -482,6 +500,19 @@ fn every_case_is_found_in_its_line() {
 fn twins_have_nothing() {
     for Case { code, good, .. } in cases() {
         assert_eq!(shown(&found(good)), "", "{}: {good}", code.name());
+    }
+}
+
+#[test]
+fn a_log_that_has_backups_may_be_compressed() {
+    for text in [
+        "[supervisord]\nlogfile_compress=1\n",
+        program!("stdout_logfile_compress=1\n"),
+        program!("stderr_logfile=/tmp/x\nstderr_logfile_compress=1\n"),
+        program!("redirect_stderr=1\nstderr_logfile=NONE\nstderr_logfile_compress=1\n"),
+    ] {
+        let codes: Vec<Code> = found(text).iter().map(|finding| finding.code).collect();
+        assert_eq!(codes, [Code::BardoOnly], "{text}");
     }
 }
 

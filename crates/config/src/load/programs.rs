@@ -225,6 +225,7 @@ fn log_spec(draft: &LogDraft, stream: &StreamDraft, sibling: Option<&LogSpec>) -
         target,
         bytes_max: draft.bytes_max,
         backups: draft.backups,
+        compress: draft.compress,
         capture_bytes_max: stream.capture_bytes_max,
         events: stream.events,
         syslog,

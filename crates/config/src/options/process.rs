@@ -23,12 +23,19 @@ pub struct LogDraft {
     pub(crate) file: LogFile,
     pub(crate) bytes_max: i64,
     pub(crate) backups: i64,
+    pub(crate) compress: bool,
     pub(crate) syslog: bool,
 }
 
 impl Default for LogDraft {
     fn default() -> Self {
-        Self { file: LogFile::Target(LogTarget::Auto), bytes_max: 0, backups: 0, syslog: false }
+        Self {
+            file: LogFile::Target(LogTarget::Auto),
+            bytes_max: 0,
+            backups: 0,
+            compress: false,
+            syslog: false,
+        }
     }
 }
 
@@ -71,6 +78,13 @@ pub const PROCESS_OPTIONS: &[OptionEntry<ProcessDraft>] = &[
         help: "How many rotated files of standard output are kept; 0 empties the file instead.",
     },
     OptionEntry {
+        name: "stdout_logfile_compress",
+        fallback: Fallback::Text("false"),
+        expansion: Expansion::Once,
+        apply: |draft, _, text| set(&mut draft.stdout.compress, value::boolean(text)?),
+        help: "Compress rotated files of standard output (gzip); Bardo's own.",
+    },
+    OptionEntry {
         name: "stdout_logfile_maxbytes",
         fallback: Fallback::Text("50MB"),
         expansion: Expansion::Once,
@@ -97,6 +111,13 @@ pub const PROCESS_OPTIONS: &[OptionEntry<ProcessDraft>] = &[
         expansion: Expansion::Once,
         apply: |draft, _, text| set(&mut draft.stderr.backups, value::integer(text)?),
         help: "How many rotated files of standard error are kept; 0 empties the file instead.",
+    },
+    OptionEntry {
+        name: "stderr_logfile_compress",
+        fallback: Fallback::Text("false"),
+        expansion: Expansion::Once,
+        apply: |draft, _, text| set(&mut draft.stderr.compress, value::boolean(text)?),
+        help: "Compress rotated files of standard error (gzip); Bardo's own.",
     },
     OptionEntry {
         name: "stderr_logfile_maxbytes",

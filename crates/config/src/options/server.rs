@@ -14,6 +14,7 @@ pub struct ServerDraft {
     pub(crate) logfile: String,
     pub(crate) logfile_bytes_max: i64,
     pub(crate) logfile_backups: i64,
+    pub(crate) logfile_compress: bool,
     pub(crate) loglevel: LogLevel,
     pub(crate) pidfile: String,
     pub(crate) identifier: String,
@@ -89,6 +90,13 @@ pub const SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
         expansion: Expansion::Once,
         apply: |draft, _, text| set(&mut draft.logfile_backups, value::integer(text)?),
         help: "How many rotated main logs are kept; 0 empties the log instead.",
+    },
+    OptionEntry {
+        name: "logfile_compress",
+        fallback: Fallback::Text("false"),
+        expansion: Expansion::Once,
+        apply: |draft, _, text| set(&mut draft.logfile_compress, value::boolean(text)?),
+        help: "Compress rotated main logs (gzip); Bardo's own.",
     },
     OptionEntry {
         name: "loglevel",

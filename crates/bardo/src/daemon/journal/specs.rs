@@ -181,7 +181,7 @@ fn write_log(to: &mut Encoder, log: &LogSpec) {
         to.i64(log.bytes_max);
         to.i64(log.backups);
         to.i64(log.capture_bytes_max);
-        to.byte(u8::from(log.events) | u8::from(log.syslog) << 1);
+        to.byte(u8::from(log.events) | u8::from(log.syslog) << 1 | u8::from(log.compress) << 2);
     });
 }
 
@@ -201,6 +201,7 @@ fn read_log(from: &mut Decoder<'_>) -> Read<LogSpec> {
             target,
             bytes_max,
             backups,
+            compress: flags & 4 != 0,
             capture_bytes_max,
             events: flags & 1 != 0,
             syslog: flags & 2 != 0,

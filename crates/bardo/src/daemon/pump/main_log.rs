@@ -140,6 +140,8 @@ impl MainLog {
     pub(super) fn new(settings: super::MainLogSettings, files: &mut Files) -> io::Result<Self> {
         let file = settings.path.map(|path| {
             let file = files.acquire(&path);
+            let rotation = Rotation::new(settings.bytes_max, settings.backups, settings.compress);
+            files.inherit(file, rotation);
             let mut queue = Queue::default();
             // If it cannot be had, the first line says so.
             if let Ok(Some(place)) = files.prepare(file)
@@ -147,11 +149,7 @@ impl MainLog {
             {
                 queue.push(b"\n");
             }
-            FileOutlet {
-                file,
-                rotation: Rotation::new(settings.bytes_max, settings.backups),
-                queue,
-            }
+            FileOutlet { file, rotation, queue }
         });
         let copy = match settings.copy {
             Some(target) => Some(CopyOutlet {

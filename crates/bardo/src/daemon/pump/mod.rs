@@ -49,6 +49,7 @@
 //! [intake]: self::intake
 
 mod capture;
+mod compress;
 mod echo;
 mod file;
 mod filter;
@@ -84,6 +85,7 @@ use bardo_sys::waker::Waker;
 pub use self::pulse::Work;
 pub use self::record::words_for;
 
+use self::compress::Compression;
 use self::file::Files;
 use self::intake::Intake;
 use self::main_log::MainLog;
@@ -153,6 +155,8 @@ pub struct Sink {
     pub bytes_max: i64,
     /// How many rotated files are kept; with none, the file is truncated.
     pub backups: i64,
+    /// Whether rotated files are compressed.
+    pub compress: bool,
     /// Whether terminal escape sequences are removed.
     pub strip_ansi: bool,
     /// Whether messages between marks are told from the rest. They are for the event
@@ -211,6 +215,7 @@ impl Sink {
             path: None,
             bytes_max: 0,
             backups: 0,
+            compress: false,
             strip_ansi: false,
             captures: false,
             echo: None,
@@ -273,6 +278,8 @@ pub struct MainLogSettings {
     pub bytes_max: i64,
     /// As for a stream.
     pub backups: i64,
+    /// As for a stream.
+    pub compress: bool,
     /// Whether lines go to syslog.
     pub to_syslog: bool,
     /// The standard output. It is never waited for, and its open file, which others may
@@ -571,6 +578,7 @@ fn worker(
         commands,
         streams: Streams::default(),
         files,
+        compression: Compression::default(),
         staging,
         intake: settings.intake,
         null: pipe::open_target(Path::new("/dev/null"))?,

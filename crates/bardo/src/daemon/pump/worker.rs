@@ -21,6 +21,7 @@ use bardo_sys::poller::{Events, Interest, Poller};
 use bardo_sys::waker::Waker;
 
 use super::capture::Capture;
+use super::compress::Compression;
 use super::echo::{self, Readers};
 use super::file::{FileId, Files, Rotation, Second};
 use super::filter::Filter;
@@ -61,6 +62,7 @@ pub(super) struct Worker {
     pub(super) commands: Receiver<Command>,
     pub(super) streams: Streams,
     pub(super) files: Files,
+    pub(super) compression: Compression,
     pub(super) staging: Staging,
     pub(super) intake: Intake,
     pub(super) null: File,
@@ -143,6 +145,7 @@ impl Worker {
             self.obey();
             self.try_again();
             self.write_main_log();
+            self.compress();
             self.report();
             trickle.rest_after(self.carried);
         }
@@ -212,11 +215,15 @@ impl Worker {
             strip: sink.strip_ansi.then(Strip::default),
         };
         let filter = filter.at(self.staging.record.state(key).unwrap_or(0));
+        let rotation = Rotation::new(sink.bytes_max, sink.backups, sink.compress);
+        if let Some(file) = file {
+            self.files.inherit(file, rotation);
+        }
         let slot = self.streams.insert(Entry {
             key,
             pipe,
             file,
-            rotation: Rotation::new(sink.bytes_max, sink.backups),
+            rotation,
             filter,
             echo: sink.echo,
             flow: Flow::Parked,
@@ -348,6 +355,7 @@ impl Worker {
     }
 
     fn remove(&mut self, path: &Arc<str>) {
+        self.compression.forget(path);
         self.shared.pulse.touch_other(path);
         if let Err(error) = fs::remove_file(&**path)
             && error.kind() != io::ErrorKind::NotFound
@@ -377,6 +385,7 @@ impl Worker {
                 self.give_up(slot);
             }
         }
+        self.compression.abandon();
         self.write_main_log();
         let lost = self.syslog.abandon();
         if lost > 0 {
@@ -441,7 +450,7 @@ impl Worker {
         self.retry = Some(self.retry.map_or(at, |retry| retry.min(at)));
     }
 
-    fn write_main_log(&mut self) {
+    pub(super) fn write_main_log(&mut self) {
         loop {
             self.flush_main_log();
             match self.syslog.news() {

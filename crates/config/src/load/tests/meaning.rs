@@ -203,7 +203,7 @@ fn every_option_of_a_program_is_taken_in() {
          stopasgroup=On\nignore_sigpipe=1\nuser=me\numask=077\ndirectory=%(here)s\nenvironment=A=1\n\
          serverurl=http://h:1\nstdout_logfile=/tmp/o\nstdout_logfile_maxbytes=12KB\n\
          stdout_logfile_backups=3\nstdout_capture_maxbytes=1GB\nstdout_events_enabled=yes\n\
-         stdout_syslog=true\nstderr_logfile=/tmp/e\nstderr_logfile_maxbytes=3mb\n\
+         stdout_syslog=true\nstdout_logfile_compress=1\nstderr_logfile_compress=on\nstderr_logfile=/tmp/e\nstderr_logfile_maxbytes=3mb\n\
          stderr_logfile_backups=0\nstderr_capture_maxbytes=5\nstderr_events_enabled=1\n\
          stderr_syslog=true",
     );
@@ -223,6 +223,7 @@ fn every_option_of_a_program_is_taken_in() {
         target: LogTarget::File(file.into()),
         bytes_max,
         backups,
+        compress: true,
         capture_bytes_max,
         events: true,
         syslog: true,
@@ -237,12 +238,13 @@ fn every_option_of_the_server_is_taken_in() {
         "logfile=syslog\nlogfile_maxbytes=0\nlogfile_backups=1\nloglevel=Trace\n\
          pidfile=~/p.pid\numask=0\nnodaemon=1\nsilent=1\nminfds=1\nminprocs=2\nnocleanup=1\n\
          childlogdir=~\nuser=me\ndirectory=/tmp\nstrip_ansi=1\nenvironment=A=1\n\
-         identifier=%(ENV_HOME)s\nhang_timeout=3\n",
+         identifier=%(ENV_HOME)s\nhang_timeout=3\nlogfile_compress=true\n",
     )
     .settings;
 
     assert_eq!((settings.logfile, settings.loglevel), (MainLog::Syslog, LogLevel::Trace));
     assert_eq!((settings.logfile_bytes_max, settings.logfile_backups), (0, 1));
+    assert!(settings.logfile_compress);
     assert_eq!((settings.pidfile.as_str(), settings.umask), ("/home/me/p.pid", 0));
     assert!(settings.nodaemon && settings.silent && settings.nocleanup && settings.strip_ansi);
     assert_eq!((settings.minfds, settings.minprocs), (1, 2));

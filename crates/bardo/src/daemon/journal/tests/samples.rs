@@ -40,9 +40,10 @@ fn reach() -> impl Strategy<Value = Reach> {
 fn log() -> impl Strategy<Value = LogSpec> {
     let target =
         prop_oneof![Just(LogTarget::None), Just(LogTarget::Auto), text().prop_map(LogTarget::File)];
-    (target, any::<[i64; 3]>(), any::<[bool; 2]>()).prop_map(|(target, sizes, [events, syslog])| {
+    (target, any::<[i64; 3]>(), any::<[bool; 3]>()).prop_map(|(target, sizes, flags)| {
         let [bytes_max, backups, capture_bytes_max] = sizes;
-        LogSpec { target, bytes_max, backups, capture_bytes_max, events, syslog }
+        let [compress, events, syslog] = flags;
+        LogSpec { target, bytes_max, backups, compress, capture_bytes_max, events, syslog }
     })
 }
 

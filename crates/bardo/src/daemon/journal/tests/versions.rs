@@ -469,6 +469,7 @@ fn service(name: &str, program: &Arc<ProgramSpec>) -> Arc<ServiceSpec> {
         target,
         bytes_max: 50 << 20,
         backups: 10,
+        compress: false,
         capture_bytes_max: 1,
         events: true,
         syslog: false,
