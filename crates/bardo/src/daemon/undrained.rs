@@ -73,15 +73,19 @@ mod tests {
     }
 
     #[test]
-    fn when_many_wait_each_may_have_one_life() {
+    fn when_many_wait_each_may_have_one_life_and_the_one_that_has_just_ended() {
         let mut undrained = Undrained::default();
         for service in 0..OVER_MAX {
             undrained.attached(ServiceId(service));
         }
-        let fresh = ServiceId(OVER_MAX);
+        // Its life has two streams, and has ended just now: that is no delay.
+        undrained.attached(LOOPS);
+        assert!(undrained.may_begin(LOOPS, 0));
+
+        undrained.attached(LOOPS);
 
         assert!(!undrained.may_begin(LOOPS, 0));
-        assert!(undrained.may_begin(fresh, 0));
-        assert!(undrained.may_begin(LOOPS, 1), "some belong to lives that are not over");
+        assert!(undrained.may_begin(ServiceId(OVER_MAX), 0));
+        assert!(undrained.may_begin(LOOPS, 2), "some belong to lives that are not over");
     }
 }
