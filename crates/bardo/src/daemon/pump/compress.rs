@@ -55,6 +55,8 @@ pub(super) enum Age {
 #[derive(Debug, Default)]
 pub(super) struct Compression {
     waiting: VecDeque<Log>,
+    /// Their names: there may be as many as programs.
+    queued: HashSet<Arc<str>>,
     running: Option<Job>,
     /// Logs of which it has been said that a backup cannot be compressed.
     told: HashSet<Arc<str>>,
@@ -120,10 +122,15 @@ impl Compression {
             job.is_due_again |= age == Age::Rotated;
             return;
         }
-        let is_known = self.waiting.iter().any(|log| log.path == path);
-        if !is_known && (age == Age::Rotated || self.was_left(&path)) {
-            self.waiting.push_back(Log { path, backups });
+        let is_queued = self.queued.contains(&path);
+        if !is_queued && (age == Age::Rotated || self.was_left(&path)) {
+            self.queue(Log { path, backups });
         }
+    }
+
+    fn queue(&mut self, log: Log) {
+        self.queued.insert(Arc::clone(&log.path));
+        self.waiting.push_back(log);
     }
 
     /// Whether a pump that was killed has left something to do. What it had begun is begun
@@ -139,6 +146,7 @@ impl Compression {
     fn go_on(&mut self, shared: &Arc<Shared>) -> Option<News> {
         let Some(job) = &self.running else {
             let log = self.waiting.pop_front()?;
+            self.queued.remove(&log.path);
             return Some(self.start(log, shared));
         };
         let outcome = match job.outcome.try_recv() {
@@ -181,14 +189,14 @@ impl Compression {
         });
         match placed {
             Ok(()) => {
-                self.waiting.push_back(job.log);
+                self.queue(job.log);
                 None
             }
             Err(error) => {
                 let _ = fs::remove_file(rotation::unfinished(path));
                 let news = self.failed(&job.log.path, &job.name, &error);
                 if job.is_due_again {
-                    self.waiting.push_back(job.log);
+                    self.queue(job.log);
                 }
                 news
             }
@@ -203,13 +211,16 @@ impl Compression {
 
     /// A log is no more.
     pub(super) fn forget(&mut self, path: &Arc<str>) {
-        self.waiting.retain(|log| log.path != *path);
+        if self.queued.remove(path) {
+            self.waiting.retain(|log| log.path != *path);
+        }
         self.told.remove(path);
     }
 
     /// The pump ends. What is half done is left to the next one.
     pub(super) fn abandon(&mut self) {
         self.waiting.clear();
+        self.queued.clear();
         if let Some(job) = self.running.take() {
             job.is_over.store(true, Ordering::Relaxed);
             let _ = fs::remove_file(rotation::unfinished(Path::new(&*job.log.path)));
@@ -511,6 +522,20 @@ mod tests {
         assert_eq!(Compression::default().finish(job, Ok(4)), None);
 
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_log_waits_once_however_often_it_is_named() {
+        let path: Arc<str> = "/nonexistent/log".into();
+        let aged = |age| Aged { path: Arc::clone(&path), backups: 2, age };
+        let mut compression = Compression::default();
+
+        for age in [Age::Inherited, Age::Rotated, Age::Rotated, Age::Inherited] {
+            compression.take(aged(age));
+        }
+        assert_eq!(compression.waiting.len(), 1);
+        compression.forget(&path);
+        assert_eq!((compression.waiting.len(), compression.queued.len()), (0, 0));
     }
 
     #[test]
