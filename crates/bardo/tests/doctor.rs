@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -184,6 +185,28 @@ fn a_keeper_without_a_supervisor_is_told_of() {
     assert!(told.is_ok(), "{json}\n{}", home.main_log());
     assert_eq!(json["daemon"]["state"], "silent");
     assert_eq!(json["daemon"]["pid"], daemon.keeper());
+}
+
+#[test]
+fn why_no_supervisor_can_take_over_is_told() {
+    let (daemon, home) = open("keeper_stopwaitsecs=0", "", |_| {});
+    let files = fs::read_dir(format!("/proc/{}/fd", daemon.keeper())).unwrap().flatten();
+    let is_journal = |path: &std::path::PathBuf| {
+        fs::read_link(path).is_ok_and(|name| name.to_string_lossy().starts_with("/memfd:"))
+    };
+    let journal = files.map(|file| file.path()).find(is_journal).unwrap();
+    fs::File::options().write(true).open(journal).unwrap().write_all_at(&[0; 8], 0).unwrap();
+
+    daemon.kill_supervisor().unwrap();
+
+    let mut seen = Value::Null;
+    let told = home::wait_until("the finding", || {
+        seen = examined(&home).0;
+        let found = seen["wrong"].as_array().unwrap().iter();
+        let mut texts = found.filter(|finding| finding["kind"] == "no-supervisor");
+        texts.any(|finding| finding["text"].as_str().unwrap().contains("this is not a journal"))
+    });
+    assert!(told.is_ok(), "{seen}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub mod fastcgi;
 mod greeting;
 pub mod journal;
 pub mod keeping;
-mod last_words;
+pub mod last_words;
 pub mod link;
 pub mod listeners;
 pub mod logs;

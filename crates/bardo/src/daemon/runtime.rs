@@ -6,13 +6,18 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::io::ErrorKind::NotFound;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use bardo_sys::memory::SharedMemory;
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::Pid;
 
 /// Why a daemon cannot have its runtime directory.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +40,15 @@ pub enum ClaimError {
     },
 }
 
+/// The name of the journal, as /proc shows it.
+pub const JOURNAL: &str = "bardo-journal";
+
+/// How often a directory is claimed that vanishes under our hands.
+const CLAIMS: usize = 3;
+
+/// Most directories of others that are looked at when one is claimed.
+const SWEPT_MAX: usize = 64;
+
 /// A runtime directory that is ours.
 #[derive(Debug)]
 pub struct Runtime {
@@ -55,21 +69,34 @@ impl Runtime {
             .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
             .take(32)
             .collect();
-        let directory = base().join(format!("{name}-{hash:016x}"));
+        let base = base();
+        sweep(&base);
+        let directory = base.join(format!("{name}-{hash:016x}"));
+        // Another daemon may be sweeping this one, which a former run has left.
+        for _ in 1..CLAIMS {
+            match Self::claim_directory(&directory) {
+                Err(ClaimError::System { source, .. }) if source.kind() == NotFound => {}
+                claimed => return claimed,
+            }
+        }
+        Self::claim_directory(&directory)
+    }
+
+    fn claim_directory(directory: &Path) -> Result<Self, ClaimError> {
         let failed = |what: &str| {
             let what = format!("{what} {}", directory.display());
             move |source| ClaimError::System { what, source }
         };
-        make_private(&directory).map_err(failed("make the runtime directory"))?;
+        make_private(directory).map_err(failed("make the runtime directory"))?;
         // Two that start at once look at the lock one after the other.
-        let guard = File::open(&directory).map_err(failed("open the runtime directory"))?;
+        let guard = File::open(directory).map_err(failed("open the runtime directory"))?;
         rustix::fs::flock(&guard, FlockOperation::LockExclusive)
             .map_err(|errno| failed("guard the runtime directory")(errno.into()))?;
         let lock = take_lock(&directory.join("lock")).inspect_err(|_| {
             // It stays where there is a lock in it.
-            let _ = fs::remove_dir(&directory);
+            let _ = fs::remove_dir(directory);
         })?;
-        Ok(Self { directory, lock })
+        Ok(Self { directory: directory.to_owned(), lock })
     }
 
     /// The directory.
@@ -90,7 +117,7 @@ impl Runtime {
     /// # Errors
     /// When the file cannot be made.
     pub fn journal() -> io::Result<OwnedFd> {
-        SharedMemory::anonymous("bardo-journal")
+        SharedMemory::anonymous(JOURNAL)
     }
 
     /// The lock socket, to be held for as long as the daemon lives.
@@ -103,6 +130,25 @@ impl Runtime {
     pub fn remove(directory: &str) {
         let _ = fs::remove_file(Path::new(directory).join("lock"));
         let _ = fs::remove_dir(directory);
+    }
+}
+
+/// Removes some of the directories of daemons that were killed whole, keeper and all: those
+/// with a lock on which nobody listens.
+fn sweep(base: &Path) {
+    let entries = fs::read_dir(base).into_iter().flatten().flatten();
+    for directory in entries.map(|entry| entry.path()).take(SWEPT_MAX) {
+        let lock = directory.join("lock");
+        let Ok(guard) = File::open(&directory) else { continue };
+        // Somebody who starts just now is claiming it.
+        if rustix::fs::flock(&guard, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        if knock(&lock) == Err(Errno::CONNREFUSED) {
+            // What else is in it is not ours, and then it stays.
+            let _ = fs::remove_file(lock);
+            let _ = fs::remove_dir(&directory);
+        }
     }
 }
 
@@ -143,13 +189,24 @@ fn take_lock(path: &Path) -> Result<UnixListener, ClaimError> {
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Err(failed(error)),
         Err(_) => {}
     }
-    if let Ok(there) = UnixStream::connect(path) {
-        let pid = rustix::net::sockopt::socket_peercred(&there)
-            .map_or_else(|_| "?".to_owned(), |peer| peer.pid.as_raw_nonzero().to_string());
+    if let Ok(keeper) = knock(path) {
+        let pid = keeper.map_or_else(|| "?".to_owned(), |pid| pid.as_raw_nonzero().to_string());
         return Err(ClaimError::Taken { pid, lock: path.display().to_string() });
     }
     fs::remove_file(path).map_err(failed)?;
     UnixListener::bind(path).map_err(failed)
+}
+
+/// Who listens on a lock. The keeper lets nobody in: once many have knocked, the kernel
+/// only says that somebody is there. Never waits.
+fn knock(path: &Path) -> rustix::io::Result<Option<Pid>> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match connect(&socket, &SocketAddrUnix::new(path)?) {
+        Ok(()) => Ok(socket_peercred(&socket).ok().map(|peer| peer.pid)),
+        Err(Errno::AGAIN) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A number that different byte strings are unlikely to share (FNV-1a).
@@ -211,6 +268,28 @@ fn is_automatic_log(name: &str, identifier: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_killed_daemons_have_left_is_swept() {
+        let base = tempfile::tempdir().unwrap();
+        let make = |name: &str| {
+            let directory = base.path().join(name);
+            make_private(&directory).unwrap();
+            directory
+        };
+        let (left, foreign) = (make("left"), make("foreign"));
+        let runs = Runtime::claim_directory(&make("runs")).unwrap();
+        drop(UnixListener::bind(left.join("lock")).unwrap());
+
+        sweep(base.path());
+
+        assert!(!left.exists() && foreign.exists() && runs.directory().join("lock").exists());
+        // However many have knocked.
+        for _ in 0..200 {
+            let claimed = Runtime::claim_directory(runs.directory());
+            assert!(matches!(claimed, Err(ClaimError::Taken { .. })));
+        }
+    }
 
     #[test]
     fn only_automatic_logs_of_the_identifier_are_cleared() {

@@ -127,7 +127,7 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
     let file = inherited(JOURNAL_FD).ok_or(TakeOverError::NotInherited(JOURNAL_FD))?;
     let memory = SharedMemory::map_whole(file).map_err(system("map the journal"))?;
     let memory = Arc::new(memory);
-    let words = last_words::take(&memory);
+    let words = last_words::read(&memory);
     last_words::leave_in(&memory);
     let (journal, known) =
         Journal::open(Arc::clone(&memory)).map_err(system("read the journal"))?;
@@ -334,6 +334,7 @@ fn supervise(
     (predecessor, why): (Predecessor, &str),
 ) -> i32 {
     greet(&mut machine, &known, predecessor, why);
+    last_words::forget(machine.journal.memory());
     let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
     machine.tell(machine.settings.patience());
     let began = machine.link.say(ToKeeper::TookOver).is_ok();

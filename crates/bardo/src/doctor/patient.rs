@@ -14,6 +14,7 @@ use bardo_wire::xmlrpc::Value;
 use serde::Deserialize;
 
 use crate::client::{CallError, Client};
+use crate::daemon::last_words;
 use crate::daemon::stage::Stage;
 use crate::host::Machine;
 use crate::personality::place;
@@ -304,9 +305,13 @@ impl Patient {
         let is_supervisor =
             |child: &procfs::Stat| child.is_alive() && child.comm == SUPERVISOR_COMM;
         if !procfs::children(pid).iter().any(is_supervisor) {
-            let text = "it has no supervisor: programs run, and nobody decides about them";
+            let mut text =
+                "it has no supervisor: programs run, and nobody decides about them".to_owned();
+            if let Some(said) = last_words::of_keeper(pid) {
+                text += &format!("; the last one said: {said}");
+            }
             let advice = "It tries again by itself; the main log or standard error says why not.";
-            self.find("no-supervisor", &format!("process {pid}"), text.to_owned(), advice);
+            self.find("no-supervisor", &format!("process {pid}"), text, advice);
         }
     }
 
