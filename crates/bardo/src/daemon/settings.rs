@@ -5,6 +5,10 @@
 //! replaced in one record. It is written by the process that becomes the keeper and
 //! by whoever loads the configuration again, and read by every supervisor: nothing
 //! in it is looked up a second time.
+//!
+//! Like the journal it may be read by another version: a field that is not known is passed
+//! over, and one that is not there has its default. A field that comes to a structure
+//! without `#[serde(default)]` needs that itself.
 
 use std::time::Duration;
 
@@ -18,6 +22,7 @@ use super::main_log::Level;
 
 /// The settings of one daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Settings {
     /// `ARGV0` as it was called.
     pub program: String,
@@ -75,6 +80,7 @@ pub struct Settings {
 
 /// The main log.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct MainLog {
     /// Its file; `None` is syslog.
     pub path: Option<String>,
@@ -278,6 +284,100 @@ pub fn text_to_bytes(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What the first version whose journal others can read has written, for ever.
+    const SAMPLE: &str = r#"{"program":"supervisord","identifier":"supervisor",
+        "configuration_file":"/etc/s.conf","overrides":[["logfile","x"]],"start_directory":"/",
+        "beginning":2,"keeper_pid":7,"main_log":{"path":"/log","bytes_max":50,"backups":3,
+        "level":"Info","to_stdout":true},"pidfile":"/run/s.pid","has_pidfile":true,
+        "former_pidfile":null,"runtime_directory":"/run/s","child_log_directory":"/tmp",
+        "nocleanup":true,"strip_ansi":false,"descriptor_limit":[1024,4096],
+        "environment":["A=b"],"server_url":"unix:///s","servers":[{"section":"unix_http_server",
+        "place":1,"address":{"File":"/s"},"credentials":["user","password"]},{"section":
+        "inet_http_server","place":2,"address":{"Port":["",9001]},"credentials":null}],
+        "namespaces":[{"name":"supervisor","methods":"Supervisor","allowed":["a"]}],
+        "variables":[["C","d"]],"greeting":[["Warn","line"]],"hang_timeout_ms":10000}"#;
+
+    fn sample() -> Settings {
+        let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+        let server = |section: &str, place, address, credentials| Server {
+            section: section.to_owned(),
+            place,
+            address,
+            credentials,
+        };
+        let file = Address::File("/s".to_owned());
+        let credentials = Some(pair("user", "password"));
+        let allowed = vec!["a".to_owned()];
+        Settings {
+            program: "supervisord".to_owned(),
+            identifier: "supervisor".to_owned(),
+            configuration_file: "/etc/s.conf".to_owned(),
+            overrides: vec![pair("logfile", "x")],
+            start_directory: "/".to_owned(),
+            beginning: 2,
+            keeper_pid: 7,
+            main_log: MainLog {
+                path: Some("/log".to_owned()),
+                bytes_max: 50,
+                backups: 3,
+                level: Level::Info,
+                to_stdout: true,
+            },
+            pidfile: "/run/s.pid".to_owned(),
+            has_pidfile: true,
+            former_pidfile: None,
+            runtime_directory: "/run/s".to_owned(),
+            child_log_directory: "/tmp".to_owned(),
+            nocleanup: true,
+            strip_ansi: false,
+            descriptor_limit: (1024, 4096),
+            environment: vec!["A=b".to_owned()],
+            server_url: Some("unix:///s".to_owned()),
+            servers: vec![
+                server("unix_http_server", 1, file, credentials),
+                server("inet_http_server", 2, Address::Port(String::new(), 9001), None),
+            ],
+            namespaces: vec![Namespace { allowed, ..Namespace::supervisor("supervisor") }],
+            variables: vec![pair("C", "d")],
+            greeting: vec![(Level::Warn, "line".to_owned())],
+            hang_timeout_ms: 10_000,
+        }
+    }
+
+    #[test]
+    fn what_former_versions_wrote_is_read() {
+        assert_eq!(Settings::parse(SAMPLE).unwrap(), sample());
+    }
+
+    #[test]
+    fn fields_of_later_versions_are_passed_over() {
+        fn add_fields(value: &mut serde_json::Value) {
+            if let Some(list) = value.as_array_mut() {
+                list.iter_mut().for_each(add_fields);
+            }
+            // An object with a single field is a variant.
+            if let Some(fields) = value.as_object_mut().filter(|fields| fields.len() > 1) {
+                fields.values_mut().for_each(add_fields);
+                fields.insert("later".to_owned(), 1.into());
+            }
+        }
+        let mut text = serde_json::from_str(&sample().to_text()).unwrap();
+        add_fields(&mut text);
+        let text = text.to_string();
+        assert_eq!(text.matches("later").count(), 5, "each structure has one more: {text}");
+
+        assert_eq!(Settings::parse(&text).unwrap(), sample());
+    }
+
+    #[test]
+    fn a_field_that_is_not_there_has_its_default() {
+        let text = SAMPLE.replace(r#""level":"Info","#, "").replace(r#""keeper_pid":7,"#, "");
+
+        let settings = Settings::parse(&text).unwrap();
+
+        assert_eq!(settings, Settings { keeper_pid: 0, ..sample() });
+    }
 
     #[test]
     fn any_bytes_survive_as_text() {

@@ -5,6 +5,7 @@
 mod background;
 mod burst;
 mod children;
+mod damage;
 mod fastcgi;
 mod handlers;
 mod hang;

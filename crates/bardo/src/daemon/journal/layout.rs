@@ -35,7 +35,9 @@ const NAME: u64 = u64::from_be_bytes(*b"BARDOJNL");
 pub(super) const VERSION: u16 = 5;
 
 /// The least version that can read what this program writes. It goes up only when what an
-/// older one passes over, or takes a default for, would lead it astray.
+/// older one passes over, or takes a default for, would lead it astray, or when what the
+/// other areas hold, and the tidings that are copied from there, is laid out differently:
+/// nothing there is framed.
 pub(super) const LEAST: u16 = 5;
 
 /// Words of the log pump's cells. Untouched, they cost nothing.
