@@ -89,7 +89,6 @@ pub struct MainLog {
     /// Rotated files that are kept.
     pub backups: i64,
     /// Whether they are compressed.
-    #[serde(default)]
     pub compress: bool,
     /// What is logged.
     pub level: Level,
@@ -321,6 +320,7 @@ mod tests {
                 path: Some("/log".to_owned()),
                 bytes_max: 50,
                 backups: 3,
+                compress: false,
                 level: Level::Info,
                 to_stdout: true,
             },
@@ -342,6 +342,7 @@ mod tests {
             variables: vec![pair("C", "d")],
             greeting: vec![(Level::Warn, "line".to_owned())],
             hang_timeout_ms: 10_000,
+            keeper_stop_wait_ms: 10_000,
         }
     }
 
