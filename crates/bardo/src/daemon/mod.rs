@@ -5,6 +5,7 @@
 //! thread's side of the core; `pump` carries log bytes; the API thread lives in
 //! [`crate::api`] and asks through `clients`.
 
+mod adoption;
 mod answers;
 pub mod boot;
 pub mod cache;
@@ -32,6 +33,7 @@ pub mod runtime;
 pub mod settings;
 pub mod sockets;
 pub mod stage;
+mod starts;
 mod stdin;
 pub mod supervisor;
 pub mod troubles;

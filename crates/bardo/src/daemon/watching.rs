@@ -15,11 +15,11 @@ use bardo_core::job::{Answer, Command};
 use bardo_keeper::protocol::Predecessor;
 use bardo_sys::{clock, poll, process};
 
+use super::adoption::Inheritance;
 use super::clients::{Question, Reply, Request};
 use super::journal::Memory;
 use super::main_log::Level;
 use super::noticing::SUPERVISOR;
-use super::supervisor::Inheritance;
 use super::troubles::TroubleKind;
 use super::world::Machine;
 
