@@ -7,9 +7,12 @@
 
 use bardo_core::ServiceId;
 
-/// Most streams that a program may have, those of its present life among them. A log pump
-/// that is merely busy is never so far behind.
-const OWN_MAX: u32 = 32;
+/// Most streams that a program may have, those of its present life among them: this part
+/// of all descriptors, and at least and at most so many. A log pump that is merely busy,
+/// with thousands of programs that start, is not so far behind.
+const OWN_PART: u64 = 32;
+const OWN_LEAST: u32 = 32;
+const OWN_MOST: u32 = 512;
 
 /// Streams of lives that are over from which on no program may have any beside those of one
 /// life: many programs share a disk that takes nothing.
@@ -19,14 +22,22 @@ const OVER_MAX: u32 = 2048;
 const OF_A_LIFE: u32 = 2;
 
 /// How many streams are not in their logs yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Undrained {
+    /// Most of a service.
+    own_max: u32,
     /// Of each service, by place.
     own: Vec<u32>,
     all: u32,
 }
 
 impl Undrained {
+    /// None yet, where there are at most so many descriptors.
+    pub(super) fn new(descriptors: u64) -> Self {
+        let part = u32::try_from(descriptors / OWN_PART).unwrap_or(u32::MAX);
+        Self { own_max: part.clamp(OWN_LEAST, OWN_MOST), own: Vec::new(), all: 0 }
+    }
+
     /// The log pump is given a stream.
     pub(super) fn attached(&mut self, service: ServiceId) {
         let place = service.0 as usize;
@@ -49,7 +60,8 @@ impl Undrained {
     pub(super) fn may_begin(&self, service: ServiceId, processes: usize) -> bool {
         let own = self.own.get(service.0 as usize).copied().unwrap_or(0);
         let living = u32::try_from(processes).unwrap_or(u32::MAX).saturating_mul(2);
-        let most = if self.all.saturating_sub(living) < OVER_MAX { OWN_MAX } else { OF_A_LIFE + 1 };
+        let most =
+            if self.all.saturating_sub(living) < OVER_MAX { self.own_max } else { OF_A_LIFE + 1 };
         own < most
     }
 }
@@ -63,8 +75,8 @@ mod tests {
 
     #[test]
     fn a_program_whose_streams_are_not_drained_waits_for_them_and_no_other_does() {
-        let mut undrained = Undrained::default();
-        (0..OWN_MAX).for_each(|_| undrained.attached(LOOPS));
+        let mut undrained = Undrained::new(1024);
+        (0..OWN_LEAST).for_each(|_| undrained.attached(LOOPS));
 
         assert!(!undrained.may_begin(LOOPS, 0));
         assert!(undrained.may_begin(OTHER, 0));
@@ -74,7 +86,7 @@ mod tests {
 
     #[test]
     fn when_many_wait_each_may_have_one_life_and_the_one_that_has_just_ended() {
-        let mut undrained = Undrained::default();
+        let mut undrained = Undrained::new(1024);
         for service in 0..OVER_MAX {
             undrained.attached(ServiceId(service));
         }

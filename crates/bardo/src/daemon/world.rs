@@ -18,6 +18,7 @@ use bardo_core::{
 };
 use bardo_keeper::protocol::{Exit, Roles, ToKeeper};
 use bardo_sys::clock::{self, LocalTime};
+use bardo_sys::limits::{self, Limited};
 use bardo_sys::memory;
 use bardo_sys::plan::Plan;
 use bardo_sys::poll;
@@ -186,7 +187,7 @@ impl Machine {
             listening: parts.listening,
             sockets: parts.sockets,
             metrics: Metrics::new(clock::wall_seconds()),
-            undrained: Undrained::default(),
+            undrained: Undrained::new(limits::get(Limited::Descriptors).soft),
             settled: Vec::new(),
             news: News::default(),
             must_compact: false,
