@@ -6,12 +6,16 @@ use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use bardo::selftest::home::{self, Daemon, Home};
-use bardo::selftest::{actors, procfs};
 use bardo_sys::faults::{Call, Gate};
 use serde_json::Value;
+
+#[path = "daemon/holder.rs"]
+mod holder;
+
+use holder::Holder;
 
 const KILL: i32 = 9;
 
@@ -244,30 +248,4 @@ fn a_machine_on_which_nothing_could_run_is_told_of_with_code_three() {
     assert_eq!((&memory["verdict"], &memory["reason"]), (&"refused".into(), &"EPERM".into()));
     assert_eq!(memory["needed"], true);
     assert_eq!(output.status.code(), Some(3), "{json}");
-}
-
-/// Somebody who keeps a file from everybody.
-struct Holder(Child);
-
-impl Holder {
-    fn of(home: &Home, name: &str) -> Self {
-        let child = Command::new(executable())
-            .arg(actors::WORD)
-            .arg(home.path())
-            .args(["0", "holder"])
-            .arg(home.file(name))
-            .spawn()
-            .unwrap();
-        let holder = Self(child);
-        home::wait_until("the lease", || !actors::runs(home.path(), "holder").is_empty()).unwrap();
-        assert!(procfs::stat(holder.0.id()).is_some_and(|stat| stat.is_alive()));
-        holder
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

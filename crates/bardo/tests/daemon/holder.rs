@@ -6,14 +6,12 @@ use std::process::{Child, Command};
 use bardo::selftest::actors;
 use bardo::selftest::home::Home;
 
-use crate::scene::executable;
-
 /// Somebody who keeps a file from everybody.
 pub(crate) struct Holder(Child);
 
 impl Holder {
     pub(crate) fn of(home: &Home, name: &str) -> Self {
-        let child = Command::new(executable())
+        let child = Command::new(env!("CARGO_BIN_EXE_bardo"))
             .arg(actors::WORD)
             .arg(home.path())
             .args(["0", "holder"])

@@ -18,7 +18,7 @@ const CAT: &str = "[program:cat]\ncommand=/bin/cat\nstartsecs=0\nstartretries=0\
 
 /// A process that may have no more descriptors than it has, and gets its limit back when
 /// this is dropped.
-struct Limited {
+pub(crate) struct Limited {
     process: Pid,
     before: [Option<u64>; 2],
 }
@@ -41,7 +41,7 @@ impl Limited {
     }
 
     /// Sets the soft limit of a process.
-    fn to_number(process: u32, current: u64) -> Self {
+    pub(crate) fn to_number(process: u32, current: u64) -> Self {
         let before = limits(process);
         let limited = Self { process: Pid::from_raw(process.cast_signed()).unwrap(), before };
         limited.set([Some(current), before[1]]);
