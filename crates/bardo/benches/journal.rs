@@ -5,17 +5,14 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bardo::daemon::journal::{Entry, Journal, Surroundings, WORDS};
 use bardo::daemon::listeners::audience::Deed;
 use bardo_core::group::Group;
 use bardo_core::record::{Record, ServiceRecord, Snapshot};
-use bardo_core::spec::{
-    Backoff, GroupKind, GroupSpec, LogSpec, LogTarget, ProgramSpec, Reach, Readiness, RestartOn,
-    RestartPolicy, Seconds, ServiceSpec, StopPolicy,
-};
-use bardo_core::{Configuration, ServiceId, Signal};
+use bardo_core::spec::{GroupKind, GroupSpec, LogSpec, LogTarget, Origin, ServiceSpec};
+use bardo_core::{Configuration, ServiceId};
 use bardo_sys::memory::SharedMemory;
 use bardo_wire::listener::EventType;
 
@@ -91,15 +88,10 @@ fn group(name: &str) -> Arc<GroupSpec> {
     let name: Arc<str> = name.into();
     let log = |channel| LogSpec {
         target: LogTarget::File(format!("/var/log/{name}.{channel}").into()),
-        bytes_max: 50 << 20,
-        backups: 10,
-        compress: false,
-        capture_bytes_max: 0,
-        events: false,
-        syslog: false,
+        ..LogSpec::default()
     };
     let service = ServiceSpec {
-        program: Arc::new(program()),
+        program: Arc::default(),
         name: Arc::clone(&name),
         command: format!("/usr/bin/{name} --serve").into(),
         directory: None,
@@ -108,33 +100,11 @@ fn group(name: &str) -> Arc<GroupSpec> {
         stderr: log("err"),
     };
     let services = vec![Arc::new(service)];
-    Arc::new(GroupSpec { name, priority: 999, kind: GroupKind::Programs, services })
-}
-
-fn program() -> ProgramSpec {
-    ProgramSpec {
+    Arc::new(GroupSpec {
+        name,
         priority: 999,
-        autostart: true,
-        restart: RestartPolicy {
-            on: RestartOn::Unexpected,
-            start_retries: Some(3),
-            backoff: Backoff::Linear { step: Duration::from_secs(1) },
-        },
-        exit_codes: vec![0],
-        readiness: Readiness::StaysUp(Seconds(1)),
-        heartbeat: None,
-        stop: StopPolicy {
-            signal: Signal::TERM,
-            wait: Seconds(10),
-            stop_reach: Reach::Process,
-            kill_reach: Reach::Process,
-        },
-        user: None,
-        umask: None,
-        redirect_stderr: false,
-        strip_ansi: None,
-        ignore_sigpipe: false,
-        server_url: None,
-        socket: None,
-    }
+        kind: GroupKind::Programs,
+        origin: Origin::File,
+        services,
+    })
 }

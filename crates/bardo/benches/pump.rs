@@ -36,6 +36,7 @@ fn main() {
         base: 0,
         length: words_for(PLACES),
         staging: pipe::pipe().expect("a pipe can be made"),
+        outlets: [None, None],
         intake: Intake::open(Arc::new(intake), 0..INTAKE_WORDS),
         reports: sender,
         waker: Arc::new(Waker::new().expect("a waker can be made")),
@@ -50,6 +51,7 @@ fn main() {
             copies_lines: false,
             format: |_, text| format!("{text}\n").into_bytes(),
         },
+        owed: Vec::new(),
     })
     .expect("the pump starts");
     pump.go();
@@ -134,6 +136,7 @@ fn attach(directory: &Path, pump: &PumpHandle, place: u32, strip_ansi: bool) -> 
             compress: false,
             strip_ansi,
             captures: false,
+            prefix: "".into(),
             echo: None,
         },
     });

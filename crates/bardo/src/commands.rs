@@ -9,13 +9,15 @@ use clap::ArgMatches;
 
 use crate::check::{self, Form};
 use crate::doctor::{self, Wanted};
+use crate::inquiry::{self, Inquiry};
 use crate::personality::shells::Shell;
 use crate::personality::{bardo, say};
 use crate::selftest::events::{self, Events};
 use crate::selftest::hostile::{self, Hostile};
 use crate::selftest::interruption;
+use crate::selftest::service::{self, Services};
 use crate::selftest::survival::{self, Survival};
-use crate::{demo, manual};
+use crate::{demo, launcher, manual};
 
 /// Exit code of a self-test that has found something.
 const FOUND: u8 = 1;
@@ -41,12 +43,13 @@ pub fn main(words: &[OsString]) -> ExitCode {
         "check" => {
             check::main(matches.get_one::<String>("file").map(String::as_str), form(matches))
         }
-        "doctor" => {
-            let text = |name: &str| matches.get_one::<String>(name).cloned();
-            let wanted = Wanted { file: text("configuration"), socket: text("socket") };
-            doctor::main(&wanted, form(matches))
+        "doctor" => doctor::main(&wanted(matches), form(matches)),
+        "status" | "why" | "events" => {
+            inquiry::main(&wanted(matches), &inquiry_of(name, matches), form(matches))
         }
+        "restart" => inquiry::main(&wanted(matches), &Inquiry::Restart, Form::Text),
         "demo" => demo::main(matches.get_one("for").copied().map(Duration::from_secs)),
+        "run" => launcher::main(matches.get_one::<String>("configuration").map(String::as_str)),
         "selftest" => run_selftest(matches),
         "completions" => {
             let shell = matches.get_one::<String>("shell");
@@ -71,12 +74,31 @@ fn form(matches: &ArgMatches) -> Form {
     if matches.get_flag("json") { Form::Json } else { Form::Text }
 }
 
+/// The daemon that is meant.
+fn wanted(matches: &ArgMatches) -> Wanted {
+    let text = |name: &str| matches.get_one::<String>(name).cloned();
+    Wanted { file: text("configuration"), socket: text("socket") }
+}
+
+fn inquiry_of(name: &str, matches: &ArgMatches) -> Inquiry {
+    match name {
+        "status" => {
+            let names = matches.get_many::<String>("name").into_iter().flatten();
+            Inquiry::Status(names.cloned().collect())
+        }
+        "why" => Inquiry::Why(matches.get_one::<String>("name").cloned().unwrap_or_default()),
+        _ => Inquiry::Events { follow: matches.get_flag("follow") },
+    }
+}
+
 fn run_selftest(matches: &ArgMatches) -> ExitCode {
     let executable = interruption::expect().and_then(|()| std::env::current_exe());
     let found = executable.and_then(|executable| match matches.subcommand() {
         Some(("survival", matches)) => survival::run(&survival_of(executable, matches))
             .map(|report| (report.to_string(), report.is_good())),
         Some(("events", matches)) => events::run(&events_of(executable, matches))
+            .map(|report| (report.to_string(), report.is_good())),
+        Some(("service", matches)) => service::run(&services_of(executable, matches))
             .map(|report| (report.to_string(), report.is_good())),
         Some((_, matches)) => hostile::run(&hostile_of(executable, matches))
             .map(|report| (report.to_string(), report.is_good())),
@@ -127,6 +149,21 @@ fn events_of(executable: PathBuf, matches: &ArgMatches) -> Events {
         span: Duration::from_secs(given(matches, "seconds")),
         memory_within: given(matches, "memory-within").saturating_mul(1 << 20),
         answer_within: Duration::from_millis(given(matches, "answer-within")),
+        keep: matches.get_flag("keep"),
+    }
+}
+
+fn services_of(executable: PathBuf, matches: &ArgMatches) -> Services {
+    let count = |name| usize::try_from(given(matches, name)).unwrap_or(usize::MAX);
+    Services {
+        executable,
+        hangs: count("hangs"),
+        kills: count("kills"),
+        hearts: count("hearts"),
+        span: Duration::from_secs(given(matches, "seconds")),
+        replaced_within: Duration::from_millis(given(matches, "replaced-within")),
+        percent: given(matches, "percent"),
+        slower_percent: given(matches, "slower-percent"),
         keep: matches.get_flag("keep"),
     }
 }

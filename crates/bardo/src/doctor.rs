@@ -17,14 +17,15 @@ use std::process::ExitCode;
 use bardo_sys::clock::LocalTime;
 use serde::Serialize;
 
-use self::cgroup::Places;
 use self::facility::{Facility, Need, Verdict};
 use self::patient::{Patient, Presence};
 use crate::check::Form;
 use crate::personality::say;
 use crate::personality::supervisorctl::colour::Colour;
+use bardo_sys::cgroup::Places;
 
 pub use self::patient::Wanted;
+pub(crate) use self::patient::whereabouts;
 
 /// Exit code when something is wrong now.
 const WRONG: u8 = 1;

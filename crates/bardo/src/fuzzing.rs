@@ -83,7 +83,10 @@ fn fates(supervisor: &Supervisor) -> Vec<Input> {
     let fate = |there: &Service| {
         let (service, generation) = (there.id, there.generation);
         match there.pid {
-            Some(_) => Input::Exited { service, generation, status: ExitStatus::Code(1), sequence },
+            Some(_) => {
+                let (status, at) = (ExitStatus::Code(1), Instant(0));
+                Input::Exited { service, generation, status, sequence, at }
+            }
             None if service.0.is_multiple_of(2) => {
                 Input::Found { service, generation, found: Found::NeverCloned }
             }

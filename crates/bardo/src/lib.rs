@@ -16,9 +16,13 @@ pub mod doctor;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod host;
+pub mod init;
+pub mod inquiry;
+pub mod launcher;
 pub mod manual;
 pub mod personality;
 pub mod selftest;
+pub mod service;
 
 use daemon::stage::Stage;
 use daemon::supervisor::Part;
@@ -31,8 +35,8 @@ const BROKEN: u8 = 70;
 #[must_use]
 pub fn main() -> ExitCode {
     match Stage::of_this_process() {
-        Some(Stage::Keeper { listeners, hang_timeout_ms }) => {
-            ended("keeper", keeping::run(listeners, hang_timeout_ms))
+        Some(Stage::Keeper { listeners, hang_timeout_ms, service }) => {
+            ended("keeper", keeping::run(listeners, hang_timeout_ms, service))
         }
         Some(Stage::Supervisor) => ended("supervisor", supervisor::run(Part::Works)),
         Some(Stage::Watcher) => ended("watcher", supervisor::run(Part::Watches)),
@@ -69,6 +73,16 @@ fn face() -> ExitCode {
     // What Bardo starts itself is recognized before any command line is read.
     let own = match first.to_str() {
         Some(selftest::actors::WORD) => Some(selftest::act(behind)),
+        Some(init::run::RUN) => Some(init::run::main(behind)),
+        Some(init::reap::WORD) => Some(init::reap::main(behind)),
+        Some(init::attendant::WORD) => Some(init::attendant::main(behind)),
+        Some(init::attendant::CHILD_WORD) => Some(init::attendant::child(behind)),
+        Some(init::registered::WORD) => Some(init::registered::main()),
+        Some(init::reload::WORD) => Some(init::reload::main(behind)),
+        // A verb of the service; a slash begins nothing else.
+        Some(word) if personality::host::is_meant(word) => {
+            Some(personality::host::main(words.get(1..).unwrap_or_default()))
+        }
         Some("demo") => demo::act(behind),
         _ => None,
     };
@@ -81,6 +95,8 @@ fn named(name: &OsStr, program: &str, words: &[OsString]) -> Option<ExitCode> {
         "supervisord" => Some(personality::supervisord::main(program, words)),
         "supervisorctl" => Some(personality::supervisorctl::main(program, words)),
         "pidproxy" => Some(personality::pidproxy::main(program, words)),
+        personality::host::NAME => Some(personality::host::main(words)),
+        "service" | "minix-service" => Some(personality::service::main(program, words)),
         "echo_supervisord_conf" => Some(personality::echo_conf::main()),
         _ => None,
     }

@@ -210,7 +210,8 @@ fn why_no_supervisor_can_take_over_is_told() {
         let mut texts = found.filter(|finding| finding["kind"] == "no-supervisor");
         texts.any(|finding| finding["text"].as_str().unwrap().contains("this is not a journal"))
     });
-    assert!(told.is_ok(), "{seen}");
+    let console = fs::read_to_string(home.file("console")).unwrap_or_default();
+    assert!(told.is_ok(), "{}\n{console}", seen["wrong"]);
 }
 
 #[test]

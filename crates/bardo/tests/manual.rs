@@ -42,6 +42,15 @@ fn nothing_else_is_there() {
     }
 }
 
+#[test]
+fn the_document_of_system_conf_has_a_row_for_every_keyword() {
+    let path = share().join("../docs/system.conf.md");
+    let document = fs::read_to_string(path).unwrap();
+    let shown: Vec<&str> = document.lines().filter(|line| line.starts_with("| `")).collect();
+
+    assert_eq!(shown, manual::system_conf::rows(), "the rows belong into docs/system.conf.md");
+}
+
 /// What bash offers behind a command line, as somebody sees it who presses Tab.
 fn completed(line: &str, tools: &Path) -> Vec<String> {
     let script = format!(
@@ -59,6 +68,24 @@ fn completed(line: &str, tools: &Path) -> Vec<String> {
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout).unwrap();
     said.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_verbs_options_and_the_labels_of_services() {
+    let home = tempfile::tempdir().unwrap();
+    let tool = "#!/bin/sh\n[ \"$*\" = '--socket /x list' ] && exec printf \
+                '%s\\n' '----label---- endpoint-' '          web 7' '          g:a 8'\n";
+    let path = home.path().join("minix-service");
+    fs::write(&path, tool).unwrap();
+    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let completed = |line: &str| completed(line, home.path());
+
+    assert_eq!(completed("minix-service re"), ["refresh", "restart"]);
+    assert_eq!(completed("minix-service --socket /x -c refresh "), ["web", "g:a"]);
+    assert_eq!(completed("minix-service up /bin/true -period 1s -health-i"), ["-health-interval"]);
+    assert_eq!(completed("minix-service up /bin/true -ready no"), ["notify"]);
+    assert_eq!(completed("minix-service sysctl srv"), ["srv_status"]);
+    assert_eq!(completed("minix-service edit /bin/truncat"), ["/bin/truncate"]);
 }
 
 #[test]
@@ -95,6 +122,7 @@ fn bash_completes_commands_flags_and_the_names_of_processes() {
     assert_eq!(completed("supervisorctl version "), [] as [&str; 0]);
     assert_eq!(completed("supervisord --logfile_"), ["--logfile_maxbytes", "--logfile_backups"]);
     assert_eq!(completed("bardo self"), ["selftest"]);
+    assert_eq!(completed("bardo service sh"), ["shutdown", "show"]);
     assert_eq!(completed("bardo selftest h"), ["hostile"]);
     assert_eq!(completed("bardo completions z"), ["zsh"]);
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -98,18 +99,20 @@ fn it_ends_with_its_command() {
 fn a_file_that_cannot_be_read_is_told_and_nothing_ends() {
     let home = TempDir::new().unwrap();
     let here = home.path();
-    let child = start(here);
+    let mut child = start(here);
     wait_until_there(&here.join("pid"));
 
     fs::rename(here.join("pid"), here.join("away")).unwrap();
     signal(&child, Signal::TERM);
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let pid = fs::read_to_string(here.join("away")).unwrap().trim().parse().unwrap();
     kill_process(Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
     let output = child.wait_with_output().unwrap();
 
     // The end was asked for in vain.
-    let line = format!("Can't read child pidfile {}!\n", here.join("pid").display());
-    assert_eq!((output.status.code(), said(&output)), (Some(0), line));
+    assert_eq!(line, format!("Can't read child pidfile {}!\n", here.join("pid").display()));
+    assert_eq!((output.status.code(), said(&output)), (Some(0), String::new()));
     wait_for(&here.join("waited"), "an argument\n");
 }
 

@@ -5,7 +5,8 @@
 //! the pump. Writers number and checksum their lines and write them in blocks of
 //! odd sizes, plain and with escape sequences cut anywhere, two of them into one
 //! file, with rotation, some of it compressed. In the end every line must be there once,
-//! whole and in order, over all rotated files.
+//! whole and in order, over all rotated files. Two more write into one FIFO, which stands for
+//! an output that programs share; there each line has its writer's prefix.
 //!
 //! `BARDO_PUMP_KILLS` sets how often (200 by default), `BARDO_PUMP_SEED` when.
 
@@ -24,7 +25,8 @@ use std::time::{Duration, Instant};
 
 use bardo::daemon::pump::intake::{INTAKE_WORDS, Intake};
 use bardo::daemon::pump::{
-    self, Channel, MainLogSettings, PumpSettings, Severity, Sink, Stream, StreamKey, words_for,
+    self, Channel, MainLogSettings, OutletSettings, PumpSettings, Severity, Sink, Stream,
+    StreamKey, words_for,
 };
 use bardo_core::{Generation, ServiceId};
 use bardo_sys::memory::SharedMemory;
@@ -63,17 +65,28 @@ struct Part {
     compress: bool,
     /// Blocks are this long at most.
     block_max: usize,
+    /// Stands before each line in the output that is shared.
+    prefix: &'static str,
 }
 
-const PARTS: [Part; 8] = [
-    Part { log: "plain", high_bit: 0, strip: false, compress: false, block_max: 9_001 },
-    Part { log: "plain-shared", high_bit: 0, strip: false, compress: false, block_max: 307 },
-    Part { log: "plain-shared", high_bit: 0x80, strip: false, compress: false, block_max: 70_001 },
-    Part { log: "strip", high_bit: 0, strip: true, compress: false, block_max: 501 },
-    Part { log: "strip-shared", high_bit: 0, strip: true, compress: false, block_max: 4_099 },
-    Part { log: "strip-shared", high_bit: 0x80, strip: true, compress: false, block_max: 70_001 },
-    Part { log: "gzip", high_bit: 0, strip: false, compress: true, block_max: 307 },
-    Part { log: "gzip-strip", high_bit: 0, strip: true, compress: true, block_max: 4_099 },
+const PLAIN: Part =
+    Part { log: "plain", high_bit: 0, strip: false, compress: false, block_max: 9_001, prefix: "" };
+
+/// The output that is shared.
+const OUTPUT: &str = "output";
+
+const PARTS: [Part; 11] = [
+    PLAIN,
+    Part { log: "plain-shared", block_max: 307, ..PLAIN },
+    Part { log: "plain-shared", high_bit: 0x80, block_max: 70_001, ..PLAIN },
+    Part { log: "strip", strip: true, block_max: 501, ..PLAIN },
+    Part { log: "strip-shared", strip: true, block_max: 4_099, ..PLAIN },
+    Part { log: "strip-shared", high_bit: 0x80, strip: true, block_max: 70_001, ..PLAIN },
+    Part { log: "gzip", compress: true, block_max: 307, ..PLAIN },
+    Part { log: "gzip-strip", strip: true, compress: true, block_max: 4_099, ..PLAIN },
+    Part { log: OUTPUT, block_max: 33, prefix: "one | ", ..PLAIN },
+    Part { log: OUTPUT, strip: true, block_max: 501, prefix: "two | ", ..PLAIN },
+    Part { log: OUTPUT, block_max: 70_001, prefix: "three | ", ..PLAIN },
 ];
 
 #[test]
@@ -99,7 +112,9 @@ fn every_line_is_there_once_whole_and_in_order_after_many_kills() {
         })
         .collect();
 
+    let output = keeper.read_output();
     let mut in_flight = 0;
+    let mut boxed = 0;
     let mut staged = 0;
     let mut compressing = 0;
     for kill in 0..kills {
@@ -117,6 +132,7 @@ fn every_line_is_there_once_whole_and_in_order_after_many_kills() {
         child.wait().unwrap();
         in_flight += u64::from(keeper.cells.words()[PHASE].load(Ordering::Relaxed) != 0);
         staged += u64::from(pipe::waiting(&keeper.staging.0).unwrap() > 0);
+        boxed += u64::from(pipe::waiting(&keeper.outbox.0).unwrap() > 0);
         compressing +=
             u64::from(PARTS.iter().any(|part| {
                 keeper.directory.path().join(format!(".{}.gz.part", part.log)).exists()
@@ -132,8 +148,15 @@ fn every_line_is_there_once_whole_and_in_order_after_many_kills() {
     drop(last.stdin.take());
     assert!(last.wait().unwrap().success(), "the last pump ended in good order");
 
+    drop(keeper.output);
+    let output = output.join().unwrap();
     for (part, lines) in PARTS.iter().zip(&written) {
-        let (bytes, files, compressed) = keeper.log_of(part);
+        if part.log == OUTPUT {
+            check(part, &marked(&output, part.prefix), *lines);
+            println!("{part:?}: {lines} lines");
+            continue;
+        }
+        let (bytes, files, compressed) = log_of(keeper.directory.path(), part);
         check(part, &bytes, *lines);
         assert_eq!(part.compress, compressed > 0);
         println!("{part:?}: {lines} lines in {files} files, {compressed} of them compressed");
@@ -142,7 +165,7 @@ fn every_line_is_there_once_whole_and_in_order_after_many_kills() {
     assert!(outside.iter().all(|word| word.load(Ordering::Relaxed) == 0));
     println!(
         "{kills} kills, {in_flight} with a chunk in flight, {staged} with bytes in staging, \
-         {compressing} with half a compressed file, {} lines, {:?}",
+         {boxed} with bytes in the outbox, {compressing} with half a compressed file, {} lines, {:?}",
         written.iter().sum::<u64>(),
         began.elapsed()
     );
@@ -162,20 +185,25 @@ fn helper_that_runs_nothing_but_the_pump() {
         let opened = File::options().read(true).write(true).open(inherited(number));
         OwnedFd::from(opened.unwrap())
     };
+    let output = File::options().write(true).open(format!("{}/{OUTPUT}", fields[0])).unwrap();
+    let outbox = (read_end(fields[4]), pipe_end(&inherited(fields[5])));
+    let outlet = OutletSettings { output: output.into(), outbox };
     let (reports, ended) = mpsc::channel();
     let (handle, thread) = pump::start(PumpSettings {
         cells: Arc::new(SharedMemory::map(write_end(fields[1]), WORDS).unwrap()),
         base: BASE,
         length: words_for(PLACES),
         staging: (read_end(fields[2]), pipe_end(&inherited(fields[3]))),
+        outlets: [Some(outlet), None],
         intake: Intake::open(intake_memory(), 0..INTAKE_WORDS),
         reports,
         waker: Arc::new(Waker::new().unwrap()),
         syslog: "/nonexistent/log".into(),
         main_log: main_log(Path::new(fields[0])),
+        owed: Vec::new(),
     })
     .unwrap();
-    for (place, (part, number)) in PARTS.iter().zip(&fields[4..]).enumerate() {
+    for (place, (part, number)) in PARTS.iter().zip(&fields[6..]).enumerate() {
         let path = format!("{}/{}", fields[0], part.log);
         handle.attach(Stream {
             key: key(place),
@@ -187,6 +215,7 @@ fn helper_that_runs_nothing_but_the_pump() {
                 compress: part.compress,
                 strip_ansi: part.strip,
                 captures: false,
+                prefix: part.prefix.into(),
                 echo: None,
             },
         });
@@ -214,6 +243,9 @@ struct Keeper {
     read_ends: Vec<OwnedFd>,
     write_ends: Vec<OwnedFd>,
     staging: (OwnedFd, OwnedFd),
+    outbox: (OwnedFd, OwnedFd),
+    /// Keeps the shared output from ending between two pumps.
+    output: File,
     cells: SharedMemory,
 }
 
@@ -221,8 +253,13 @@ impl Keeper {
     fn new() -> Self {
         let (read_ends, write_ends) = PARTS.iter().map(|_| pipe::pipe().unwrap()).unzip();
         let memory = SharedMemory::anonymous("cells").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let output = directory.path().join(OUTPUT);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &output, 0o600.into()).unwrap();
         let keeper = Self {
-            directory: tempfile::tempdir().unwrap(),
+            output: File::options().read(true).write(true).open(&output).unwrap(),
+            outbox: pipe::pipe().unwrap(),
+            directory,
             read_ends,
             write_ends,
             staging: pipe::pipe().unwrap(),
@@ -231,6 +268,8 @@ impl Keeper {
         keeper.read_ends.iter().for_each(leave_open_on_exec);
         leave_open_on_exec(&keeper.staging.0);
         leave_open_on_exec(&keeper.staging.1);
+        leave_open_on_exec(&keeper.outbox.0);
+        leave_open_on_exec(&keeper.outbox.1);
         leave_open_on_exec(&keeper.cells);
         keeper
     }
@@ -242,6 +281,8 @@ impl Keeper {
             self.cells.as_fd().as_raw_fd().to_string(),
             self.staging.0.as_raw_fd().to_string(),
             self.staging.1.as_raw_fd().to_string(),
+            self.outbox.0.as_raw_fd().to_string(),
+            self.outbox.1.as_raw_fd().to_string(),
         ];
         plan.extend(self.read_ends.iter().map(|end| end.as_raw_fd().to_string()));
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -265,38 +306,66 @@ impl Keeper {
         names.filter(|entry| entry.file_name().to_string_lossy().ends_with(".gz")).count()
     }
 
-    /// What a part's writer has written, over all files from the oldest on, how many there
-    /// are, and how many of them are compressed.
-    fn log_of(&self, part: &Part) -> (Vec<u8>, usize, usize) {
-        let newest = self.directory.path().join(part.log);
-        let backup = |number: usize| PathBuf::from(format!("{}.{number}", newest.display()));
-        let compressed = |number: usize| PathBuf::from(format!("{}.{number}.gz", newest.display()));
-        let exists = |number: &usize| backup(*number).exists() || compressed(*number).exists();
-        let backups = (1..).take_while(exists).count();
-        let directory = fs::read_dir(self.directory.path()).unwrap();
-        let names = directory.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let prefix = format!("{}.", part.log);
-        let numbers = names.filter_map(|name| {
-            let number = name.strip_prefix(&prefix)?.trim_end_matches(".gz").to_owned();
-            Some(number.parse::<usize>().expect("nothing else has such a name"))
-        });
-        assert!(numbers.max().unwrap_or(0) <= backups, "no gap");
-        let mut bytes = Vec::new();
-        let mut unpacked = 0;
-        for number in (1..=backups).rev() {
-            let Ok(plain) = fs::read(backup(number)) else {
-                let file = File::open(compressed(number)).unwrap();
-                MultiGzDecoder::new(file).read_to_end(&mut bytes).expect("it is whole");
-                unpacked += 1;
-                continue;
-            };
-            bytes.extend(plain);
-        }
-        bytes.extend(fs::read(&newest).unwrap());
-        bytes.retain(|byte| byte & 0x80 == part.high_bit);
-        bytes.iter_mut().for_each(|byte| *byte &= 0x7f);
-        (bytes, backups + 1, unpacked)
+    /// Reads the shared output to its end, now and then with a rest, so that it is full.
+    fn read_output(&self) -> thread::JoinHandle<Vec<u8>> {
+        let mut output = File::open(self.directory.path().join(OUTPUT)).unwrap();
+        thread::spawn(move || {
+            let mut text = Vec::new();
+            let mut buffer = [0; 7001];
+            while let Ok(length @ 1..) = output.read(&mut buffer) {
+                text.extend_from_slice(&buffer[..length]);
+                for _ in 0..length {
+                    std::hint::spin_loop();
+                }
+            }
+            text
+        })
     }
+}
+
+/// The lines that begin with a prefix, without it. Each line of the shared output begins with
+/// one of them.
+fn marked(output: &[u8], prefix: &str) -> Vec<u8> {
+    let lines = output.split_inclusive(|byte| *byte == b'\n');
+    let known = |line: &&[u8]| {
+        PARTS.iter().any(|part| !part.prefix.is_empty() && line.starts_with(part.prefix.as_bytes()))
+    };
+    let foreign = lines.clone().find(|line| !known(line));
+    assert_eq!(foreign.map(String::from_utf8_lossy), None);
+    lines.filter_map(|line| line.strip_prefix(prefix.as_bytes())).flatten().copied().collect()
+}
+
+/// What a part's writer has written, over all files from the oldest on, how many there
+/// are, and how many of them are compressed.
+fn log_of(directory: &Path, part: &Part) -> (Vec<u8>, usize, usize) {
+    let newest = directory.join(part.log);
+    let backup = |number: usize| PathBuf::from(format!("{}.{number}", newest.display()));
+    let compressed = |number: usize| PathBuf::from(format!("{}.{number}.gz", newest.display()));
+    let exists = |number: &usize| backup(*number).exists() || compressed(*number).exists();
+    let backups = (1..).take_while(exists).count();
+    let directory = fs::read_dir(directory).unwrap();
+    let names = directory.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let prefix = format!("{}.", part.log);
+    let numbers = names.filter_map(|name| {
+        let number = name.strip_prefix(&prefix)?.trim_end_matches(".gz").to_owned();
+        Some(number.parse::<usize>().expect("nothing else has such a name"))
+    });
+    assert!(numbers.max().unwrap_or(0) <= backups, "no gap");
+    let mut bytes = Vec::new();
+    let mut unpacked = 0;
+    for number in (1..=backups).rev() {
+        let Ok(plain) = fs::read(backup(number)) else {
+            let file = File::open(compressed(number)).unwrap();
+            MultiGzDecoder::new(file).read_to_end(&mut bytes).expect("it is whole");
+            unpacked += 1;
+            continue;
+        };
+        bytes.extend(plain);
+    }
+    bytes.extend(fs::read(&newest).unwrap());
+    bytes.retain(|byte| byte & 0x80 == part.high_bit);
+    bytes.iter_mut().for_each(|byte| *byte &= 0x7f);
+    (bytes, backups + 1, unpacked)
 }
 
 /// Writes numbered lines until it is told to stop, and returns how many.

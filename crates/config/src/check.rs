@@ -8,6 +8,7 @@
 //! One thing surprises a newcomer: whether the file is refused is decided by loading
 //! it, and the findings that this file makes by itself only say where and how to mend it.
 
+mod care;
 mod code;
 mod commands;
 mod environment;
@@ -20,7 +21,7 @@ mod refusals;
 mod sections;
 mod server;
 mod servers;
-mod suggest;
+pub(crate) mod suggest;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +33,7 @@ pub use finding::{Finding, Place};
 use crate::error::ConfigError;
 use crate::host::{Host, ReadError};
 use crate::ini::Ini;
-use crate::load::{Request, Source, include};
+use crate::load::{Request, Source, include, load_with_errors};
 use crate::path::{absolute, join, parent};
 use finding::Findings;
 use programs::Program;
@@ -72,10 +73,12 @@ pub fn check(inspector: &dyn Inspector, file: &str) -> Vec<Finding> {
         read_included(&mut source, &mut files, &mut findings);
         examine(inspector, &mut source, &files, &mut findings);
         let request = Request { file: file.to_owned(), overrides: Vec::new() };
-        if let Err(error) = crate::load(inspector, &request)
-            && !findings.has_error(&error.to_string())
-        {
-            refusals::of_file(&error, &files[0], &mut findings);
+        match load_with_errors(inspector, &request) {
+            Ok((_, errors)) => errors
+                .iter()
+                .for_each(|error| refusals::of_dependency(&source, &mut findings, error)),
+            Err(error) if findings.has_error(&error.to_string()) => {}
+            Err(error) => refusals::of_file(&error, &files[0], &mut findings),
         }
     }
     findings.finish(&files)
@@ -139,12 +142,14 @@ fn examine(
     sections::examine(source, &files[0], findings);
     let daemon = server::examine(inspector, source, &files[0], findings);
     source.add_environment(&daemon.environment);
+    server::examine_services(source, findings);
     let source = &*source;
     let memberships = groups::memberships(source, findings);
     let programs = programs::read(source, &memberships, findings);
     let context = Context { inspector, source };
     for program in &programs {
         programs::examine(&context, program, &daemon, findings);
+        care::examine(&context, program, findings);
         commands::examine(&context, program, findings);
         logs::examine(&context, program, findings);
         let first = program.processes.first();

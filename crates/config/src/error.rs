@@ -108,6 +108,61 @@ pub enum ConfigError {
     /// A signal for the group and SIGKILL for one process would leave orphans.
     #[error("Cannot set stopasgroup=true and killasgroup=false")]
     StopsGroupKillsProcess,
+    /// A program that is ready when its health is good, and nothing says what that is.
+    #[error("ready=health needs one of health_command, health_http and health_tcp")]
+    NoHealthCheck,
+    /// A program that is examined in two ways.
+    #[error("{first} and {second} cannot both be set: a program has one check of its health")]
+    TwoHealthChecks {
+        /// One of them.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// A dependency on something that is not there.
+    #[error("{place}: [{section}] depends on {dependency}, and no program is called that")]
+    UnknownDependency {
+        /// `file:line`.
+        place: String,
+        /// The section.
+        section: String,
+        /// What it depends on.
+        dependency: String,
+    },
+    /// A dependency that could be several things.
+    #[error(
+        "{place}: [{section}] depends on {dependency}, and several groups have a process of that \
+         name: {}",
+        .candidates.join(", ")
+    )]
+    AmbiguousDependency {
+        /// `file:line`.
+        place: String,
+        /// The section.
+        section: String,
+        /// What it depends on.
+        dependency: String,
+        /// What could be meant.
+        candidates: Vec<String>,
+    },
+    /// Programs of which each waits for the next.
+    #[error("{place}: depends_on goes in a circle: {}", .circle.join(" -> "))]
+    CircularDependency {
+        /// `file:line`.
+        place: String,
+        /// The section.
+        section: String,
+        /// Those in the circle, the first one at its end again.
+        circle: Vec<String>,
+    },
+    /// Everything is to end with a program that is not there.
+    #[error("{place}: exit_on names {program}, and no program is called that")]
+    UnknownEnd {
+        /// `file:line`.
+        place: String,
+        /// The name.
+        program: String,
+    },
     /// A group of a program that is not there.
     #[error("[{section}] names unknown program or fcgi-program {program}")]
     UnknownProgram {

@@ -15,6 +15,7 @@ pub(crate) struct FakeHost {
     groups: Vec<(String, u32)>,
     environment: Vec<(String, String)>,
     modes: BTreeMap<String, u32>,
+    user_id: u32,
 }
 
 impl FakeHost {
@@ -29,6 +30,7 @@ impl FakeHost {
             groups: Vec::new(),
             environment: vec![("HOME".to_owned(), "/home/me".to_owned())],
             modes: BTreeMap::new(),
+            user_id: 1000,
         };
         host.user("root", 0, "/root")
             .user("me", 1000, "/home/me")
@@ -42,6 +44,12 @@ impl FakeHost {
     /// With a file.
     pub(crate) fn file(mut self, path: &str, text: impl AsRef<[u8]>) -> Self {
         self.files.insert(path.to_owned(), text.as_ref().to_vec());
+        self
+    }
+
+    /// As somebody else.
+    pub(crate) fn with_user_id(mut self, id: u32) -> Self {
+        self.user_id = id;
         self
     }
 
@@ -131,7 +139,7 @@ impl Host for FakeHost {
     }
 
     fn user_id(&self) -> u32 {
-        1000
+        self.user_id
     }
 }
 

@@ -1,6 +1,6 @@
 //! A process as `getAllConfigInfo` shows it.
 
-use bardo_core::spec::{LogSpec, LogTarget, Reach, Readiness};
+use bardo_core::spec::{LogSpec, LogTarget, Reach};
 use bardo_core::{GroupSpec, ServiceSpec};
 
 /// One value of the answer.
@@ -37,10 +37,7 @@ pub fn config_info(
 ) -> Vec<(&'static str, InfoValue)> {
     use InfoValue::{Boolean, Integer, Integers};
     let program = &*service.program;
-    let startsecs = match program.readiness {
-        Readiness::StaysUp(seconds) => seconds.0,
-        Readiness::Notifies(span) => i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
-    };
+    let startsecs = program.startsecs.0;
     let codes = program.exit_codes.iter().map(|code| i64::from(*code)).collect();
     let (stdout, stderr) = (&service.stdout, &service.stderr);
     vec![

@@ -15,6 +15,7 @@
 pub mod check;
 pub mod command;
 pub mod control;
+pub mod environment_file;
 mod error;
 pub mod expand;
 #[cfg(test)]
@@ -30,6 +31,7 @@ mod python;
 mod search;
 mod servers;
 mod settings;
+pub mod system_conf;
 pub mod value;
 
 pub use error::{BadLine, ConfigError};

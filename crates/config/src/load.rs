@@ -5,6 +5,7 @@
 //! listeners, FastCGI programs, servers, and the user last.
 
 mod alone;
+mod dependencies;
 mod groups;
 pub(crate) mod include;
 pub(crate) mod programs;
@@ -21,11 +22,13 @@ use crate::host::{Host, ReadError};
 use crate::ini::{Ini, Section};
 use crate::options::{
     Expansion, FACTORY_KEY, INET_SERVER_OPTIONS, INTERFACE_OPTIONS, InterfaceDraft, InterfaceKind,
-    SERVER_FLAGS, SERVER_OPTIONS, ServerDraft, UNIX_SERVER_OPTIONS, apply_overrides,
+    RS_OPTIONS, RsDraft, SERVER_FLAGS, SERVER_OPTIONS, ServerDraft, UNIX_SERVER_OPTIONS,
+    apply_overrides,
 };
 use crate::path::{absolute, parent, resolved};
 use crate::servers::{HttpServer, default_server_url};
 use crate::settings::ServerSettings;
+use crate::value::ExitOn;
 pub use alone::{Described, load_program};
 use groups::Groups;
 pub(crate) use section::SectionReader;
@@ -116,6 +119,16 @@ impl RpcInterface {
 ///
 /// Everything that Supervisor refuses, in its words.
 pub fn load(host: &dyn Host, request: &Request) -> Result<Loaded, ConfigError> {
+    let (loaded, errors) = load_with_errors(host, request)?;
+    errors.into_iter().next().map_or(Ok(loaded), Err)
+}
+
+/// The same, with everything that is wrong with dependencies: whoever looks for errors
+/// wants all of them.
+pub(crate) fn load_with_errors(
+    host: &dyn Host,
+    request: &Request,
+) -> Result<(Loaded, Vec<ConfigError>), ConfigError> {
     let mut messages = Messages::default();
     let mut source = Source::open(host, &request.file)?;
     include::include(&mut source, &mut messages)?;
@@ -125,9 +138,14 @@ pub fn load(host: &dyn Host, request: &Request) -> Result<Loaded, ConfigError> {
     let environment = std::mem::take(&mut draft.environment);
     source.add_environment(&environment);
     let interfaces = source.interfaces()?;
-    let mut groups = Groups::new(&source, &environment, &mut messages);
+    let services = match source.ini.section("rs") {
+        Some(section) => source.section_with_here(section).read(RS_OPTIONS)?,
+        None => RsDraft::default(),
+    };
+    let mut groups = Groups::new(&source, &environment, &draft.exit_on, &mut messages);
     groups.read()?;
-    let configuration = groups.finish();
+    check_ends(&source, &draft.exit_on)?;
+    let (configuration, errors) = groups.finish();
     let servers = source.servers()?;
     if draft.require_password {
         servers.iter().try_for_each(HttpServer::check_password)?;
@@ -135,9 +153,28 @@ pub fn load(host: &dyn Host, request: &Request) -> Result<Loaded, ConfigError> {
 
     apply_overrides(SERVER_OPTIONS, host, &request.overrides, &mut draft)?;
     draft.environment = environment;
-    let settings = ServerSettings::new(host, draft)?;
+    let settings = ServerSettings::new(host, draft, &services)?;
     let server_url = default_server_url(&servers);
-    Ok(Loaded { configuration, settings, servers, interfaces, messages, server_url })
+    let loaded = Loaded { configuration, settings, servers, interfaces, messages, server_url };
+    Ok((loaded, errors))
+}
+
+/// Refuses the first program with which everything is to end and that is not there.
+pub(crate) fn check_ends(source: &Source<'_>, exit_on: &ExitOn) -> Result<(), ConfigError> {
+    let is_there = |program: &str| {
+        ["program", "fcgi-program", "eventlistener"]
+            .iter()
+            .any(|kind| source.ini.section(&format!("{kind}:{program}")).is_some())
+    };
+    let missing = exit_on.programs().find(|program| !is_there(program));
+    let section = source.ini.section("supervisord");
+    match (missing, section.and_then(|section| source.ini.get(section, "exit_on"))) {
+        (Some(program), Some(entry)) => Err(ConfigError::UnknownEnd {
+            place: format!("{}:{}", entry.file, entry.line),
+            program: program.to_owned(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Where the daemon of a file is to be found.

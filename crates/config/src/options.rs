@@ -4,6 +4,7 @@
 //! The order of a table is the order in which Supervisor reads the options, and so
 //! decides which of several errors is shown.
 
+mod care;
 mod control;
 mod fastcgi;
 mod group;
@@ -13,8 +14,10 @@ mod interface;
 mod listener;
 mod process;
 mod program;
+mod rs;
 mod server;
 
+pub use care::{CARE_OPTIONS, CareDraft};
 pub(crate) use control::check as check_control_flag;
 pub use control::{CONTROL_FLAGS, CONTROL_OPTIONS, ControlDraft};
 pub use fastcgi::{FASTCGI_OPTIONS, FastCgiDraft};
@@ -28,6 +31,7 @@ pub use interface::{
 pub use listener::{EVENT_TYPES, LISTENER_OPTIONS, ListenerDraft, ResultHandler};
 pub use process::{LogDraft, PROCESS_OPTIONS, ProcessDraft};
 pub use program::{PROGRAM_OPTIONS, ProgramDraft, StreamDraft};
+pub use rs::{RS_OPTIONS, RsDraft};
 pub use server::{SERVER_FLAGS, SERVER_OPTIONS, ServerDraft};
 
 use crate::error::ConfigError;
@@ -53,6 +57,8 @@ pub enum Fallback<D: 'static> {
     Text(&'static str),
     /// Nothing.
     Nothing,
+    /// What `[supervisord]` says under the same name, as if it stood here.
+    Server,
     /// What the function makes of it, or the error that it is missing; the text
     /// says so in the manual.
     Missing(&'static str, fn(&mut D, &Reading<'_>) -> Result<(), ConfigError>),
@@ -70,6 +76,8 @@ pub enum Expansion {
     Twice,
     /// It is expanded, labelled with the option alone.
     Unlabelled,
+    /// It is expanded as `Once` does, unless it is a percentage, whose sign means itself.
+    Percentage,
     /// It is taken in as it is.
     Later,
 }
@@ -146,12 +154,14 @@ pub fn descriptions() -> Vec<Description> {
     describe(&mut all, "[supervisord]", SERVER_OPTIONS);
     describe(&mut all, "[program:x]", PROGRAM_OPTIONS);
     describe(&mut all, "[program:x]", PROCESS_OPTIONS);
+    describe(&mut all, "[program:x]", CARE_OPTIONS);
     describe(&mut all, "[group:x]", GROUP_OPTIONS);
     describe(&mut all, "[eventlistener:x]", LISTENER_OPTIONS);
     describe(&mut all, "[fcgi-program:x]", FASTCGI_OPTIONS);
     describe(&mut all, "[unix_http_server]", UNIX_SERVER_OPTIONS);
     describe(&mut all, "[inet_http_server]", INET_SERVER_OPTIONS);
     describe(&mut all, "[supervisorctl]", CONTROL_OPTIONS);
+    describe(&mut all, "[rs]", RS_OPTIONS);
     describe(&mut all, "[include]", INCLUDE_OPTIONS);
     describe(&mut all, "[rpcinterface:x]", INTERFACE_OPTIONS);
     describe(&mut all, "[ctlplugin:x]", CONTROL_PLUGIN_OPTIONS);
@@ -165,6 +175,7 @@ fn describe<D>(all: &mut Vec<Description>, section: &'static str, table: &[Optio
         default: match entry.fallback {
             Fallback::Text(text) | Fallback::Missing(text, _) => text,
             Fallback::Nothing => "none",
+            Fallback::Server => "that of [supervisord]",
         },
         help: entry.help,
     }));

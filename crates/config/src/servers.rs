@@ -13,6 +13,8 @@ pub struct HttpServer {
     pub listen: Listen,
     /// User name and password that clients must give.
     pub credentials: Option<(String, String)>,
+    /// Whether only root and the daemon's own user may do everything through it.
+    pub owner_only: bool,
 }
 
 /// Where a server listens.
@@ -38,12 +40,13 @@ pub enum Listen {
 
 impl HttpServer {
     pub(crate) fn new(section: &str, draft: HttpDraft) -> Self {
+        let owner_only = draft.owner_only;
         let listen = match draft.address {
             Some(address) => Listen::Inet { host: address.host, port: address.port },
             None => Listen::Unix { path: draft.file, mode: draft.chmod, owner: draft.chown },
         };
         let credentials = draft.username.zip(draft.password);
-        Self { section: section.to_owned(), listen, credentials }
+        Self { section: section.to_owned(), listen, credentials, owner_only }
     }
 
     /// Whether it listens on a socket file.
@@ -90,7 +93,7 @@ mod tests {
     use super::*;
 
     fn server(listen: Listen) -> HttpServer {
-        HttpServer { section: String::new(), listen, credentials: None }
+        HttpServer { section: String::new(), listen, credentials: None, owner_only: false }
     }
 
     #[test]

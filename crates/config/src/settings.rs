@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::error::ConfigError;
 use crate::host::{Account, Host};
-use crate::options::ServerDraft;
+use crate::options::{RsDraft, ServerDraft};
 use crate::path::{absolute, resolved};
-use crate::value::{self, LogLevel};
+use crate::value::{self, Compatibility, ExitOn, LogLevel};
 
 /// What `[supervisord]` and the command line say, every path absolute. Supervisor
 /// turns `logfile` and `pidfile` back into relative paths when it reads the file
@@ -55,6 +55,10 @@ pub struct ServerSettings {
     pub hang_timeout: Duration,
     /// How long programs have to end that are stopped without a supervisor.
     pub keeper_stop_wait: Duration,
+    /// Whose rules services are kept by that are brought up.
+    pub compatibility: Compatibility,
+    /// With which programs everything ends; the specs hold it already.
+    pub exit_on: ExitOn,
 }
 
 /// Where the main log goes.
@@ -78,7 +82,11 @@ pub struct ServerUser {
 impl ServerSettings {
     /// Completes what was read. The user is looked up here, last of all: so does
     /// Supervisor, and this decides which error is shown.
-    pub(crate) fn new(host: &dyn Host, draft: ServerDraft) -> Result<Self, ConfigError> {
+    pub(crate) fn new(
+        host: &dyn Host,
+        draft: ServerDraft,
+        services: &RsDraft,
+    ) -> Result<Self, ConfigError> {
         let user = match draft.user {
             None => None,
             Some(name) => {
@@ -99,6 +107,7 @@ impl ServerSettings {
             loglevel: draft.loglevel,
             pidfile: resolved(host, &draft.pidfile),
             umask: draft.umask,
+            exit_on: draft.exit_on.clone(),
             nodaemon: draft.nodaemon,
             silent: draft.silent,
             minfds: draft.minfds,
@@ -114,6 +123,7 @@ impl ServerSettings {
             keeper_stop_wait: Duration::from_secs(
                 u64::try_from(draft.keeper_stop_wait).unwrap_or(0),
             ),
+            compatibility: services.compatibility,
         })
     }
 }

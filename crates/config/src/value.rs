@@ -2,38 +2,56 @@
 //! be wrong with it.
 
 mod address;
+mod amount;
 mod boolean;
+mod compatibility;
+mod dependency;
+mod duration;
 mod environment;
 mod event_length;
 mod exit_codes;
+mod exit_on;
 mod level;
+mod line_prefix;
 mod log_file;
 mod name;
 mod number;
 mod owner;
 mod place;
+mod readiness;
+mod recovery;
 mod restart;
 mod signal;
 mod url;
 
 pub use address::{InetAddress, fastcgi_address, inet_address};
+pub use amount::{count, memory_size, percent};
 pub use boolean::boolean;
+pub use compatibility::{Compatibility, compatibility};
+pub use dependency::{dependencies, dependency_label};
+pub use duration::{DURATION_MAX, duration};
 pub use environment::environment;
 pub use event_length::event_length;
 pub use exit_codes::exit_codes;
+pub use exit_on::{ExitOn, exit_on};
 pub use level::{LogLevel, log_level};
+pub use line_prefix::line_prefix;
 pub use log_file::{LogFile, log_file};
 pub use name::{list, name};
 pub use number::{byte_size, integer, octal};
 pub use owner::{Owner, account, owner};
 pub use place::{directory, file_in_directory};
+pub use readiness::{
+    ReadyBy, absolute_path, health_command, health_http, health_tcp, optional_file, ready,
+};
+pub use recovery::{BackoffRule, backoff, backoff_reset, copying};
 pub use restart::restart_on;
 pub use signal::signal;
 pub use url::url;
 
 use crate::python::Repr;
 
-/// Why a value was refused. The texts are Supervisor's.
+/// Why a value was refused. The texts are Supervisor's, where it has the option.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
@@ -140,6 +158,9 @@ pub enum ValueError {
     /// A mode of a server's socket.
     #[error("Invalid chmod value {0}")]
     Mode(String),
+    /// Who may do everything through a server's socket.
+    #[error("Invalid open_to value {0}: all or owner")]
+    OpenTo(String),
     /// An owner of a server's socket.
     #[error("Invalid sockchown value {0}")]
     SocketChown(String),
@@ -149,4 +170,59 @@ pub enum ValueError {
     /// A time that must not be negative.
     #[error("Invalid keeper_stopwaitsecs value {0}")]
     KeeperStopWait(i64),
+    /// No time.
+    #[error("not a valid time: {}", Repr(.0))]
+    Duration(String),
+    /// A text that cannot stand before a line.
+    #[error("not a prefix of 256 bytes at most within a line: {}", Repr(.0))]
+    LinePrefix(String),
+    /// A time that must be longer than none.
+    #[error("must be longer than 0: {}", Repr(.0))]
+    NoTime(String),
+    /// No size of memory.
+    #[error("not a valid size: {}", Repr(.0))]
+    Size(String),
+    /// No number of things, of which there is at least one.
+    #[error("not a number of 1 or more: {}", Repr(.0))]
+    Count(String),
+    /// No percentage.
+    #[error("not a valid percentage: {}", Repr(.0))]
+    Percent(String),
+    /// Not one of a few words.
+    #[error("{} is not one of {choices}", Repr(.text))]
+    Choice {
+        /// What stands there.
+        text: String,
+        /// What could.
+        choices: &'static str,
+    },
+    /// A command that says nothing.
+    #[error("the command is empty")]
+    NoHealthCommand,
+    /// A URL that cannot be asked.
+    #[error("not a URL that can be asked: {}", Repr(.0))]
+    HealthUrl(String),
+    /// No place to which a connection can go.
+    #[error("neither host:port nor the path of a socket: {}", Repr(.0))]
+    HealthAddress(String),
+    /// A path that depends on a directory.
+    #[error("not an absolute path: {}", Repr(.0))]
+    NotAbsolute(String),
+    /// Not what a program can depend on.
+    #[error(
+        "not a dependency: {}; one is NAME, GROUP:NAME or GROUP:*, with :started or :ready \
+         behind it",
+        Repr(.0)
+    )]
+    Dependency(String),
+    /// The same dependency twice.
+    #[error("{} stands there twice", Repr(.0))]
+    RepeatedDependency(String),
+}
+
+impl ValueError {
+    /// A text that is not one of a few.
+    fn choice(text: &str, choices: &'static str) -> Self {
+        Self::Choice { text: text.to_owned(), choices }
+    }
 }

@@ -33,8 +33,8 @@ pub enum Event {
     SupervisorRunning,
     /// The end, or a restart, has begun.
     SupervisorStopping,
-    /// Everything has stopped and is about to begin anew: no group is there any more, and
-    /// nobody is told of each.
+    /// What the file asks for has stopped and is about to begin anew: no group of the file is
+    /// there any more, and nobody is told of each.
     Cleared,
     /// A group was added.
     GroupAdded(Arc<str>),

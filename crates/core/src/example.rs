@@ -1,15 +1,13 @@
 //! Specs and moments for the tests of this crate.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::action::{Action, Actions};
 use crate::event::Event;
 use crate::service::StateName;
-use crate::signal::Signal;
 use crate::spec::{
-    Backoff, Configuration, GroupKind, GroupSpec, LogSpec, LogTarget, ProgramSpec, Reach,
-    Readiness, RestartOn, RestartPolicy, Seconds, ServiceSpec, StopPolicy,
+    Configuration, GroupKind, GroupSpec, LogSpec, LogTarget, Origin, ProgramSpec, Reach, Seconds,
+    ServiceSpec, StopPolicy,
 };
 use crate::time::{Instant, Now, WallTime};
 
@@ -23,43 +21,13 @@ pub(crate) fn at(milliseconds: u64) -> Now {
 
 /// Supervisor's defaults, but it waits two seconds before it kills.
 pub(crate) fn program() -> ProgramSpec {
-    ProgramSpec {
-        priority: 999,
-        autostart: true,
-        restart: RestartPolicy {
-            on: RestartOn::Unexpected,
-            start_retries: Some(3),
-            backoff: Backoff::Linear { step: Duration::from_secs(1) },
-        },
-        exit_codes: vec![0],
-        readiness: Readiness::StaysUp(Seconds(1)),
-        heartbeat: None,
-        stop: StopPolicy {
-            signal: Signal::TERM,
-            wait: Seconds(2),
-            stop_reach: Reach::Process,
-            kill_reach: Reach::Group,
-        },
-        user: None,
-        umask: None,
-        redirect_stderr: false,
-        strip_ansi: None,
-        ignore_sigpipe: false,
-        server_url: None,
-        socket: None,
-    }
+    let stop =
+        StopPolicy { wait: Seconds(2), kill_reach: Reach::Group, ..ProgramSpec::default().stop };
+    ProgramSpec { stop, ..ProgramSpec::default() }
 }
 
 pub(crate) fn service(name: &str, program: ProgramSpec) -> Arc<ServiceSpec> {
-    let log = LogSpec {
-        target: LogTarget::None,
-        bytes_max: 0,
-        backups: 0,
-        compress: false,
-        capture_bytes_max: 0,
-        events: false,
-        syslog: false,
-    };
+    let log = LogSpec { target: LogTarget::None, ..LogSpec::default() };
     Arc::new(ServiceSpec {
         program: Arc::new(program),
         name: Arc::from(name),
@@ -73,7 +41,7 @@ pub(crate) fn service(name: &str, program: ProgramSpec) -> Arc<ServiceSpec> {
 
 pub(crate) fn group(name: &str, priority: i64, services: Vec<Arc<ServiceSpec>>) -> Arc<GroupSpec> {
     let kind = GroupKind::Programs;
-    Arc::new(GroupSpec { name: Arc::from(name), priority, kind, services })
+    Arc::new(GroupSpec { name: Arc::from(name), priority, kind, origin: Origin::File, services })
 }
 
 /// A group of ordinary programs of these names.

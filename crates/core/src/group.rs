@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::id::ServiceId;
 use crate::record::Record;
-use crate::spec::{Configuration, GroupSpec};
+use crate::spec::{Configuration, GroupSpec, Origin, ServiceSpec};
 
 /// A group that is up: its spec, and its members' places in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,12 @@ pub struct Group {
 }
 
 impl Group {
+    /// Whether the configuration file has it, so that it can be loaded again.
+    #[must_use]
+    pub fn is_of_file(&self) -> bool {
+        self.spec.origin == Origin::File
+    }
+
     /// Its members by ascending priority, equal ones in the order of the spec: the
     /// order in which clients' commands reach them. When the group is first
     /// started its members come in the order of the spec instead: Supervisor
@@ -67,6 +73,16 @@ pub(crate) fn member_change(groups: &mut [Group], loaded: &mut Configuration, ch
     }
     if let Some(there) = loaded.groups.iter_mut().find(|there| **there == before) {
         *there = Arc::clone(&group.spec);
+    }
+}
+
+/// Takes another spec of a member into the groups that are there.
+pub(crate) fn edit_member(groups: &mut [Group], id: ServiceId, spec: &Arc<ServiceSpec>) {
+    for group in groups {
+        if let Some(place) = group.members.iter().position(|member| *member == id) {
+            Arc::make_mut(&mut group.spec).services[place] = Arc::clone(spec);
+            return;
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::signal::Signal;
 use crate::spec::{Configuration, Reach};
 use crate::status::{ExitStatus, SpawnError};
 use crate::time::Instant;
+use std::time::Duration;
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +70,77 @@ pub enum Input {
         /// When the keeper saw it end, which may be long before anybody could be told.
         at: Instant,
     },
+    /// There was no memory for a process: told before its exit.
+    OutOfMemory {
+        /// Whose.
+        service: ServiceId,
+        /// Which life.
+        generation: Generation,
+    },
+    /// A process has said something on one of its channels.
+    Said {
+        /// Whose.
+        service: ServiceId,
+        /// Which life.
+        generation: Generation,
+        /// What.
+        saying: Saying,
+    },
+    /// What was left of the tree of a life that is over is gone, or nobody looks for it any
+    /// more.
+    Swept {
+        /// Whose.
+        service: ServiceId,
+        /// Which life.
+        generation: Generation,
+    },
+    /// What came of a check.
+    Checked {
+        /// Whose.
+        service: ServiceId,
+        /// Which life.
+        generation: Generation,
+        /// Which check.
+        check: u32,
+        /// What it has shown.
+        finding: Finding,
+    },
+    /// A recovery script runs.
+    ScriptSpawned {
+        /// Whose.
+        service: ServiceId,
+        /// Which run of it.
+        script: u32,
+        /// Its process.
+        pid: Pid,
+    },
+    /// A recovery script cannot be run.
+    ScriptFailed {
+        /// Whose.
+        service: ServiceId,
+        /// Which run of it.
+        script: u32,
+        /// Why.
+        error: SpawnError,
+    },
+    /// A recovery script has ended; how does not matter.
+    ScriptEnded {
+        /// Whose.
+        service: ServiceId,
+        /// Which run of it.
+        script: u32,
+    },
+    /// What became of a recovery script that a predecessor asked for. It is told of each that
+    /// is not known to have run, before [`Input::Resume`].
+    ScriptFound {
+        /// Whose.
+        service: ServiceId,
+        /// Which run of it.
+        script: u32,
+        /// Its process; `None` when there was none yet. One that has ended is told of by
+        /// [`Input::ScriptEnded`] after this.
+        pid: Option<Pid>,
+    },
     /// A signal has been sent: which one and to whom is said again, because a
     /// client's signal does not do for the stop signal.
     Signalled {
@@ -111,6 +183,47 @@ pub enum Found {
     NeverCloned,
 }
 
+/// What a check has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finding {
+    /// The service works.
+    Works,
+    /// It does not.
+    Fails,
+    /// Nothing: the check could not be made, for which the service can do nothing.
+    Nothing,
+}
+
+impl Finding {
+    /// What a check has shown that was made.
+    #[must_use]
+    pub fn of(works: bool) -> Self {
+        if works { Self::Works } else { Self::Fails }
+    }
+}
+
+/// What a process says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Saying {
+    /// That it will say when it is ready; every message says at least that.
+    Hello,
+    /// It is initialised.
+    Ready,
+    /// It cannot be initialised, for this reason.
+    Failed(i32),
+    /// It cannot resume, and is to be started afresh.
+    Reset,
+    /// It lives.
+    Alive,
+    /// What it is doing may take longer by this, from now on.
+    Extend(Duration),
+    /// It will say by itself that it lives, at least this often from now on, and is hung after
+    /// twice as long; nothing is for never.
+    Period(Duration),
+    /// It is to be taken for hung.
+    Trigger,
+}
+
 /// Whether the supervisor works or ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
@@ -120,4 +233,6 @@ pub enum Mood {
     Restarting,
     /// It stops everything and then ends.
     Shutdown,
+    /// It stops nothing and starts nothing again: MINIX's shutdown.
+    Resting,
 }

@@ -7,7 +7,7 @@ use crate::id::{Generation, Pid, ServiceId, Ticket};
 use crate::reconcile::{Difference, Scope};
 use crate::service::{Failure, Goal, Launch, Order, Service, State, StateName};
 use crate::signal::Signal;
-use crate::spec::{Configuration, ServiceSpec};
+use crate::spec::{Configuration, GroupSpec, ServiceSpec};
 use crate::status::SpawnError;
 
 /// What a client asks.
@@ -41,6 +41,32 @@ pub enum Command {
         /// The service.
         process: Arc<str>,
     },
+    /// Bring up a service in a group of its own; answered when it is initialised or gone.
+    Bring {
+        /// The group, with this one service.
+        group: Arc<GroupSpec>,
+        /// When to answer.
+        wait: Wait,
+        /// Who asks.
+        by: Caller,
+    },
+    /// Do something to the service of a label, as `service` has it.
+    Manage {
+        /// What.
+        deed: Deed,
+        /// The label.
+        label: Arc<str>,
+        /// When to answer: a refresh has begun when the new process has been asked for, and
+        /// is done when that is initialised.
+        wait: Wait,
+        /// Who asks.
+        by: Caller,
+    },
+    /// Start nothing again from now on, and stop nothing: MINIX's shutdown.
+    Rest {
+        /// Who asks.
+        by: Caller,
+    },
     /// Look at the table. The world makes the answer when it performs it.
     Look,
     /// Stop everything and end.
@@ -48,6 +74,46 @@ pub enum Command {
     /// Answer as soon as everything may be stopped and replaced: the world then
     /// sends [`crate::Input::Replace`].
     Restart,
+}
+
+/// Who asks for something that not everybody may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Root, or the user as whom the supervisor runs.
+    Owner,
+    /// A process of a service: what its `control` list says, it may.
+    Service(ServiceId),
+    /// The recovery script of a service: it may what its service may, and decides what
+    /// becomes of that.
+    Script(ServiceId),
+    /// Anybody else.
+    Nobody,
+}
+
+/// What `service` does to a service that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// It is brought down, and is there no more.
+    Down,
+    /// Its process is replaced by a fresh one, without a wait.
+    Refresh,
+    /// It does not wait any longer after a crash, and its script is not asked.
+    RestartNow,
+    /// What was asked for it is different from now on. Only the owner may ask for that: who
+    /// can say what a service is, is whoever that runs as.
+    Edit {
+        /// What was asked for until now. Where that is something else, somebody has been
+        /// faster, and what he has changed would be lost.
+        former: Arc<ServiceSpec>,
+        /// All that is asked for now.
+        spec: Arc<ServiceSpec>,
+        /// What its counter of restarts is, where that is said.
+        restarts: Option<u32>,
+    },
+    /// Its process crashes.
+    Inject,
+    /// Whether it may be cloned or updated: neither can be done yet.
+    Advance,
 }
 
 /// What to do to a service.
@@ -119,6 +185,30 @@ pub enum Refusal {
     StillRunning,
     /// Everything is being stopped.
     ShuttingDown,
+    /// Nothing is started any more.
+    Resting,
+    /// Whoever asks may not.
+    NotPermitted,
+    /// There is no service of this label.
+    NoSuchLabel,
+    /// There is one of this label already.
+    LabelTaken,
+    /// Another one has this device.
+    DeviceTaken,
+    /// It is being initialised, or somebody else waits for it.
+    Busy,
+    /// It has crashed, and waits for its restart or its script.
+    Terminated,
+    /// It has not crashed.
+    StillUp,
+    /// It is critical.
+    Critical,
+    /// It comes from the configuration file.
+    FromFile,
+    /// It ended, or could not be initialised, in place of what was asked.
+    Died,
+    /// This can not be done yet.
+    NotYet,
 }
 
 /// What came of a command for one service.
@@ -200,7 +290,7 @@ pub(crate) fn outcome(
 }
 
 /// Whether its stop signal is still on its way.
-fn is_untold(service: &Service) -> bool {
+pub(crate) fn is_untold(service: &Service) -> bool {
     matches!(service.state, State::Stopping { order: Order::Stop, .. })
 }
 
@@ -212,11 +302,18 @@ fn started(service: &Service, wait: Wait) -> Option<Result<(), Refusal>> {
         (State::Stopping { .. }, _) if service.goal == Goal::Up => None,
         (State::Stopping { .. }, _) => Some(Err(Refusal::EndedEarly)),
         (
-            State::Stopped | State::Backoff { .. } | State::Exited | State::Fatal | State::Unknown,
+            State::Stopped
+            | State::Backoff { .. }
+            | State::Recovering { .. }
+            | State::Exited
+            | State::Fatal
+            | State::Unknown,
             _,
         ) => Some(Err(match service.failure {
             Some(Failure::Spawn(error)) => Refusal::SpawnFailed(Some(error)),
-            Some(Failure::ExitedTooQuickly | Failure::BadExitCode(_)) => Refusal::SpawnFailed(None),
+            Some(Failure::ExitedTooQuickly | Failure::BadExitCode(_) | Failure::Condemned(_)) => {
+                Refusal::SpawnFailed(None)
+            }
             None => Refusal::EndedEarly,
         })),
     }

@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), warn(clippy::wildcard_enum_match_arm))]
 
 pub mod action;
+pub mod decision;
 pub mod event;
 #[cfg(test)]
 mod example;
@@ -34,6 +35,7 @@ pub mod time;
 mod timers;
 
 pub use action::{Action, Errand, Notice};
+pub use decision::Decision;
 pub use event::Event;
 pub use group::Group;
 pub use id::{Generation, Pid, ServiceId, Ticket};

@@ -30,11 +30,49 @@ pub enum Mutant {
     CountsShortages,
     /// A process ends when its supervisor hears of it.
     ForgetsWhenItEnded,
+    /// A service starts before what it depends on is there.
+    StartsBeforeDependency,
+    /// A service stops before those who depend on it.
+    StopsDependencyFirst,
+    /// A client that brings down what waits for its restart is not answered.
+    ForgetsDownInBackoff,
+    /// A reload stops what was brought up.
+    ReloadStopsBrought,
+    /// Anybody may do anything.
+    LetsStrangersIn,
+    /// What ends is started again though all rests.
+    RestsAndRestarts,
+    /// A service is hung two periods after it was asked for a sign of life.
+    CountsFromPing,
+    /// A service is taken for hung though it was the supervisor that was late.
+    KillsWhenLate,
+    /// The counter of restarts stays as it is.
+    CountsNoRestart,
+    /// The counter of restarts never begins anew.
+    NeverResets,
+    /// A recovery script that was not run before a crash of the supervisor is never run.
+    ForgetsScript,
+    /// What a former life has said is taken for news of this one.
+    HearsFormerLives,
+    /// A recovery script that runs is asked for again after a crash of the supervisor.
+    AsksTwice,
+    /// What is left of a tree lives on beside the next process.
+    LeavesTree,
+    /// What is left of a tree is looked for again although it is gone.
+    SweepsAgain,
+    /// What was condemned before a crash of the supervisor lives on.
+    ForgetsVerdict,
+    /// After a crash there is no wait.
+    WaitsForNothing,
+    /// A program with which everything ends gives no code.
+    ForgetsExitCode,
+    /// Everything ends with a program that is started again.
+    EndsTooEarly,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 31] = [
         Self::TakesStopForCrash,
         Self::ForgetsGeneration,
         Self::NeverKills,
@@ -47,6 +85,25 @@ impl Mutant {
         Self::LosesAnswer,
         Self::CountsShortages,
         Self::ForgetsWhenItEnded,
+        Self::StartsBeforeDependency,
+        Self::StopsDependencyFirst,
+        Self::ForgetsDownInBackoff,
+        Self::ReloadStopsBrought,
+        Self::LetsStrangersIn,
+        Self::RestsAndRestarts,
+        Self::CountsFromPing,
+        Self::KillsWhenLate,
+        Self::CountsNoRestart,
+        Self::NeverResets,
+        Self::ForgetsScript,
+        Self::HearsFormerLives,
+        Self::AsksTwice,
+        Self::LeavesTree,
+        Self::SweepsAgain,
+        Self::ForgetsVerdict,
+        Self::WaitsForNothing,
+        Self::ForgetsExitCode,
+        Self::EndsTooEarly,
     ];
 }
 

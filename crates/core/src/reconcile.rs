@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::spec::{
-    Configuration, GroupKind, GroupSpec, LogSpec, LogTarget, ProgramSpec, ServiceSpec,
+    Configuration, EndsAll, GroupKind, GroupSpec, LogSpec, LogTarget, Origin, ProgramSpec,
+    ServiceSpec,
 };
 
 /// How a loaded configuration differs from what is there, by group names.
@@ -21,7 +22,8 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Compares what was `loaded` with what is `present`.
+    /// Compares what was `loaded` with what is `present`. Groups that were brought up are
+    /// none of the file's business; one of the same name waits until they are gone.
     #[must_use]
     pub fn between<'a>(
         present: impl Iterator<Item = &'a Arc<GroupSpec>> + Clone,
@@ -31,14 +33,14 @@ impl Difference {
         for group in &loaded.groups {
             match present.clone().find(|there| there.name == group.name) {
                 None => difference.added.push(Arc::clone(&group.name)),
-                Some(there) if !same_group(there, group) => {
+                Some(there) if there.origin == Origin::File && !same_group(there, group) => {
                     difference.changed.push(Arc::clone(&group.name));
                 }
                 Some(_) => {}
             }
         }
         difference.removed = present
-            .filter(|there| loaded.group(&there.name).is_none())
+            .filter(|there| there.origin == Origin::File && loaded.group(&there.name).is_none())
             .map(|there| Arc::clone(&there.name))
             .collect();
         difference
@@ -78,10 +80,15 @@ fn same_service(one: &ServiceSpec, other: &ServiceSpec) -> bool {
         && same_log(&one.stderr, &other.stderr)
 }
 
-/// Of a socket only the address counts here, too.
+/// Of a socket only the address counts here, too. With what everything ends is said in
+/// `[supervisord]`, of which no part is compared: a program that goes on keeps what it has.
 fn same_program(one: &ProgramSpec, other: &ProgramSpec) -> bool {
     let address = |program: &ProgramSpec| Some(program.socket.as_ref()?.address.clone());
-    let rest = |program: &ProgramSpec| ProgramSpec { socket: None, ..program.clone() };
+    let rest = |program: &ProgramSpec| ProgramSpec {
+        socket: None,
+        ends_all: EndsAll::Never,
+        ..program.clone()
+    };
     one == other || (address(one) == address(other) && rest(one) == rest(other))
 }
 
@@ -98,6 +105,7 @@ fn same_log(one: &LogSpec, other: &LogSpec) -> bool {
         && one.capture_bytes_max == other.capture_bytes_max
         && one.events == other.events
         && one.syslog == other.syslog
+        && one.prefix == other.prefix
 }
 
 #[cfg(test)]
@@ -142,6 +150,17 @@ mod tests {
     }
 
     #[test]
+    fn another_prefix_of_lines_changes_the_group() {
+        let plain = group("a", 1, vec![service("x", program())]);
+        let mut marked = service("x", program());
+        Arc::make_mut(&mut marked).stdout.prefix = "x | ".into();
+
+        let found = difference(&[&plain], &[&group("a", 1, vec![marked])]);
+
+        assert_eq!(found, [vec![], vec!["a".to_owned()], vec![]]);
+    }
+
+    #[test]
     fn a_changed_program_or_number_of_members_changes_the_group() {
         let mut slower = program();
         slower.stop.wait = crate::spec::Seconds(60);
@@ -180,5 +199,20 @@ mod tests {
 
         assert_eq!(difference(&[&one], &[&with("/s", Some(0o777))])[1], [""; 0]);
         assert_eq!(difference(&[&one], &[&with("/t", None)])[1], ["a"]);
+    }
+
+    #[test]
+    fn with_what_everything_ends_is_not_compared() {
+        let with = |ends_all| {
+            let mut spec = GroupSpec::clone(&plain_group("a", 1, &["x"]));
+            let mut service = ServiceSpec::clone(&spec.services[0]);
+            let mut program = ProgramSpec::clone(&service.program);
+            program.ends_all = ends_all;
+            service.program = Arc::new(program);
+            spec.services = [Arc::new(service)].into();
+            Arc::new(spec)
+        };
+
+        assert_eq!(difference(&[&with(EndsAll::Never)], &[&with(EndsAll::Down)])[1], [""; 0]);
     }
 }

@@ -7,15 +7,19 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use crate::group::{Group, member_change};
+use crate::group::{Group, edit_member, member_change};
 use crate::id::{ExitSequence, Generation, Pid, ServiceId};
 use crate::input::Mood;
-use crate::service::{Failure, Goal, Role, Service, State};
+use crate::service::{Failure, Goal, Role, Service, State, Vitals};
 use crate::spec::{Configuration, GroupSpec, ServiceSpec};
 use crate::status::ExitStatus;
 use crate::time::{Instant, WallTime};
 
 /// One change of the table.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the record of a service is made on the restart path, where nothing is allocated"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Record {
     /// A configuration was loaded; groups are added from it.
@@ -40,10 +44,19 @@ pub enum Record {
         /// Which place.
         service: ServiceId,
     },
+    /// Something else is asked for a member from now on.
+    Edited {
+        /// Which.
+        service: ServiceId,
+        /// What.
+        spec: Arc<ServiceSpec>,
+    },
     /// A service is now like this.
     Service(ServiceRecord),
     /// The supervisor works or ends.
     Mood(Mood),
+    /// Everything stops and ends, and this is what the daemon ends with.
+    Ends(u8),
     /// When everything has stopped, this is begun.
     Replacement(Option<Configuration>),
 }
@@ -78,6 +91,8 @@ pub struct ServiceRecord {
     pub exit_sequence: ExitSequence,
     /// When the main log next says that a client waits for its stop.
     pub stop_report_at: Option<Instant>,
+    /// See [`Service::vitals`].
+    pub vitals: Option<Vitals>,
 }
 
 impl From<&Service> for ServiceRecord {
@@ -96,6 +111,7 @@ impl From<&Service> for ServiceRecord {
             failure: service.failure,
             exit_sequence: service.exit_sequence,
             stop_report_at: service.stop_report_at,
+            vitals: service.vitals.as_deref().copied(),
         }
     }
 }
@@ -114,6 +130,9 @@ impl ServiceRecord {
         service.exit = self.exit;
         service.failure = self.failure;
         service.exit_sequence = self.exit_sequence;
+        if let Some(vitals) = self.vitals {
+            service.vitals = Some(Box::new(vitals));
+        }
         // Whoever waited is gone.
         service.stop_report_at = None;
     }
@@ -142,6 +161,8 @@ pub struct Snapshot {
     pub mood: Option<Mood>,
     /// What is begun when everything has stopped.
     pub replacement: Option<Configuration>,
+    /// What the daemon ends with.
+    pub exit_code: u8,
 }
 
 impl Snapshot {
@@ -178,7 +199,18 @@ impl Snapshot {
                 *self.place(service.id) =
                     Place { generation: service.generation, service: Some(service) };
             }
+            Record::Edited { service, spec } => {
+                edit_member(&mut self.groups, service, &spec);
+                let place = self.places.get_mut(service.0 as usize);
+                if let Some(there) = place.and_then(|place| place.service.as_mut()) {
+                    there.vitals = Vitals::after_edit(there.vitals, &spec);
+                }
+            }
             Record::Mood(mood) => self.mood = Some(mood),
+            Record::Ends(exit_code) => {
+                self.mood = Some(Mood::Shutdown);
+                self.exit_code = exit_code;
+            }
             Record::Replacement(configuration) => self.replacement = configuration,
         }
     }
@@ -188,7 +220,7 @@ impl Snapshot {
     #[must_use]
     pub fn admits(&self, record: &Record) -> bool {
         match record {
-            Record::Loaded(_) | Record::Mood(_) | Record::Replacement(_) => true,
+            Record::Loaded(_) | Record::Mood(_) | Record::Ends(_) | Record::Replacement(_) => true,
             Record::GroupAdded(group) => {
                 let (name, services) = (&group.spec.name, &group.spec.services);
                 // One that is there already is replaced.
@@ -200,6 +232,9 @@ impl Snapshot {
             }
             Record::MemberLeft { group, service } => {
                 self.group(group).is_some_and(|group| group.members.contains(service))
+            }
+            Record::Edited { service, .. } => {
+                self.groups.iter().any(|group| group.members.contains(service))
             }
             Record::Service(service) => {
                 let place = self.places.get(service.id.0 as usize);

@@ -1,6 +1,7 @@
 //! The one loop: gather, decide, act.
 
-use crate::action::{Action, Actions};
+use crate::action::{Action, Actions, Notice};
+use crate::decision::Decision;
 use crate::event::Event;
 use crate::input::Input;
 use crate::supervisor::Supervisor;
@@ -18,6 +19,13 @@ pub trait World {
     /// Takes an event for the listeners. The next [`Self::record`] writes it down together
     /// with the change that it tells of, both or neither: no kill comes between.
     fn publish(&mut self, supervisor: &Supervisor, event: Event);
+
+    /// Takes a decision that people may ask for. It is written down like an event.
+    fn decided(&mut self, decision: Decision);
+
+    /// Takes a line about the end of a process that is said later, by [`Self::perform`]. It is
+    /// written down like an event, so that a successor says what was not said.
+    fn owe(&mut self, supervisor: &Supervisor, notice: &Notice);
 
     /// Writes down every change since the last call. No action that follows from
     /// a change is performed before this returns.
@@ -65,6 +73,12 @@ pub fn turn(
 fn record(supervisor: &mut Supervisor, world: &mut impl World, actions: &mut Actions) {
     while let Some(event) = actions.pop_event() {
         world.publish(supervisor, event);
+    }
+    while let Some(decision) = actions.pop_decision() {
+        world.decided(decision);
+    }
+    while let Some(notice) = actions.pop_owed() {
+        world.owe(supervisor, &notice);
     }
     world.record(supervisor);
 }

@@ -1,21 +1,34 @@
 //! One service: its states, and the only function that moves it between them.
 
+mod care;
+mod checks;
+mod heartbeat;
+mod held;
+mod recovery;
+mod starting;
 mod state;
+mod stopping;
+mod vitals;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::{Action, Actions, Errand, Notice};
+use crate::decision::{Cause, What, Wish};
 use crate::event::Event;
 use crate::id::{ExitSequence, Generation, Pid, ServiceId};
 use crate::input::{Found, Mood};
 use crate::mutant::{self, Mutant};
 use crate::signal::Signal;
-use crate::spec::{Reach, RestartOn, ServiceSpec};
+use crate::spec::{Reach, ServiceSpec};
 use crate::status::ExitStatus;
 use crate::time::{Instant, Now, WallTime};
 
-pub use state::{Failure, Goal, Launch, Order, Role, State, StateName, Stimulus};
+pub use care::READ_WITHIN;
+pub use checks::{READY_CHECK_EVERY, READY_CHECK_WITHIN};
+pub use recovery::SCRIPT_SILENT_AFTER;
+pub use state::{Failure, Goal, Inquiry, Launch, Order, Role, State, StateName, Stimulus};
+pub use vitals::{Checking, Life, ScriptRun, Vitals};
 
 /// How long a process may be between its birth and its program before people are
 /// told. Longer than any healthy exec, shorter than the patience of a person.
@@ -27,6 +40,10 @@ pub const STOP_REPORT_EVERY: Duration = Duration::from_secs(2);
 /// The shortest time between one SIGKILL and the next. With `stopwaitsecs=0` Supervisor
 /// sends one each time it looks, which is once a second when nothing happens.
 pub const KILL_AGAIN_LEAST: Duration = Duration::from_secs(1);
+
+/// How many times the time that it has for its stop a service may take that asks for more: one
+/// that asks again and again must come to its end.
+pub const STOP_WAITS_MAX: u32 = 6;
 
 /// How long after a start for which there was no descriptor, process or memory the next
 /// one is tried. A failed one costs next to nothing.
@@ -65,6 +82,8 @@ pub struct Service {
     pub exit_sequence: ExitSequence,
     /// When the main log next says that a client waits for its stop.
     pub stop_report_at: Option<Instant>,
+    /// What is kept of it beyond Supervisor's rules, where it asks for more.
+    pub vitals: Option<Box<Vitals>>,
 }
 
 impl Service {
@@ -76,6 +95,7 @@ impl Service {
         group: Arc<str>,
         spec: Arc<ServiceSpec>,
     ) -> Self {
+        let vitals = spec.program.care.as_ref().map(|care| Box::new(Vitals::new(care)));
         Self {
             id,
             group,
@@ -92,6 +112,7 @@ impl Service {
             failure: None,
             exit_sequence: ExitSequence::default(),
             stop_report_at: None,
+            vitals,
         }
     }
 
@@ -102,7 +123,7 @@ impl Service {
             State::Stopped => StateName::Stopped,
             State::Starting { .. } => StateName::Starting,
             State::Running => StateName::Running,
-            State::Backoff { .. } => StateName::Backoff,
+            State::Backoff { .. } | State::Recovering { .. } => StateName::Backoff,
             State::Stopping { .. } => StateName::Stopping,
             State::Exited => StateName::Exited,
             State::Fatal => StateName::Fatal,
@@ -120,11 +141,17 @@ impl Service {
                 Errand::Stop
             }
             State::Stopping { order: Order::Kill, .. } if signal == Signal::KILL => Errand::Stop,
+            State::Starting { .. } | State::Running
+                if signal == Signal::KILL && self.verdict().is_some() =>
+            {
+                Errand::Stop
+            }
             State::Stopping { .. }
             | State::Stopped
             | State::Starting { .. }
             | State::Running
             | State::Backoff { .. }
+            | State::Recovering { .. }
             | State::Exited
             | State::Fatal
             | State::Unknown => Errand::Client,
@@ -135,14 +162,17 @@ impl Service {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Starting { launch: Launch::Requested, .. } => None,
+            State::Starting { launch: Launch::Held | Launch::Requested, .. } => None,
             State::Starting { launch: Launch::Cloned { report_at }, .. } => report_at,
-            State::Starting { since, launch: Launch::Executed } => Some(self.start_succeeds(since)),
+            State::Starting { since, launch: Launch::Executed } => self.starting_deadline(since),
+            State::Running => self.running_deadline(),
             State::Backoff { until } => Some(until),
+            State::Stopping { order: Order::Held, .. } => self.stop_report_at,
+            State::Recovering { since, inquiry } => self.recovering_deadline(since, inquiry),
             State::Stopping { kill_at, .. } => {
                 Some(self.stop_report_at.map_or(kill_at, |report_at| report_at.min(kill_at)))
             }
-            State::Stopped | State::Running | State::Exited | State::Fatal | State::Unknown => None,
+            State::Stopped | State::Exited | State::Fatal | State::Unknown => None,
         }
     }
 
@@ -188,14 +218,27 @@ impl Service {
                 | Stimulus::SignalFailed(generation, ..)
                 | Stimulus::Found(generation, _),
             ) if generation != self.generation && !mutant::on(Mutant::ForgetsGeneration) => {}
-
-            (State::Stopped | State::Exited | State::Fatal, Stimulus::Start) => {
-                self.failures = 0;
-                self.spawn(now, actions);
-            }
-            (State::Stopping { .. }, Stimulus::Start) => self.goal = Goal::Up,
             (
-                State::Starting { .. } | State::Running | State::Backoff { .. } | State::Unknown,
+                _,
+                Stimulus::OutOfMemory(generation)
+                | Stimulus::Said(generation, _)
+                | Stimulus::Checked(generation, ..),
+            ) if generation != self.generation && !mutant::on(Mutant::HearsFormerLives) => {}
+
+            // It leaves the table.
+            (State::Stopped | State::Exited | State::Fatal, Stimulus::Start)
+                if self.goal == Goal::Gone => {}
+            (State::Stopped | State::Exited | State::Fatal, Stimulus::Start) => {
+                self.start(now, actions);
+            }
+            (State::Stopping { .. }, Stimulus::Start) if self.goal == Goal::Gone => {}
+            (State::Stopping { .. }, Stimulus::Start) => self.wants(Goal::Up),
+            (
+                State::Starting { .. }
+                | State::Running
+                | State::Backoff { .. }
+                | State::Recovering { .. }
+                | State::Unknown,
                 Stimulus::Start,
             ) => {}
 
@@ -204,18 +247,26 @@ impl Service {
                 Stimulus::Stop | Stimulus::ShutDown,
             ) => {
                 actions.push(Action::Unspawn { service: self.id, generation: self.generation });
+                self.decide(now, What::Stop(stimulus.wish()), actions);
+                self.come_to_rest(now, State::Stopped, actions);
+            }
+            (State::Starting { launch: Launch::Held, .. }, Stimulus::Stop | Stimulus::ShutDown) => {
                 self.come_to_rest(now, State::Stopped, actions);
             }
             (State::Starting { .. } | State::Running, Stimulus::Stop | Stimulus::ShutDown) => {
-                self.stop(now, actions);
+                self.stop(now, stimulus.wish(), actions);
             }
-            (State::Backoff { .. }, Stimulus::Stop) => {
+            (State::Backoff { .. } | State::Recovering { .. }, Stimulus::Stop) => {
                 actions.push(Action::Notice(Notice::StoppedInBackoff(self.id)));
+                self.decide(now, What::Stop(Wish::Client), actions);
                 self.come_to_rest(now, State::Stopped, actions);
             }
-            (State::Backoff { .. }, Stimulus::ShutDown) => self.give_up(actions),
+            (State::Backoff { .. } | State::Recovering { .. }, Stimulus::ShutDown) => {
+                self.decide(now, What::Stop(Wish::End), actions);
+                self.give_up(actions);
+            }
             (State::Stopping { .. }, Stimulus::Stop | Stimulus::ShutDown) => {
-                self.goal = Goal::Down;
+                self.wants(self.goal.lowered());
             }
             (
                 State::Stopped | State::Exited | State::Fatal | State::Unknown,
@@ -223,10 +274,21 @@ impl Service {
             ) => {}
 
             (
+                State::Starting { launch: Launch::Cloned { .. } | Launch::Executed, .. }
+                | State::Running,
+                Stimulus::HoldStop,
+            ) => self.hold_stop(now, actions),
+            (_, Stimulus::HoldStop) => {}
+            (_, Stimulus::Release) => self.release(now, mood, actions),
+
+            (
                 State::Starting { launch: Launch::Requested, .. },
                 Stimulus::Spawned(_, pid) | Stimulus::Found(_, Found::Alive(pid, _)),
             ) => {
                 self.pid = Some(pid);
+                if let Some(vitals) = &mut self.vitals {
+                    vitals.former = None;
+                }
                 // A birth may have waited for its turn: it counts from the clone on.
                 let cloned = if let Stimulus::Found(_, Found::Alive(_, at)) = stimulus {
                     now.at(at)
@@ -243,7 +305,7 @@ impl Service {
                 Stimulus::Spawned(_, pid) | Stimulus::Found(_, Found::Alive(pid, _)),
             ) if self.pid.is_none() => {
                 self.pid = Some(pid);
-                self.stop(now, actions);
+                self.stop(now, Wish::Client, actions);
             }
             (_, Stimulus::Spawned(..) | Stimulus::Found(_, Found::Alive(..))) => {}
 
@@ -255,7 +317,8 @@ impl Service {
             (State::Starting { .. }, Stimulus::SpawnFailed(_, error)) => {
                 self.pid = None;
                 actions.push(Action::Notice(Notice::SpawnFailed { service: self.id, error }));
-                self.failed(now, Failure::Spawn(error), actions);
+                self.decide(now, What::SpawnFailed(error), actions);
+                self.failed(now, mood, Failure::Spawn(error), actions);
             }
             (State::Stopping { .. }, Stimulus::SpawnFailed(..)) => {
                 self.after_stop((now, now), mood, actions);
@@ -267,6 +330,7 @@ impl Service {
                 State::Stopped
                 | State::Running
                 | State::Backoff { .. }
+                | State::Recovering { .. }
                 | State::Exited
                 | State::Fatal,
                 Stimulus::SpawnFailed(..),
@@ -274,29 +338,38 @@ impl Service {
 
             (State::Starting { since, launch }, Stimulus::Exited(_, status, sequence, at)) => {
                 self.exit_sequence = sequence;
+                self.sweep(actions);
                 let ended = if mutant::on(Mutant::ForgetsWhenItEnded) { now } else { now.at(at) };
                 self.exited_while_starting((now, ended), mood, (since, launch), status, actions);
             }
             (State::Running, Stimulus::Exited(_, status, sequence, at)) => {
                 self.exit_sequence = sequence;
+                self.sweep(actions);
                 self.exited((now, now.at(at)), mood, status, actions);
             }
             (State::Stopping { .. }, Stimulus::Exited(_, status, sequence, at)) => {
                 self.exit_sequence = sequence;
+                self.sweep(actions);
                 self.exit = Some(status);
                 let expected = self.is_expected(status);
                 let service = self.id;
                 actions.push(Action::Notice(Notice::Stopped { service, status, expected }));
+                self.decide(now.at(at), What::Stopped(status), actions);
                 self.after_stop((now, now.at(at)), mood, actions);
             }
             (State::Unknown, Stimulus::Exited(_, status, sequence, at)) => {
                 self.exit_sequence = sequence;
+                self.sweep(actions);
                 self.exit = Some(status);
                 self.come_to_rest(now.at(at), State::Stopped, actions);
             }
             // These have no process, so `is_over` has answered already.
             (
-                State::Stopped | State::Backoff { .. } | State::Exited | State::Fatal,
+                State::Stopped
+                | State::Backoff { .. }
+                | State::Recovering { .. }
+                | State::Exited
+                | State::Fatal,
                 Stimulus::Exited(..),
             ) => {}
 
@@ -313,11 +386,13 @@ impl Service {
                 let (service, pid, errand) = (self.id, self.pid, self.errand(signal));
                 let notice = Notice::SignalFailed { service, pid, errand, errno };
                 actions.push(Action::Notice(notice));
+                self.end_check(actions);
                 self.enter(State::Unknown, false, actions);
             }
             (
                 State::Stopped
                 | State::Backoff { .. }
+                | State::Recovering { .. }
                 | State::Exited
                 | State::Fatal
                 | State::Unknown,
@@ -325,20 +400,47 @@ impl Service {
             ) => {}
 
             (
-                State::Starting { launch: Launch::Requested, .. },
+                State::Starting { launch: Launch::Requested, since },
                 Stimulus::Found(_, Found::NeverCloned),
             ) => match mood {
                 Mood::Running => {
                     if mutant::on(Mutant::ReusesGeneration) {
                         self.generation = Generation(self.generation.0.wrapping_sub(1));
                     }
-                    self.request_spawn(actions);
+                    self.sweep_former(actions);
+                    let launch = self.first_launch();
+                    self.state = State::Starting { since, launch };
+                    self.request_spawn(launch, actions);
                 }
-                Mood::Restarting | Mood::Shutdown => {
+                Mood::Restarting | Mood::Shutdown | Mood::Resting => {
                     self.come_to_rest(now, State::Stopped, actions);
                 }
             },
             (_, Stimulus::Found(_, Found::NeverCloned)) => {}
+
+            (State::Running, Stimulus::Refresh) => self.refresh(now, actions),
+            (State::Running, Stimulus::Inject) => {
+                self.order(Signal::ABRT, Reach::Process, actions);
+            }
+            (State::Backoff { .. } | State::Recovering { .. }, Stimulus::RestartNow) => {
+                self.spawn(now, Cause::Now, actions);
+            }
+            (_, Stimulus::Refresh | Stimulus::Inject | Stimulus::RestartNow) => {}
+
+            (_, Stimulus::OutOfMemory(_)) => self.out_of_memory(),
+            (_, Stimulus::Said(_, saying)) => self.said(now, mood, saying, actions),
+            (_, Stimulus::Swept(generation)) => self.swept(generation),
+            (_, Stimulus::Checked(_, check, finding)) => {
+                self.checked(now, check, finding, actions);
+            }
+            (_, Stimulus::ScriptSpawned(script, pid)) => self.script_spawned(script, pid),
+            (_, Stimulus::ScriptFailed(script, error)) => {
+                self.script_failed(now, mood, (script, error), actions);
+            }
+            (_, Stimulus::ScriptEnded(script)) => self.script_ended(now, script, actions),
+            (_, Stimulus::ScriptFound(script, pid)) => {
+                self.script_found(now, (script, pid), actions);
+            }
 
             (state, Stimulus::Resume) => self.resume(now, mood, state, actions),
             (state, Stimulus::Timeout) => self.timeout(now, mood, state, actions),
@@ -352,6 +454,7 @@ impl Service {
 
     /// Does what was decided before a crash and not done.
     fn resume(&mut self, now: Now, mood: Mood, state: State, actions: &mut Actions) {
+        self.resume_care(now, state, actions);
         match state {
             // Its group was added, and the crash came before its first start.
             State::Stopped
@@ -359,17 +462,18 @@ impl Service {
                     && self.started.is_none()
                     && self.spec.program.autostart =>
             {
-                self.spawn(now, actions);
+                self.spawn(now, Cause::Automatic, actions);
             }
             State::Stopping { order: Order::Stop, .. } if mutant::on(Mutant::ForgetsUnsentStop) => {
             }
             State::Stopping { order: Order::Stop, .. } => self.order_stop(actions),
             State::Stopping { order: Order::Kill, .. } => self.order_kill(actions),
-            State::Stopping { order: Order::StopSent | Order::KillSent, .. }
+            State::Stopping { order: Order::Held | Order::StopSent | Order::KillSent, .. }
             | State::Stopped
             | State::Starting { .. }
             | State::Running
             | State::Backoff { .. }
+            | State::Recovering { .. }
             | State::Exited
             | State::Fatal
             | State::Unknown => {}
@@ -386,251 +490,33 @@ impl Service {
                     actions.push(Action::Notice(Notice::Stuck { service: self.id, pid }));
                 }
             }
-            State::Starting { since, launch: Launch::Executed }
-                if self.start_succeeds(since) <= now.instant =>
-            {
-                self.stayed_up(actions);
+            State::Starting { since, launch: Launch::Executed } => {
+                self.starting_timeout(now, since, actions);
+            }
+            State::Running => self.running_timeout(now, actions),
+            State::Recovering { since, inquiry } => {
+                self.recovering_timeout(now, mood, (since, inquiry), actions);
             }
             State::Backoff { until } if until <= now.instant => match mood {
                 Mood::Running => {
                     if mutant::on(Mutant::ForgetsFailures) {
                         self.failures = 0;
                     }
-                    self.spawn(now, actions);
+                    self.recover(now, self.cause_of_next(), actions);
                 }
-                Mood::Restarting | Mood::Shutdown => self.give_up(actions),
+                Mood::Restarting | Mood::Shutdown | Mood::Resting => {
+                    self.decide(now, What::Rests, actions);
+                    self.give_up(actions);
+                }
             },
             State::Stopping { kill_at, .. } => self.stop_timeout(now, kill_at, actions),
             State::Starting { .. }
             | State::Backoff { .. }
             | State::Stopped
-            | State::Running
             | State::Exited
             | State::Fatal
             | State::Unknown => {}
         }
-    }
-
-    fn stop_timeout(&mut self, now: Now, kill_at: Instant, actions: &mut Actions) {
-        if self.stop_report_at.is_some_and(|report_at| report_at <= now.instant) {
-            self.report_stop(now, actions);
-        }
-        if kill_at <= now.instant {
-            let wait = self.spec.program.stop.wait.duration().max(KILL_AGAIN_LEAST);
-            let stale = mutant::on(Mutant::KeepsPastDeadline);
-            self.state = State::Stopping {
-                kill_at: if stale { kill_at } else { now.instant + wait },
-                order: Order::Kill,
-            };
-            if let Some(pid) = self.pid {
-                let (service, signal) = (self.id, Signal::KILL);
-                let reach = self.spec.program.stop.kill_reach;
-                actions.push(Action::Notice(Notice::Killing { service, pid, reach }));
-                actions.push(Action::Notice(Notice::Stopping { service, pid, signal, reach }));
-            }
-            self.order_kill(actions);
-        }
-    }
-
-    /// Says in the main log that a client waits for the stop, and when to say it
-    /// again.
-    pub(crate) fn report_stop(&mut self, now: Now, actions: &mut Actions) {
-        actions.push(Action::Notice(Notice::WaitingToStop(self.id)));
-        self.stop_report_at = Some(now.instant + STOP_REPORT_EVERY);
-    }
-
-    /// Begins a new life.
-    fn spawn(&mut self, now: Now, actions: &mut Actions) {
-        self.goal = Goal::Up;
-        self.started = Some(now.wall);
-        self.exit = None;
-        self.failure = None;
-        let state = State::Starting { since: now.instant, launch: Launch::Requested };
-        self.enter(state, false, actions);
-        self.request_spawn(actions);
-    }
-
-    /// Asks for a process under a generation that was never used.
-    fn request_spawn(&mut self, actions: &mut Actions) {
-        self.generation = self.generation.next();
-        actions.push(Action::Spawn { service: self.id, generation: self.generation });
-    }
-
-    fn executed(&mut self, now: Now, since: Instant, actions: &mut Actions) {
-        if let Some(pid) = self.pid {
-            actions.push(Action::Notice(Notice::Spawned { service: self.id, pid }));
-        }
-        self.state = State::Starting { since, launch: Launch::Executed };
-        if self.start_succeeds(since) <= now.instant {
-            self.stayed_up(actions);
-        }
-    }
-
-    fn stayed_up(&mut self, actions: &mut Actions) {
-        self.failures = 0;
-        self.enter(State::Running, false, actions);
-        actions.push(Action::Notice(Notice::StayedUp(self.id)));
-    }
-
-    /// When a start that began at `since` has succeeded. Supervisor compares with
-    /// `>`: the process must have stayed up for longer than startsecs.
-    fn start_succeeds(&self, since: Instant) -> Instant {
-        since + self.spec.program.readiness.span() + Duration::from_nanos(1)
-    }
-
-    fn exited_while_starting(
-        &mut self,
-        times @ (_, ended): (Now, Now),
-        mood: Mood,
-        (since, launch): (Instant, Launch),
-        status: ExitStatus,
-        actions: &mut Actions,
-    ) {
-        if launch != Launch::Executed
-            && let Some(pid) = self.pid
-        {
-            actions.push(Action::Notice(Notice::Spawned { service: self.id, pid }));
-        }
-        if ended.instant.since(since) < self.spec.program.readiness.span() {
-            self.pid = None;
-            self.stopped = Some(ended.wall);
-            let service = self.id;
-            actions.push(Action::Notice(Notice::Exited { service, status, expected: false }));
-            self.failed(ended, Failure::ExitedTooQuickly, actions);
-        } else {
-            // Supervisor lets listeners see that it ran, however shortly.
-            self.enter(State::Running, false, actions);
-            self.exited(times, mood, status, actions);
-        }
-    }
-
-    /// The process has ended by itself after a start that had succeeded. Of the times one
-    /// is now, and one is when it ended.
-    fn exited(
-        &mut self,
-        (now, ended): (Now, Now),
-        mood: Mood,
-        status: ExitStatus,
-        actions: &mut Actions,
-    ) {
-        let expected = self.is_expected(status);
-        self.failures = 0;
-        self.exit = Some(status);
-        self.stopped = Some(ended.wall);
-        if !expected {
-            self.failure = Some(Failure::BadExitCode(status.code()));
-        }
-        self.enter(State::Exited, expected, actions);
-        self.pid = None;
-        actions.push(Action::Notice(Notice::Exited { service: self.id, status, expected }));
-        let again = match self.spec.program.restart.on {
-            RestartOn::Always => true,
-            RestartOn::Unexpected => !expected,
-            RestartOn::Never => false,
-        };
-        match mood {
-            Mood::Running if again => self.spawn(now, actions),
-            Mood::Running | Mood::Restarting | Mood::Shutdown => self.goal = Goal::Down,
-        }
-    }
-
-    /// A start has failed. Death before startsecs is a failure even with exit
-    /// code 0 and autorestart=false: Supervisor's rule. A start for which the machine
-    /// has nothing left is tried until it has: Supervisor counts that against the
-    /// program, which is then FATAL for what another one has done.
-    fn failed(&mut self, now: Now, failure: Failure, actions: &mut Actions) {
-        self.failure = Some(failure);
-        if let Failure::Spawn(error) = failure
-            && error.is_shortage()
-            && !mutant::on(Mutant::CountsShortages)
-        {
-            let until = now.instant + SHORTAGE_WAIT;
-            self.enter(State::Backoff { until }, false, actions);
-            return;
-        }
-        self.failures = self.failures.saturating_add(1);
-        let restart = &self.spec.program.restart;
-        let more = i64::from(mutant::on(Mutant::RetriesOnceMore));
-        let exhausted = restart
-            .start_retries
-            .is_some_and(|retries| i64::from(self.failures) > retries.saturating_add(more));
-        let until = now.instant + restart.backoff.wait(self.failures);
-        self.enter(State::Backoff { until }, false, actions);
-        if exhausted {
-            self.give_up(actions);
-            actions.push(Action::Notice(Notice::GaveUp(self.id)));
-        }
-    }
-
-    /// Supervisor says nothing of it when it is the end that does not wait for a try.
-    fn give_up(&mut self, actions: &mut Actions) {
-        self.goal = Goal::Down;
-        self.failures = 0;
-        self.enter(State::Fatal, false, actions);
-    }
-
-    /// Tells a process to stop.
-    fn stop(&mut self, now: Now, actions: &mut Actions) {
-        self.goal = Goal::Down;
-        let stop = &self.spec.program.stop;
-        let (signal, reach) = (stop.signal, stop.stop_reach);
-        let kill_at = now.instant + stop.wait.duration();
-        if let Some(pid) = self.pid {
-            let service = self.id;
-            actions.push(Action::Notice(Notice::Stopping { service, pid, signal, reach }));
-        }
-        self.enter(State::Stopping { kill_at, order: Order::Stop }, false, actions);
-        self.order_stop(actions);
-    }
-
-    /// What is still to be sent once `signal` was: a client's own signal does not
-    /// do for the one that is on order.
-    fn sent(&self, order: Order, signal: Signal, reach: Reach) -> Order {
-        let stop = &self.spec.program.stop;
-        match order {
-            Order::Stop if (signal, reach) == (stop.signal, stop.stop_reach) => Order::StopSent,
-            Order::Kill if (signal, reach) == (Signal::KILL, stop.kill_reach) => Order::KillSent,
-            Order::Stop | Order::StopSent | Order::Kill | Order::KillSent => order,
-        }
-    }
-
-    fn order_stop(&self, actions: &mut Actions) {
-        let stop = &self.spec.program.stop;
-        self.order(stop.signal, stop.stop_reach, actions);
-    }
-
-    fn order_kill(&self, actions: &mut Actions) {
-        if mutant::on(Mutant::NeverKills) {
-            return;
-        }
-        self.order(Signal::KILL, self.spec.program.stop.kill_reach, actions);
-    }
-
-    fn order(&self, signal: Signal, reach: Reach, actions: &mut Actions) {
-        let (service, generation) = (self.id, self.generation);
-        actions.push(Action::Signal { service, generation, signal, reach });
-    }
-
-    /// The process that was told to stop is gone: a client may have asked for a
-    /// new one meanwhile.
-    fn after_stop(&mut self, (now, ended): (Now, Now), mood: Mood, actions: &mut Actions) {
-        let goal = self.goal;
-        self.come_to_rest(ended, State::Stopped, actions);
-        match (goal, mood) {
-            (Goal::Up, Mood::Running) => self.spawn(now, actions),
-            (Goal::Up, Mood::Restarting | Mood::Shutdown) | (Goal::Down, _) => {}
-        }
-    }
-
-    fn come_to_rest(&mut self, now: Now, state: State, actions: &mut Actions) {
-        self.goal = Goal::Down;
-        self.failures = 0;
-        self.stop_report_at = None;
-        if self.pid.is_some() {
-            self.stopped = Some(now.wall);
-        }
-        self.enter(state, false, actions);
-        self.pid = None;
     }
 
     /// Changes the state and tells the listeners.
@@ -650,13 +536,6 @@ impl Service {
                 tries: self.failures,
                 expected,
             }));
-        }
-    }
-
-    fn is_expected(&self, status: ExitStatus) -> bool {
-        match status {
-            ExitStatus::Code(code) => self.spec.program.exit_codes.contains(&code),
-            ExitStatus::Signal { .. } | ExitStatus::Unknown => false,
         }
     }
 }

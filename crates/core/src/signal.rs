@@ -55,6 +55,8 @@ impl Signal {
     pub const INT: Self = Self(2);
     /// SIGQUIT.
     pub const QUIT: Self = Self(3);
+    /// SIGABRT.
+    pub const ABRT: Self = Self(6);
     /// SIGKILL.
     pub const KILL: Self = Self(9);
     /// SIGUSR2.

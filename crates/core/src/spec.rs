@@ -5,11 +5,16 @@
 //! one program share is shared in memory too ([`Arc`]), because ten thousand
 //! specs must stay small.
 
+pub mod care;
+pub mod device;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::signal::Signal;
+
+pub use care::Care;
 
 /// Whole seconds as the user wrote them. Negative ones are accepted and shown as
 /// they are, as Supervisor does, and last no time at all.
@@ -51,8 +56,20 @@ pub struct GroupSpec {
     pub priority: i64,
     /// What sort of group it is.
     pub kind: GroupKind,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Its members, in start order.
     pub services: Vec<Arc<ServiceSpec>>,
+}
+
+/// Where a group comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// The configuration file, which can be loaded again and compared.
+    #[default]
+    File,
+    /// `service up` or `service run`: it is there until it is brought down.
+    Brought,
 }
 
 /// What sort of group it is.
@@ -158,10 +175,8 @@ pub struct ProgramSpec {
     pub restart: RestartPolicy,
     /// Exit codes that count as expected.
     pub exit_codes: Vec<u8>,
-    /// When a start has succeeded.
-    pub readiness: Readiness,
-    /// How it is watched while it runs; `None` is not at all.
-    pub heartbeat: Option<Heartbeat>,
+    /// How long it must stay up for a start to succeed. Supervisor compares with `>`.
+    pub startsecs: Seconds,
     /// How it is stopped.
     pub stop: StopPolicy,
     /// The user it runs as; `None` is the supervisor's own.
@@ -179,6 +194,54 @@ pub struct ProgramSpec {
     pub server_url: Option<Arc<str>>,
     /// The listening socket that is the standard input of all its processes.
     pub socket: Option<Arc<SocketSpec>>,
+    /// What it asks for beyond Supervisor's rules; `None` is nothing.
+    pub care: Option<Arc<Care>>,
+    /// With which of its ends everything ends.
+    pub ends_all: EndsAll,
+}
+
+impl Default for ProgramSpec {
+    /// What Supervisor takes where the file says nothing.
+    fn default() -> Self {
+        Self {
+            priority: 999,
+            autostart: true,
+            restart: RestartPolicy {
+                on: RestartOn::Unexpected,
+                start_retries: Some(3),
+                backoff: Backoff::Linear { step: Duration::from_secs(1) },
+            },
+            exit_codes: vec![0],
+            startsecs: Seconds(1),
+            stop: StopPolicy {
+                signal: Signal::TERM,
+                wait: Seconds(10),
+                stop_reach: Reach::Process,
+                kill_reach: Reach::Process,
+            },
+            user: None,
+            umask: None,
+            redirect_stderr: false,
+            strip_ansi: None,
+            ignore_sigpipe: false,
+            server_url: None,
+            socket: None,
+            care: None,
+            ends_all: EndsAll::Never,
+        }
+    }
+}
+
+/// With which end of a program everything ends, once nothing follows by its own policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum EndsAll {
+    /// With none.
+    #[default]
+    Never,
+    /// When no further start of it is tried.
+    Fatal,
+    /// When it is not started again, however it has ended.
+    Down,
 }
 
 /// The user a process runs as, looked up when the file is read.
@@ -251,33 +314,6 @@ impl Backoff {
     }
 }
 
-/// When a start has succeeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readiness {
-    /// It has stayed up for longer than this. Supervisor compares with `>`.
-    StaysUp(Seconds),
-    /// It says so itself, within this time.
-    Notifies(Duration),
-}
-
-impl Readiness {
-    /// The time that counts as a start: death before its end is a failed start.
-    #[must_use]
-    pub fn span(self) -> Duration {
-        match self {
-            Self::StaysUp(span) => span.duration(),
-            Self::Notifies(span) => span,
-        }
-    }
-}
-
-/// How a running process is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heartbeat {
-    /// Time between two signs of life that are asked for.
-    pub period: Duration,
-}
-
 /// How a process is stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopPolicy {
@@ -298,6 +334,8 @@ pub enum Reach {
     Process,
     /// Its whole process group.
     Group,
+    /// All that has come of it: its control group where there is one, its session otherwise.
+    Tree,
 }
 
 /// Where one output stream goes.
@@ -317,6 +355,24 @@ pub struct LogSpec {
     pub events: bool,
     /// Whether lines also go to syslog.
     pub syslog: bool,
+    /// What stands before each line in an output that programs share.
+    pub prefix: Arc<str>,
+}
+
+impl Default for LogSpec {
+    /// What Supervisor takes where the file says nothing.
+    fn default() -> Self {
+        Self {
+            target: LogTarget::Auto,
+            bytes_max: 50 << 20,
+            backups: 10,
+            compress: false,
+            capture_bytes_max: 0,
+            events: false,
+            syslog: false,
+            prefix: "".into(),
+        }
+    }
 }
 
 /// The file of one output stream.

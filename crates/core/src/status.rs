@@ -37,6 +37,17 @@ impl ExitStatus {
             Self::Signal { .. } | Self::Unknown => -1,
         }
     }
+
+    /// The code that a shell would end with in its place: 128 more than the number of the
+    /// signal that has ended it. `None` where nobody can say.
+    #[must_use]
+    pub fn shell_code(self) -> Option<u8> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal { signal, .. } => u8::try_from(128 + signal.number()).ok(),
+            Self::Unknown => None,
+        }
+    }
 }
 
 /// Why an instance never ran its program. The texts belong to the faces.
@@ -63,6 +74,12 @@ pub enum SpawnError {
     /// The listening socket that is its standard input cannot be had; the number is the
     /// errno.
     Socket(i32),
+    /// The kernel has refused to execute the program, or what was to be done before; the
+    /// number is the errno. It is told of services that are cared for only.
+    Exec(i32),
+    /// The file with further variables cannot be used; the number is the errno, EINVAL for a
+    /// line that makes no sense.
+    Variables(i32),
 }
 
 /// EAGAIN, ENOMEM, ENFILE, EMFILE and ETOOMANYREFS.
@@ -74,9 +91,11 @@ impl SpawnError {
     #[must_use]
     pub fn is_shortage(self) -> bool {
         match self {
-            Self::Pipes(errno) | Self::Clone(errno) | Self::Socket(errno) => {
-                SHORTAGES.contains(&errno)
-            }
+            Self::Pipes(errno)
+            | Self::Clone(errno)
+            | Self::Socket(errno)
+            | Self::Exec(errno)
+            | Self::Variables(errno) => SHORTAGES.contains(&errno),
             Self::NoClosingQuotation
             | Self::NoEscapedCharacter
             | Self::Empty
@@ -99,6 +118,7 @@ mod tests {
             (SpawnError::Clone(11), true),
             (SpawnError::Socket(23), true),
             (SpawnError::Clone(1), false),
+            (SpawnError::Exec(8), false),
             (SpawnError::NotFound, false),
         ] {
             assert_eq!(error.is_shortage(), expected, "{error:?}");
@@ -113,5 +133,6 @@ mod tests {
         let aborted = ExitStatus::from_wait_status(6 | 0x80);
         assert!(matches!(aborted, ExitStatus::Signal { core: true, .. }));
         assert_eq!(aborted.code(), -1);
+        assert_eq!(aborted.shell_code(), Some(134));
     }
 }

@@ -1,23 +1,30 @@
 //! The whole table: groups, services, clients that wait, and the order of things.
 
+mod brought;
+mod calls;
+mod clients;
+mod depends;
 mod ending;
+mod groups;
 mod members;
+mod permission;
 
 use std::sync::Arc;
 
+use self::brought::Brought;
+use self::calls::Call;
+use self::depends::Dependencies;
 use self::ending::Winding;
-use crate::action::{Action, Actions, Notice};
-use crate::event::Event;
-use crate::group::{Group, start_order};
-use crate::id::{Generation, ServiceId, Ticket};
+use crate::action::{Action, Actions};
+use crate::group::Group;
+use crate::id::{Generation, ServiceId};
 use crate::input::{Input, Mood};
-use crate::job::{self, Answer, Command, Job, Outcome, Refusal, Target, Verb, Wait};
+use crate::job::Job;
 use crate::mutant::{self, Mutant};
-use crate::reconcile::{Difference, Scope};
 use crate::record::{Place, Record, ServiceRecord, Snapshot};
-use crate::service::{Service, StateName, Stimulus};
+use crate::service::{Service, Stimulus};
 use crate::signal::Signal;
-use crate::spec::{Configuration, GroupSpec, Reach};
+use crate::spec::{Configuration, Reach};
 use crate::time::{Instant, Now};
 use crate::timers::Timers;
 
@@ -32,9 +39,15 @@ pub struct Supervisor {
     /// The last life that began at each place, also when nobody is there now.
     generations: Vec<Generation>,
     jobs: Vec<Job>,
+    calls: Vec<Call>,
+    brought: Brought,
+    depends: Dependencies,
     timers: Timers,
     death_report_at: Option<Instant>,
     winding: Option<Winding>,
+    /// What the daemon ends with because of a service with which everything ends.
+    lost: Option<u8>,
+    exit_code: u8,
     /// Whether it is still being told what became of a predecessor's processes:
     /// nothing ends before that is known.
     recovering: bool,
@@ -71,9 +84,14 @@ impl Supervisor {
             services: Vec::new(),
             generations: Vec::new(),
             jobs: Vec::new(),
+            calls: Vec::new(),
+            brought: Brought::default(),
+            depends: Dependencies::default(),
             timers: Timers::default(),
             death_report_at: None,
             winding: None,
+            lost: None,
+            exit_code: 0,
             recovering: false,
             finished: false,
             changes: Changes::default(),
@@ -89,6 +107,7 @@ impl Supervisor {
         supervisor.mood = snapshot.mood.unwrap_or(Mood::Running);
         supervisor.loaded = snapshot.loaded;
         supervisor.replacement = snapshot.replacement;
+        supervisor.exit_code = snapshot.exit_code;
         supervisor.services.resize_with(snapshot.places.len(), || None);
         supervisor.generations = snapshot.places.iter().map(|place| place.generation).collect();
         for group in snapshot.groups {
@@ -100,6 +119,7 @@ impl Supervisor {
                     record.restore(&mut service);
                 }
                 supervisor.place(service);
+                supervisor.brought.set(*id, group.spec.origin);
             }
             supervisor.groups.push(group);
         }
@@ -136,13 +156,41 @@ impl Supervisor {
                 self.signal_failed(service, generation, signal, errno, actions);
                 self.stir(now, service, Stimulus::SignalFailed(generation, signal, errno), actions);
             }
+            Input::OutOfMemory { service, generation } => {
+                self.stir(now, service, Stimulus::OutOfMemory(generation), actions);
+            }
+            Input::Said { service, generation, saying } => {
+                self.stir(now, service, Stimulus::Said(generation, saying), actions);
+            }
+            Input::Swept { service, generation } => {
+                self.stir(now, service, Stimulus::Swept(generation), actions);
+            }
+            Input::Checked { service, generation, check, finding } => {
+                self.stir(now, service, Stimulus::Checked(generation, check, finding), actions);
+            }
+            Input::ScriptSpawned { service, script, pid } => {
+                self.stir(now, service, Stimulus::ScriptSpawned(script, pid), actions);
+            }
+            Input::ScriptFailed { service, script, error } => {
+                self.stir(now, service, Stimulus::ScriptFailed(script, error), actions);
+            }
+            Input::ScriptEnded { service, script } => {
+                self.stir(now, service, Stimulus::ScriptEnded(script), actions);
+            }
+            Input::ScriptFound { service, script, pid } => {
+                self.stir(now, service, Stimulus::ScriptFound(script, pid), actions);
+            }
             Input::Replace(configuration) => self.replace(now, configuration, actions),
             Input::Shutdown => self.shut_down(now, actions),
             Input::Timeout => self.timeout(now, actions),
         }
-        if self.mood != Mood::Running && !self.recovering {
+        if let Some(exit_code) = self.lost.take() {
+            self.end_for_lost(now, exit_code, actions);
+        }
+        if self.is_ending() && !self.recovering {
             self.wind_down(now, actions);
         }
+        self.settle_all_held(now, actions);
     }
 
     /// Hands out every change since the last call, in an order in which
@@ -168,6 +216,7 @@ impl Supervisor {
             places: self.places().collect(),
             mood: Some(self.mood),
             replacement: self.replacement.clone(),
+            exit_code: self.exit_code,
         }
     }
 
@@ -175,10 +224,7 @@ impl Supervisor {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let first = self.timers.first().map(|(deadline, _)| deadline);
-        match (first, self.death_report_at) {
-            (Some(first), Some(report)) => Some(first.min(report)),
-            (first, report) => first.or(report),
-        }
+        [first, self.death_report_at, self.brought.leave_at].into_iter().flatten().min()
     }
 
     /// Whether everything has stopped and the loop may end.
@@ -197,6 +243,19 @@ impl Supervisor {
     #[must_use]
     pub fn mood(&self) -> Mood {
         self.mood
+    }
+
+    /// Whether everything is being stopped.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        matches!(self.mood, Mood::Restarting | Mood::Shutdown)
+    }
+
+    /// What the daemon ends with: 70 when a critical service could not be kept running, and
+    /// the code of a program with which everything was to end.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        self.exit_code
     }
 
     /// What groups are added from.
@@ -229,289 +288,18 @@ impl Supervisor {
         })
     }
 
-    // First start, reload and update.
-
-    fn begin(&mut self, now: Now, configuration: Configuration, actions: &mut Actions) {
-        let difference = self.load(configuration);
-        actions.push(Action::Begin);
-        for name in difference.added {
-            if let Some(spec) = self.loaded.group(&name).cloned() {
-                self.add_group(spec, actions);
-            }
-        }
-        // Its record says that there is a whole table.
-        self.changes.table.push(Record::Mood(self.mood));
-        actions.push(Action::Event(Event::SupervisorRunning));
-        actions.push(Action::Begun);
-        for index in start_order(&self.groups) {
-            self.autostart(now, index, actions);
-        }
-    }
-
-    fn load(&mut self, configuration: Configuration) -> Difference {
-        self.loaded = configuration;
-        let record = Record::Loaded(self.loaded.clone());
-        self.changes.table.push(record);
-        Difference::between(self.groups.iter().map(|group| &group.spec), &self.loaded)
-    }
-
-    fn add_group(&mut self, spec: Arc<GroupSpec>, actions: &mut Actions) {
-        let members = self.place_services(&spec.name, &spec.services, actions);
-        let name = Arc::clone(&spec.name);
-        let group = Group { spec, members };
-        self.changes.table.push(Record::GroupAdded(group.clone()));
-        self.groups.push(group);
-        actions.push(Action::Event(Event::GroupAdded(name)));
-    }
-
-    fn autostart(&mut self, now: Now, group: usize, actions: &mut Actions) {
-        for id in self.groups[group].members.clone() {
-            if self.service(id).is_some_and(|service| service.spec.program.autostart) {
-                self.stir(now, id, Stimulus::Start, actions);
-            }
-        }
-    }
-
-    fn remove_group(&mut self, index: usize, actions: &mut Actions) {
-        let name = Arc::clone(&self.groups[index].spec.name);
-        self.take_out_group(index, actions);
-        actions.push(Action::Event(Event::GroupRemoved(name)));
-    }
-
-    fn take_out_group(&mut self, index: usize, actions: &mut Actions) {
-        let group = self.groups.remove(index);
-        for id in &group.members {
-            self.vacate(*id, actions);
-        }
-        let record = Record::GroupRemoved(Arc::clone(&group.spec.name));
-        self.changes.table.push(record);
-    }
-
-    fn reconcile(&mut self, now: Now, scope: &Scope, actions: &mut Actions) -> Answer {
-        match scope {
-            Scope::Add(name) => {
-                // In this order: one that is there and in the file no more has a bad name.
-                let Some(spec) = self.loaded.group(name).cloned() else {
-                    return Answer::Refused(Refusal::NoSuchName);
-                };
-                if self.groups.iter().any(|group| group.spec.name == *name) {
-                    return Answer::Refused(Refusal::AlreadyAdded);
-                }
-                self.add_group(spec, actions);
-                self.autostart(now, self.groups.len() - 1, actions);
-            }
-            Scope::Remove(name) => {
-                let found = self.groups.iter().position(|group| group.spec.name == *name);
-                let Some(index) = found else {
-                    return Answer::Refused(Refusal::NoSuchName);
-                };
-                if self.unstopped(&self.groups[index]).next().is_some() {
-                    return Answer::Refused(Refusal::StillRunning);
-                }
-                self.remove_group(index, actions);
-            }
-        }
-        Answer::Done
-    }
-
-    // Clients.
-
-    fn command(&mut self, now: Now, ticket: Ticket, command: Command, actions: &mut Actions) {
-        let answer = match command {
-            _ if self.mood != Mood::Running => Some(Answer::Refused(Refusal::ShuttingDown)),
-            Command::Act { verb, target, wait } => {
-                self.act(now, ticket, verb, &target, wait, actions)
-            }
-            Command::Load(configuration) => Some(Answer::Difference(self.load(configuration))),
-            Command::Reconcile(scope) => Some(self.reconcile(now, &scope, actions)),
-            Command::Join { group, services } => Some(self.join(now, &group, services, actions)),
-            Command::Leave { group, process } => Some(self.leave(&group, &process, actions)),
-            Command::Look => Some(Answer::Table),
-            Command::Shutdown => {
-                self.shut_down(now, actions);
-                Some(Answer::Done)
-            }
-            Command::Restart => Some(Answer::Done),
-        };
-        if let Some(answer) = answer {
-            actions.push(Action::Answer { ticket, answer });
-        }
-    }
-
-    fn act(
-        &mut self,
-        now: Now,
-        ticket: Ticket,
-        verb: Verb,
-        target: &Target,
-        wait: Wait,
-        actions: &mut Actions,
-    ) -> Option<Answer> {
-        let Some(candidates) = self.select(target) else {
-            return Some(Answer::Refused(Refusal::NoSuchName));
-        };
-        let single = matches!(target, Target::Process(..));
-        let mut job = Job { ticket, verb, wait, single, waiting: Vec::new(), outcomes: Vec::new() };
-        for id in candidates {
-            let Some(service) = self.service(id) else {
-                continue;
-            };
-            match job::refusal(service, verb) {
-                // Supervisor passes over those that are up or down already, and finds out
-                // that nothing is known of another one only when it tries.
-                Some(result @ Refusal::UnknownState) if !single => {
-                    let (group, name) =
-                        (Arc::clone(&service.group), Arc::clone(&service.spec.name));
-                    job.outcomes.push(Outcome { group, name, result: Err(result) });
-                }
-                Some(_) if !single => {}
-                Some(refusal) => return Some(Answer::Refused(refusal)),
-                None => {
-                    job.waiting.push((id, job::meant(service, verb)));
-                    self.apply(now, id, verb, wait, actions);
-                }
-            }
-        }
-        if job.waiting.is_empty() {
-            return Some(job.answer());
-        }
-        let touched = job.waiting.clone();
-        self.jobs.push(job);
-        for (id, _) in touched {
-            self.settle_jobs(id, actions);
-        }
-        None
-    }
-
-    fn apply(&mut self, now: Now, id: ServiceId, verb: Verb, wait: Wait, actions: &mut Actions) {
-        match verb {
-            Verb::Start => self.stir(now, id, Stimulus::Start, actions),
-            Verb::Stop => {
-                self.stir(now, id, Stimulus::Stop, actions);
-                if wait == Wait::Done
-                    && let Some(Some(service)) = self.services.get_mut(id.0 as usize)
-                    && service.state_name() == StateName::Stopping
-                {
-                    service.report_stop(now, actions);
-                    self.timers.set(id.0, self.deadline_of(id));
-                }
-            }
-            Verb::Signal(signal) => self.signal(id, signal, actions),
-        }
-    }
-
-    /// A client's signal goes to the process alone, never to its group.
-    fn signal(&mut self, id: ServiceId, signal: Signal, actions: &mut Actions) {
-        if let Some(service) = self.service(id)
-            && let Some(pid) = service.pid
-        {
-            let generation = service.generation;
-            actions.push(Action::Notice(Notice::Signalling { service: id, pid, signal }));
-            let reach = Reach::Process;
-            actions.push(Action::Signal { service: id, generation, signal, reach });
-        }
-    }
-
-    /// The services a target names, in the order in which a command reaches them.
-    fn select(&self, target: &Target) -> Option<Vec<ServiceId>> {
-        match target {
-            Target::Process(group, name) => {
-                let group = self.groups.iter().find(|there| there.spec.name == *group)?;
-                let member = group.spec.services.iter().position(|there| there.name == *name)?;
-                Some(vec![group.members[member]])
-            }
-            Target::Group(name) => {
-                let group = self.groups.iter().find(|group| group.spec.name == *name)?;
-                Some(group.by_priority())
-            }
-            Target::All => Some(
-                start_order(&self.groups)
-                    .into_iter()
-                    .flat_map(|index| self.groups[index].by_priority())
-                    .collect(),
-            ),
-        }
-    }
-
-    /// Takes note of what has come of a service for the jobs that wait for it.
-    fn settle_jobs(&mut self, id: ServiceId, actions: &mut Actions) {
-        self.settle(id, actions, |service, job, meant| {
-            job::outcome(service, meant, job.verb, job.wait)
-        });
-    }
-
-    /// The first client who waits for this signal to be sent is answered.
-    fn signalled(
-        &mut self,
-        id: ServiceId,
-        generation: Generation,
-        signal: Signal,
-        actions: &mut Actions,
-    ) {
-        let mut is_first = true;
-        self.settle(id, actions, |_, job, meant| {
-            let is_meant = job.verb == Verb::Signal(signal) && meant == generation;
-            (is_meant && std::mem::take(&mut is_first)).then_some(Ok(()))
-        });
-    }
-
-    /// Clients who wait for a signal to be sent, or for a stop, are told why it failed.
-    fn signal_failed(
-        &mut self,
-        id: ServiceId,
-        generation: Generation,
-        signal: Signal,
-        errno: i32,
-        actions: &mut Actions,
-    ) {
-        self.settle(id, actions, |service, job, meant| {
-            let is_meant = service.state_name().is_signallable() && meant == generation;
-            let (pid, errand) = (service.pid, service.errand(signal));
-            let failed = Err(Refusal::SignalFailed { pid, errand, errno });
-            (is_meant && job.verb != Verb::Start).then_some(failed)
-        });
-    }
-
-    /// Notes the result that `decide` has for the service of each job that waits for it,
-    /// and answers the jobs that wait for nothing more.
-    fn settle(
-        &mut self,
-        id: ServiceId,
-        actions: &mut Actions,
-        mut decide: impl FnMut(&Service, &Job, Generation) -> Option<Result<(), Refusal>>,
-    ) {
-        let mut jobs = std::mem::take(&mut self.jobs);
-        jobs.retain_mut(|job| {
-            let Some(place) = job.waiting.iter().position(|(waited, _)| *waited == id) else {
-                return true;
-            };
-            let (_, meant) = job.waiting[place];
-            if let Some(service) = self.service(id) {
-                if mutant::on(Mutant::LosesAnswer) && job.verb == Verb::Stop {
-                    return true;
-                }
-                let Some(result) = decide(service, job, meant) else {
-                    return true;
-                };
-                let (group, name) = (Arc::clone(&service.group), Arc::clone(&service.spec.name));
-                job.outcomes.push(Outcome { group, name, result });
-            }
-            job.waiting.swap_remove(place);
-            if job.waiting.is_empty() {
-                actions.push(Action::Answer { ticket: job.ticket, answer: job.answer() });
-            }
-            !job.waiting.is_empty()
-        });
-        self.jobs = jobs;
-    }
-
     // One service.
 
     /// A birth: news of a place that is empty by now is news of a process that
     /// nobody owns, and it is killed.
     fn spawned(&mut self, now: Now, id: ServiceId, stimulus: Stimulus, actions: &mut Actions) {
         if self.service(id).is_some() {
+            let had_stopped = self.is_stopped(id);
             self.stir(now, id, stimulus, actions);
+            if had_stopped && !self.is_stopped(id) {
+                // The end may have passed over its group already.
+                self.winding = None;
+            }
         } else if let Stimulus::Spawned(generation, _) = stimulus {
             let (signal, reach) = (Signal::KILL, Reach::Process);
             actions.push(Action::Signal { service: id, generation, signal, reach });
@@ -519,16 +307,25 @@ impl Supervisor {
     }
 
     fn stir(&mut self, now: Now, id: ServiceId, stimulus: Stimulus, actions: &mut Actions) {
+        let rests = self.mood == Mood::Resting && mutant::on(Mutant::RestsAndRestarts);
+        let mood = if rests { Mood::Running } else { self.mood_for(id) };
         let Some(Some(service)) = self.services.get_mut(id.0 as usize) else {
             return;
         };
-        service.step(now, self.mood, stimulus, actions);
+        let ended = stimulus.exit();
+        service.step(now, mood, stimulus, actions);
         let deadline = service.deadline();
         self.timers.set(id.0, deadline);
         self.mark(id);
         if !self.jobs.is_empty() {
             self.settle_jobs(id, actions);
         }
+        self.settle_held(now, id, actions);
+        self.consider_parting(now, id);
+        if !self.calls.is_empty() {
+            self.settle_calls(now, id, actions);
+        }
+        self.consider_end(now, id, ended, actions);
     }
 
     fn timeout(&mut self, now: Now, actions: &mut Actions) {
@@ -541,17 +338,25 @@ impl Supervisor {
                 "a deadline that has been acted upon must move"
             );
         }
+        if self.brought.leave_at.is_some_and(|leave_at| leave_at <= now.instant) {
+            self.part(actions);
+        }
     }
 
     fn resume(&mut self, now: Now, actions: &mut Actions) {
-        self.recovering = false;
-        if self.mood != Mood::Running {
+        if self.is_ending() {
             self.death_report_at = Some(now.instant);
         }
         for index in 0..self.services.len() {
             let id = ServiceId(u32::try_from(index).expect("places are numbered in u32"));
             self.stir(now, id, Stimulus::Resume, actions);
+            self.resume_bringing(now, id, actions);
         }
+        // Who is released before would do twice what it has not done. And who need not wait
+        // goes on before anything ends, as it would have at the predecessor's.
+        self.recovering = false;
+        self.depends.unsettle();
+        self.settle_all_held(now, actions);
     }
 
     fn unstopped<'a>(&'a self, group: &'a Group) -> impl Iterator<Item = ServiceId> + 'a {
@@ -574,6 +379,7 @@ impl Supervisor {
             self.generations.resize(index + 1, Generation::default());
         }
         self.timers.set(id.0, service.deadline());
+        self.depends.come(&service);
         self.services[index] = Some(service);
     }
 

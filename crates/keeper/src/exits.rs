@@ -21,9 +21,11 @@ pub(crate) struct Exits {
 }
 
 impl Exits {
-    pub(crate) fn new() -> Self {
+    /// The first record will have this number.
+    pub(crate) fn new(first: u64) -> Self {
         // Zeroed memory of this size is not there until it is touched.
-        Self { records: vec![[0; 3]; RECORDS_MAX].into(), first: 1, oldest: 1, next: 1 }
+        let records = vec![[0; 3]; RECORDS_MAX].into();
+        Self { records, first, oldest: first, next: first }
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -46,6 +48,12 @@ impl Exits {
         (sequence < self.next).then(|| Exit::from_words(self.records[self.place(sequence)]))
     }
 
+    /// Whether there is a record of this process.
+    pub(crate) fn has(&self, pid: u32) -> bool {
+        let mut all = (self.oldest..self.next).filter_map(|sequence| self.from(sequence));
+        all.any(|exit| exit.pid == pid)
+    }
+
     /// Forgets the records up to this number.
     pub(crate) fn forget(&mut self, sequence: u64) {
         self.oldest = self.oldest.max(sequence.saturating_add(1).min(self.next));
@@ -66,7 +74,7 @@ mod tests {
 
     #[test]
     fn records_are_kept_until_they_are_done_with() {
-        let mut exits = Exits::new();
+        let mut exits = Exits::new(1);
         (1..=5).for_each(|pid| exits.push(pid, 0, u64::from(pid) * 10));
 
         exits.forget(2);
@@ -82,7 +90,7 @@ mod tests {
 
     #[test]
     fn no_more_places_are_used_than_records_wait_at_once() {
-        let mut exits = Exits::new();
+        let mut exits = Exits::new(1);
 
         for number in 1..=100 {
             exits.push(number, 0, 0);
@@ -97,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_full_ring_has_no_room_until_something_is_forgotten() {
-        let mut exits = Exits::new();
+        let mut exits = Exits::new(1);
         (0..RECORDS_MAX as u32).for_each(|pid| exits.push(pid, 0, 0));
 
         assert!(!exits.has_room());

@@ -1,17 +1,24 @@
 //! The one loop of the keeper.
 
+mod handing;
+mod mirroring;
+
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use bardo_sys::channel::{Channel, DESCRIPTORS_MAX, Received, Wait};
 use bardo_sys::launch::Launch;
+use bardo_sys::poll::{self, Want};
 use bardo_sys::process::{self, Processes};
 use bardo_sys::signals::SignalReader;
-use bardo_sys::{clock, poll, signals};
+use bardo_sys::{clock, signals};
 
-use crate::ending::Ending;
+use crate::ending::{Ending, Others};
 use crate::exits::Exits;
-use crate::protocol::{ENTRIES_MAX, Key, Message, Predecessor, Roles, ToKeeper, ToSupervisor};
+use crate::foreign::Foreign;
+use crate::notify::{Listener, Notify};
+use crate::protocol::{Key, Message, Predecessor, Roles, ToKeeper};
+use crate::store::Store;
 use crate::vault::Vault;
 
 /// The signals that are forwarded, besides SIGCHLD, which is the keeper's own.
@@ -61,6 +68,21 @@ pub struct Held {
     pub role: Roles,
     /// The descriptor.
     pub descriptor: OwnedFd,
+    /// Whether the service manager has it already.
+    pub is_stored: bool,
+}
+
+/// What a keeper goes on with that comes after another one.
+#[derive(Debug, Default)]
+pub struct Resumed {
+    /// The number of its first exit record, which no former keeper has given.
+    pub first_exit: u64,
+    /// Processes that have ended, with their statuses and when, and that nobody has taken in.
+    pub exits: Vec<(u32, i32, u64)>,
+    /// Signals that nobody has taken: bit n is signal n.
+    pub signals: u64,
+    /// Whether the service manager has the journal already.
+    pub journal_is_stored: bool,
 }
 
 /// What a keeper is given.
@@ -82,6 +104,10 @@ pub struct Settings {
     pub stop_wait: u64,
     /// Most descriptors of this process.
     pub descriptors_max: usize,
+    /// Who is told how things are.
+    pub listener: Listener,
+    /// Where another keeper was before.
+    pub resumed: Option<Resumed>,
 }
 
 struct Keeper {
@@ -89,6 +115,13 @@ struct Keeper {
     signals: SignalReader,
     vault: Vault,
     exits: Exits,
+    /// Programs that are not the keeper's children.
+    foreign: Foreign,
+    notify: Notify,
+    /// What the service manager has of what is held.
+    store: Option<Store>,
+    /// When it is tried again to tell the manager what the kernel had no means for.
+    mirror_at: Option<u64>,
     /// To find children whose numbers nobody has said; `None` where there is no /proc.
     processes: Option<Processes>,
     /// Signals that nobody is done with: bit n is signal n.
@@ -155,18 +188,44 @@ pub fn run(mut settings: Settings) -> io::Result<i32> {
     // A keeper that a terminal has stopped would stop everybody.
     signals::ignore(&TERMINAL_STOPS);
     let mut vault = Vault::new(settings.descriptors_max);
-    for held in settings.held.drain(..) {
-        vault.hold(held.key, held.role, held.descriptor);
+    let notify = Notify::new(std::mem::take(&mut settings.listener));
+    let mut store =
+        notify.has_manager().then(|| Store::new(settings.descriptors_max, notify.keeps()));
+    let has_new_keeper = settings.resumed.is_some();
+    let resumed = settings.resumed.take().unwrap_or_default();
+    let mut exits = Exits::new(resumed.first_exit.max(1));
+    for (pid, status, at) in resumed.exits {
+        // What does not fit is found to have ended by whoever takes over, with less said of it.
+        if exits.has_room() {
+            exits.push(pid, status, at);
+        }
     }
+    if let Some(store) = store.as_mut().filter(|_| !resumed.journal_is_stored) {
+        store.keep_journal();
+    }
+    for Held { key, role, descriptor, is_stored } in settings.held.drain(..) {
+        let place = descriptor.as_raw_fd() as usize;
+        vault.hold(key, role, descriptor);
+        match &mut store {
+            Some(store) if is_stored => store.has_already(place),
+            Some(store) => store.keep(key, role, place),
+            None => {}
+        }
+    }
+    let descriptors_max = settings.descriptors_max;
     let mut keeper = Keeper {
         settings,
+        notify,
         signals: reader,
         vault,
-        exits: Exits::new(),
+        exits,
+        foreign: Foreign::new(descriptors_max),
+        store,
+        mirror_at: None,
         processes: Processes::open().ok(),
-        pending: 0,
+        pending: resumed.signals,
         supervisor: None,
-        predecessor: Predecessor::default(),
+        predecessor: Predecessor { has_new_keeper, ..Predecessor::default() },
         failures: 0,
         start_at: 0,
         watched: false,
@@ -176,6 +235,7 @@ pub fn run(mut settings: Settings) -> io::Result<i32> {
     };
     loop {
         if let Some(code) = keeper.turn() {
+            keeper.leave_nothing();
             return Ok(code);
         }
     }
@@ -190,21 +250,49 @@ impl Keeper {
             self.supervisor = None;
             self.ending = Some(Ending::new(self.settings.stop_wait));
         }
+        // While what was handed over is overdue, whoever watches the keeper is not fed.
+        let is_overdue = self.supervisor.as_ref().is_some_and(|supervisor| supervisor.hung);
+        if !is_overdue {
+            self.notify.feed();
+        }
         if let Some(ending) = &mut self.ending {
-            return ending.turn(self.processes.as_ref(), &self.signals);
+            let others =
+                Others { foreign: &mut self.foreign, vault: &self.vault, exits: &mut self.exits };
+            // The manager hears meanwhile that the keeper works.
+            let feed_at = self.notify.feed_at().filter(|_| !is_overdue);
+            return ending.turn(self.processes.as_ref(), &self.signals, others, feed_at);
         }
         if self.supervisor.is_none() {
             self.start();
         }
-        let wake_at = [self.deadline(), self.stop_by].into_iter().flatten().min();
+        let feed_at = self.notify.feed_at().filter(|_| !is_overdue);
+        let look_at = self.foreign.look_at().filter(|_| self.exits.has_room());
+        let moments = [
+            self.deadline(),
+            self.stop_by,
+            feed_at,
+            self.mirror_at,
+            look_at,
+            self.notify.again_at(),
+        ];
+        let wake_at = moments.into_iter().flatten().min();
         let timeout = wake_at.map(|at| at.saturating_sub(clock::monotonic()));
         // The end of the talk with one that was killed would be seen again and again.
         let other = self.supervisor.as_ref().filter(|supervisor| !supervisor.killed);
-        let (channel, full) =
-            (other.map(|other| other.channel.as_fd()), other.is_some_and(|other| other.full));
-        let ready = poll::two(self.signals.as_fd(), channel, poll::Room(full), timeout);
+        let channel = other.map(|other| {
+            let want = if other.full { Want::Both } else { Want::Read };
+            (other.channel.as_fd(), want)
+        });
+        let room = self.notify.room().map(|room| (room, Want::Room));
+        let foreign = self.foreign.news(clock::monotonic()).filter(|_| self.exits.has_room());
+        let foreign = foreign.map(|news| (news, Want::Read));
+        let (signalled, [spoken_to, has_room, _]) =
+            poll::several(self.signals.as_fd(), [channel, room, foreign], timeout);
+        if has_room || self.notify.again_at().is_some_and(|at| at <= clock::monotonic()) {
+            self.notify.flush();
+        }
         // One is enough: while there are more, the next wait does not wait.
-        if ready.first
+        if signalled
             && let Some(signal) = self.signals.next()
             && signal != CHILD_ENDED
         {
@@ -217,10 +305,15 @@ impl Keeper {
                 self.stop_by.get_or_insert_with(|| clock::monotonic() + OBEYS_WITHIN);
             }
         }
-        if ready.second {
+        if spoken_to {
             self.listen();
         }
         let end = self.reap();
+        // What finds no room stays there: whoever takes some makes room.
+        if self.foreign.count() > 0 && self.exits.has_room() {
+            self.foreign.reap(&self.vault, &mut self.exits, clock::monotonic());
+        }
+        self.mirror();
         self.hand_on();
         self.check_deadlines();
         end
@@ -326,11 +419,26 @@ impl Keeper {
             ToKeeper::Hold(key, roles) => {
                 for (role, descriptor) in roles.each().zip(descriptors) {
                     if let Some(descriptor) = descriptor.take() {
+                        let place = descriptor.as_raw_fd() as usize;
                         self.vault.hold(key, role, descriptor);
+                        if let Some(store) = &mut self.store {
+                            store.keep(key, role, place);
+                        }
                     }
                 }
             }
-            ToKeeper::Drop(key, roles) => self.vault.close(key, roles),
+            ToKeeper::Drop(key, roles) => {
+                self.vault.close(key, roles, |role, place, descriptor| {
+                    self.foreign.forget(place, descriptor);
+                    if let Some(store) = &mut self.store {
+                        store.drop(key, role, place);
+                    }
+                });
+            }
+            ToKeeper::Watch(key, pid) => {
+                let now = clock::monotonic();
+                self.foreign.watch(key, pid, &self.vault, &mut self.exits, now);
+            }
             ToKeeper::ExitsTaken(sequence) => {
                 self.exits.forget(sequence);
                 self.paid();
@@ -349,43 +457,7 @@ impl Keeper {
                 self.settings.stop_wait = stop.saturating_mul(MILLISECOND);
             }
             ToKeeper::Finish(code) => supervisor.finish = Some(code),
-        }
-    }
-
-    /// The supervisor has taken something: its time begins anew, if there is more.
-    fn paid(&mut self) {
-        if let Some(supervisor) = &mut self.supervisor {
-            let all = supervisor.handed == 0 && self.exits.is_empty();
-            supervisor.owed_since = (!all).then(clock::monotonic);
-        }
-    }
-
-    /// Gives the supervisor the next batch of what is held, or the word to begin.
-    fn give(&mut self) {
-        let Some(supervisor) = &mut self.supervisor else { return };
-        let Some(mut number) = supervisor.give_from else { return };
-        let mut message = Message::to_supervisor(ToSupervisor::Held);
-        // As long as the longest batch; what is behind `count` is not sent.
-        let mut descriptors = [self.signals.as_fd(); ENTRIES_MAX];
-        let mut count = 0;
-        while count < ENTRIES_MAX
-            && let Some((key, role, descriptor, next)) = self.vault.from(number)
-        {
-            message.push_held(key, role);
-            descriptors[count] = descriptor;
-            count += 1;
-            number = next;
-        }
-        if count == 0 {
-            let (failures, next_try) = (self.failures, self.start_at);
-            let predecessor = Predecessor { failures, next_try, ..self.predecessor };
-            message = Message::to_supervisor(ToSupervisor::Begin(predecessor));
-        }
-        // One batch is in the channel at a time, so there is room; where there is
-        // none, the supervisor does not take over in time and is started again.
-        let sent = supervisor.channel.send(message.bytes(), &descriptors[..count], Wait::No);
-        if sent.is_ok() {
-            supervisor.give_from = (count > 0).then_some(number);
+            ToKeeper::Tell => self.notify.tell(self.message.text()),
         }
     }
 
@@ -448,41 +520,6 @@ impl Keeper {
         self.predecessor.status = status;
         self.predecessor.hung = supervisor.hung;
         None
-    }
-
-    /// Hands on what the supervisor has not been told.
-    fn hand_on(&mut self) {
-        let Some(supervisor) = &mut self.supervisor else { return };
-        if supervisor.give_from.is_some() || supervisor.phase == Phase::Watches {
-            return;
-        }
-        supervisor.full = false;
-        while let Some(first) = self.exits.from(supervisor.next_exit) {
-            let mut message = Message::to_supervisor(ToSupervisor::Exits);
-            let mut next = first.sequence;
-            while next < first.sequence + ENTRIES_MAX as u64
-                && let Some(exit) = self.exits.from(next)
-            {
-                message.push_exit(exit);
-                next = exit.sequence + 1;
-            }
-            if supervisor.channel.send(message.bytes(), &[], Wait::No).is_err() {
-                supervisor.full = true;
-                break;
-            }
-            supervisor.next_exit = next;
-            supervisor.owed_since.get_or_insert_with(clock::monotonic);
-        }
-        let fresh = self.pending & !supervisor.handed;
-        if fresh != 0 && !supervisor.full {
-            let message = Message::to_supervisor(ToSupervisor::Signals(fresh));
-            if supervisor.channel.send(message.bytes(), &[], Wait::No).is_ok() {
-                supervisor.handed |= fresh;
-                supervisor.owed_since.get_or_insert_with(clock::monotonic);
-            } else {
-                supervisor.full = true;
-            }
-        }
     }
 
     fn check_deadlines(&mut self) {

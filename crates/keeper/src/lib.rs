@@ -14,8 +14,13 @@
 
 mod ending;
 mod exits;
+mod foreign;
 mod keeper;
+mod notify;
 pub mod protocol;
+pub mod store;
 mod vault;
 
-pub use keeper::{FORWARDED, Held, Settings, run};
+pub use foreign::UNKNOWN;
+pub use keeper::{FORWARDED, Held, Resumed, Settings, run};
+pub use notify::Listener;

@@ -16,6 +16,9 @@ const ENTRY_BYTES: usize = 24;
 /// batch is answered before the next one is sent.
 pub const ENTRIES_MAX: usize = 128;
 
+/// Most bytes of what the keeper is to tell whoever has started it.
+pub const TEXT_BYTES_MAX: usize = 512;
+
 /// Whose descriptors they are: a number that the supervisor gives, and which of its
 /// lives. The keeper only compares them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,12 +57,37 @@ impl Roles {
     pub const OUTBOX_WRITE: Self = Self(128);
     /// A listening socket that programs share; the life is its number.
     pub const SOCKET: Self = Self(256);
+    /// The supervisor's end of a child's control socket.
+    pub const CONTROL: Self = Self(512);
+    /// A child's notify socket.
+    pub const NOTIFY: Self = Self(1024);
+    /// The read end of the pipe on which a child says that it is ready.
+    pub const READY: Self = Self(2048);
+    /// A program in memory; the life is its number.
+    pub const IMAGE: Self = Self(4096);
+    /// The process of a child, as a pidfd: for a keeper that is not its parent.
+    pub const PROCESS: Self = Self(8192);
+    /// Where a supervisor waits for the next keeper when its own is gone.
+    pub const HANDOVER: Self = Self(16384);
+    /// A supervisor itself, as a pidfd, which it shows to the next keeper; held until one of
+    /// that keeper's own has all that it had.
+    pub const SUPERVISOR: Self = Self(32768);
+    /// The journal, likewise.
+    pub const JOURNAL: Self = Self(65536);
+    /// The talk with a supervisor that has handed over all: it goes on when nobody has this
+    /// open any more.
+    pub const TALK: Self = Self(131_072);
+    /// The read end of the pipe before an output that programs share; the life is 1 for
+    /// standard output and 2 for standard error.
+    pub const SHARED_READ: Self = Self(262_144);
+    /// The write end of that pipe.
+    pub const SHARED_WRITE: Self = Self(524_288);
     /// Everything.
     pub const ALL: Self = Self(u32::MAX);
 
     /// Both sets together.
     #[must_use]
-    pub fn and(self, other: Self) -> Self {
+    pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -101,6 +129,11 @@ pub enum ToKeeper {
     },
     /// All is over: end with this code as soon as the supervisor has ended.
     Finish(i32),
+    /// Somebody whose process is held under this key, and has this number, is no child of the
+    /// keeper: see to it that there is an exit record of its end.
+    Watch(Key, u32),
+    /// Tell whoever has started the keeper; what to tell is the message's text.
+    Tell,
 }
 
 /// What the keeper says, apart from its entries.
@@ -130,6 +163,9 @@ pub struct Predecessor {
     /// When the next one is tried, in nanoseconds on the monotonic clock: for whoever
     /// only watches until then.
     pub next_try: u64,
+    /// Whether the keeper itself has come after another one, so that not all programs are its
+    /// children.
+    pub has_new_keeper: bool,
 }
 
 /// An exit record.
@@ -173,9 +209,31 @@ impl Message {
             ToKeeper::Hung => (7, 0, 0),
             ToKeeper::Patience { hang, stop } => (9, hang, stop),
             ToKeeper::Finish(code) => (8, u64::from(code.cast_unsigned()), 0),
+            ToKeeper::Tell => (10, 0, 0),
+            ToKeeper::Watch(key, pid) => (11, key.to_word(), u64::from(pid)),
         };
         message.set_header(kind, one, other);
         message
+    }
+
+    /// What a supervisor has the keeper tell whoever has started it: lines as
+    /// `sd_notify(3)` has them. What is longer than [`TEXT_BYTES_MAX`] is cut.
+    #[must_use]
+    pub fn telling(text: &str) -> Self {
+        let mut message = Self::to_keeper(ToKeeper::Tell);
+        let most = text.len().min(TEXT_BYTES_MAX);
+        let length = (0..=most).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        message.bytes[HEADER_BYTES..HEADER_BYTES + length]
+            .copy_from_slice(&text.as_bytes()[..length]);
+        message.length += length;
+        message
+    }
+
+    /// What is to be told.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        let end = self.length.min(HEADER_BYTES + TEXT_BYTES_MAX);
+        self.bytes.get(HEADER_BYTES..end).unwrap_or_default()
     }
 
     /// A message of the keeper without its entries.
@@ -194,7 +252,7 @@ impl Message {
         };
         message.set_header(kind, one, other);
         if let ToSupervisor::Begin(predecessor) = what {
-            message.push_entry([predecessor.next_try, 0, 0]);
+            message.push_entry([predecessor.next_try, u64::from(predecessor.has_new_keeper), 0]);
         }
         message
     }
@@ -249,6 +307,8 @@ impl Message {
             7 => ToKeeper::Hung,
             8 => ToKeeper::Finish(low(one).cast_signed()),
             9 => ToKeeper::Patience { hang: one, stop: other },
+            10 => ToKeeper::Tell,
+            11 => ToKeeper::Watch(Key::from_word(one), low(other)),
             _ => return None,
         })
     }
@@ -265,6 +325,7 @@ impl Message {
                 hung: other & 1 == 1,
                 failures: low(other >> 32),
                 next_try: self.entries().next().map_or(0, |[next_try, ..]| next_try),
+                has_new_keeper: self.entries().next().is_some_and(|[_, new, _]| new == 1),
             }),
             3 => ToSupervisor::Exits,
             4 => ToSupervisor::Signals(one),
@@ -353,6 +414,8 @@ mod tests {
             ToKeeper::Hung,
             ToKeeper::Patience { hang: 60_000, stop: 5_000 },
             ToKeeper::Finish(-3),
+            ToKeeper::Tell,
+            ToKeeper::Watch(key, 4_000_000),
         ] {
             assert_eq!(Message::to_keeper(said).from_supervisor(), Some(said));
         }
@@ -360,8 +423,14 @@ mod tests {
 
     #[test]
     fn what_the_keeper_says_comes_across() {
-        let (failures, next_try) = (4, u64::MAX);
-        let predecessor = Predecessor { count: 3, status: 9, hung: true, failures, next_try };
+        let predecessor = Predecessor {
+            count: 3,
+            status: 9,
+            hung: true,
+            failures: 4,
+            next_try: u64::MAX,
+            has_new_keeper: true,
+        };
         for said in [
             ToSupervisor::Held,
             ToSupervisor::Begin(predecessor),
@@ -370,6 +439,15 @@ mod tests {
         ] {
             assert_eq!(Message::to_supervisor(said).from_keeper(), Some(said));
         }
+    }
+
+    #[test]
+    fn what_is_to_be_told_comes_across_and_is_cut_at_a_letter() {
+        let long = format!("STATUS={}", "\u{e9}".repeat(TEXT_BYTES_MAX));
+
+        assert_eq!(Message::telling("READY=1").text(), b"READY=1");
+        assert_eq!(Message::telling(&long).text(), &long.as_bytes()[..TEXT_BYTES_MAX - 1]);
+        assert_eq!(Message::default().text(), b"");
     }
 
     #[test]

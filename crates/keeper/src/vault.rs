@@ -3,7 +3,7 @@
 //! A descriptor's number is its place, so nothing is searched or allocated; those
 //! of one owner hang together in a chain.
 
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::protocol::{Key, Roles};
 
@@ -56,8 +56,14 @@ impl Vault {
         self.held[place] = Some(descriptor);
     }
 
-    /// Closes the descriptors of `key` that have one of these roles.
-    pub(crate) fn close(&mut self, key: Key, roles: Roles) {
+    /// Closes the descriptors of `key` that have one of these roles; `closing` is told of
+    /// each, and of its place, before.
+    pub(crate) fn close(
+        &mut self,
+        key: Key,
+        roles: Roles,
+        mut closing: impl FnMut(Roles, usize, BorrowedFd<'_>),
+    ) {
         let chain = Self::chain(key.owner);
         let mut before = None;
         let mut link = self.first[chain];
@@ -72,7 +78,9 @@ impl Vault {
                     None => self.first[chain] = link,
                     Some(before) => self.next[before as usize] = link,
                 }
-                self.held[place] = None;
+                if let Some(descriptor) = self.held[place].take() {
+                    closing(Roles(self.roles[place]), place, descriptor.as_fd());
+                }
             } else {
                 before = Some(place as u32);
             }
@@ -81,12 +89,39 @@ impl Vault {
 
     /// The first descriptor from this number on, and the number to go on from.
     pub(crate) fn from(&self, number: usize) -> Option<(Key, Roles, BorrowedFd<'_>, usize)> {
-        use std::os::fd::AsFd;
         (number..self.held.len()).find_map(|place| {
             let descriptor = self.held[place].as_ref()?;
             let key = Key { owner: self.owners[place], life: self.lives[place] };
             Some((key, Roles(self.roles[place]), descriptor.as_fd(), place + 1))
         })
+    }
+
+    /// The descriptor at this place, if it is that one.
+    pub(crate) fn at(&self, place: usize, key: Key, role: Roles) -> Option<BorrowedFd<'_>> {
+        self.at_place(place).filter(|_| self.is(place, key, role))
+    }
+
+    /// The descriptor at this place.
+    pub(crate) fn at_place(&self, place: usize) -> Option<BorrowedFd<'_>> {
+        self.held.get(place)?.as_ref().map(OwnedFd::as_fd)
+    }
+
+    /// The descriptor of this name, with its place.
+    pub(crate) fn find(&self, key: Key, role: Roles) -> Option<(usize, BorrowedFd<'_>)> {
+        let mut link = self.first[Self::chain(key.owner)];
+        while link != 0 {
+            let place = link as usize - 1;
+            if self.is(place, key, role) {
+                return Some((place, self.at_place(place)?));
+            }
+            link = self.next[place];
+        }
+        None
+    }
+
+    fn is(&self, place: usize, key: Key, role: Roles) -> bool {
+        let there = Key { owner: self.owners[place], life: self.lives[place] };
+        there == key && self.roles[place] == role.0
     }
 
     fn chain(owner: u32) -> usize {
@@ -123,10 +158,16 @@ mod tests {
             }
         }
 
-        vault.close(Key { owner: 1, life: 1 }, Roles::ALL);
-        vault.close(Key { owner: 1, life: 2 }, Roles::STDIN);
-        vault.close(Key { owner: 2, life: 1 }, Roles::ALL);
+        let mut closed = 0;
+        for (owner, life, roles) in [(1, 1, Roles::ALL), (1, 2, Roles::STDIN), (2, 1, Roles::ALL)] {
+            vault.close(Key { owner, life }, roles, |_, _, _| closed += 1);
+        }
 
+        assert_eq!(closed, 3);
+        assert!(vault.find(Key { owner: 1, life: 2 }, Roles::STDIN).is_none());
+        let (place, _) = vault.find(Key { owner: 1, life: 2 }, Roles::STDOUT).unwrap();
+        assert!(vault.at(place, Key { owner: 1, life: 2 }, Roles::STDOUT).is_some());
+        assert!(vault.at(place, Key { owner: 1, life: 1 }, Roles::STDOUT).is_none());
         let other = 1 + CHAINS as u32;
         assert_eq!(keys(&vault), [(1, 2, 2), (other, 1, 1), (other, 1, 2)]);
     }

@@ -12,7 +12,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use bardo_keeper::protocol::{Key, Message, Predecessor, Roles, ToKeeper, ToSupervisor};
-use bardo_keeper::{Settings, run};
+use bardo_keeper::{Listener, Settings, run};
 use bardo_sys::channel::{Channel, Received, Wait};
 use bardo_sys::launch::{Launch, c_string, inherited, own_executable};
 use bardo_sys::process::kill_child;
@@ -139,6 +139,8 @@ fn keep(scene: &str) -> io::Result<()> {
         hang_timeout: 2_000_000_000,
         stop_wait: 100_000_000,
         descriptors_max: 1024,
+        listener: Listener::default(),
+        resumed: None,
     };
     let counted = Region::new(ALLOCATOR);
     let code = run(settings)?;

@@ -32,8 +32,9 @@ pub fn turn(supervisor: &Supervisor, machine: &Machine, began: Instant) -> Resul
             return Err(format!("nobody knows {:?} of {:?}", process.generation, process.service));
         }
     }
+    machine.reference().check_waits(supervisor)?;
     machine.check_told(supervisor)?;
-    machine.clients.check(supervisor)
+    machine.clients.check(supervisor, machine.reference())
 }
 
 /// The first lines in which two tables differ.
@@ -57,6 +58,11 @@ fn place(service: &Service, supervisor: &Supervisor, machine: &Machine) -> Resul
     }
     let process = machine.kernel.process(id, generation);
     match service.state {
+        State::Starting { launch: Launch::Held, .. } => {
+            if service.pid.is_some() || machine.is_queued(id, generation) {
+                return Err("it is held and is born".to_owned());
+            }
+        }
         State::Starting { launch: Launch::Requested, .. } => {
             if !machine.is_queued(id, generation) {
                 return Err("its birth is forgotten".to_owned());
@@ -67,7 +73,11 @@ fn place(service: &Service, supervisor: &Supervisor, machine: &Machine) -> Resul
                 return Err(format!("it is {:?} and has no process", service.state));
             }
         }
-        State::Stopped | State::Backoff { .. } | State::Exited | State::Fatal => {
+        State::Stopped
+        | State::Backoff { .. }
+        | State::Recovering { .. }
+        | State::Exited
+        | State::Fatal => {
             // What could not be signalled was given up, and its place may have a new owner.
             let lives = process.is_some_and(|process| !process.untouchable);
             if service.pid.is_some() || lives {
@@ -80,6 +90,8 @@ fn place(service: &Service, supervisor: &Supervisor, machine: &Machine) -> Resul
     }
     if let (State::Stopping { order, .. }, Some(process)) = (service.state, process) {
         match order {
+            // Why it waits is looked at with the whole table.
+            Order::Held => {}
             Order::Stop | Order::Kill => {
                 return Err("a signal that was decided is not sent".to_owned());
             }

@@ -9,10 +9,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bardo_core::id::ExitSequence;
+use bardo_core::input::Saying;
 use bardo_core::{ExitStatus, Generation, Instant, Pid, ServiceId, Signal};
 
 use crate::program::{Birth, Reaction, Script};
 use crate::random::Random;
+use crate::voice::Voice;
 
 const EAGAIN: i32 = 11;
 
@@ -40,6 +42,10 @@ pub struct Process {
     pub kills: u32,
     /// Whether a signal to it was refused: the supervisor gives it up then.
     pub untouchable: bool,
+    /// What it says of itself.
+    pub voice: Voice,
+    /// What will be known of its end, because its keeper was killed.
+    statuses: Statuses,
     script: Script,
     /// When it executes its program, or fails to.
     executes_at: Option<Instant>,
@@ -62,6 +68,18 @@ pub struct ExitRecord {
     pub at: Instant,
     /// What the child wrote into its slot: the errno of the step that failed.
     pub birth_error: Option<i32>,
+    /// Whose it was. The keeper does not know; whoever comes after a killed one finds out by
+    /// the table.
+    pub life: (ServiceId, Generation),
+}
+
+/// What the kernel keeps of the end of a process for those who are not its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Statuses {
+    /// How it ended.
+    Kept,
+    /// Nothing.
+    Forgotten,
 }
 
 /// Kernel and keeper.
@@ -69,6 +87,8 @@ pub struct ExitRecord {
 pub struct Kernel {
     processes: Vec<Process>,
     records: VecDeque<ExitRecord>,
+    /// What processes have said and nobody has read.
+    said: Vec<(ServiceId, Generation, Saying)>,
     last_sequence: u64,
     last_pid: u32,
     pids: u32,
@@ -82,6 +102,7 @@ impl Kernel {
         Self {
             processes: Vec::new(),
             records: VecDeque::new(),
+            said: Vec::new(),
             last_sequence: 0,
             last_pid: 0,
             pids,
@@ -119,6 +140,8 @@ impl Kernel {
             stops_forgotten: 0,
             kills: 0,
             untouchable: false,
+            voice: Voice::default(),
+            statuses: Statuses::Kept,
             script,
             executes_at,
             pending: Vec::new(),
@@ -156,6 +179,11 @@ impl Kernel {
         }
     }
 
+    /// Hands out what processes have said, in order; what is read is there no more.
+    pub fn hear(&mut self, mut read: impl FnMut(ServiceId, Generation, Saying) -> bool) {
+        self.said.retain(|(service, generation, saying)| !read(*service, *generation, *saying));
+    }
+
     /// Forgets the exit records up to this one.
     pub fn acknowledge(&mut self, sequence: ExitSequence) {
         while self.records.front().is_some_and(|record| record.sequence <= sequence) {
@@ -166,6 +194,30 @@ impl Kernel {
     /// The exit records that were not acknowledged, in rising order.
     pub fn records(&self) -> impl Iterator<Item = ExitRecord> + '_ {
         self.records.iter().copied()
+    }
+
+    /// The keeper is killed, and another one comes. What was recorded is lost, save that a
+    /// process is gone of which the table knows; all records after this have higher numbers
+    /// than any before.
+    pub fn lose_keeper(
+        &mut self,
+        now: Instant,
+        statuses: Statuses,
+        is_known: impl Fn(&ExitRecord) -> bool,
+    ) {
+        self.records.retain(is_known);
+        self.last_sequence += 1000;
+        for record in &mut self.records {
+            self.last_sequence += 1;
+            record.sequence = ExitSequence(self.last_sequence);
+            record.at = now;
+            if statuses == Statuses::Forgotten {
+                record.status = ExitStatus::Unknown;
+            }
+        }
+        for process in &mut self.processes {
+            process.statuses = statuses;
+        }
     }
 
     /// The processes that live.
@@ -217,13 +269,19 @@ impl Kernel {
                 _ => None,
             };
             self.last_sequence += 1;
+            let is_kept = process.statuses == Statuses::Kept;
             self.records.push_back(ExitRecord {
                 sequence: ExitSequence(self.last_sequence),
                 pid: process.pid,
-                status,
+                status: if is_kept { status } else { ExitStatus::Unknown },
                 at: moment,
                 birth_error,
+                life: (process.service, process.generation),
             });
+            return;
+        }
+        if let Some(saying) = process.voice.speak(moment) {
+            self.said.push((process.service, process.generation, saying));
             return;
         }
         process.executes_at = None;
@@ -232,6 +290,7 @@ impl Kernel {
             return;
         }
         process.executed = true;
+        process.voice.begin(moment);
         if let Some((after, status)) = process.script.end {
             process.end_at(moment + after, status);
         }
@@ -244,10 +303,8 @@ impl Kernel {
 
 impl Process {
     fn next(&self) -> Option<Instant> {
-        match (self.executes_at, self.end) {
-            (Some(executes_at), Some((end, _))) => Some(executes_at.min(end)),
-            (executes_at, end) => executes_at.or(end.map(|(end, _)| end)),
-        }
+        let end = self.end.map(|(end, _)| end);
+        [self.executes_at, end, self.voice.next()].into_iter().flatten().min()
     }
 
     /// It ends then, if nothing ends it earlier.

@@ -21,5 +21,6 @@ pub mod random;
 pub mod reference;
 pub mod simulation;
 pub mod sweep;
+pub mod voice;
 pub mod wishes;
 pub mod world;

@@ -6,29 +6,43 @@
 //! recovered table is taken over, because another check says that it is the
 //! recorded one.
 
+mod calls;
+mod depends;
+mod groups;
 mod member;
+mod scripts;
+mod ward;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bardo_core::id::ExitSequence;
 use bardo_core::input::Mood;
 use bardo_core::job::{Answer, Refusal};
 use bardo_core::reconcile::Scope;
+use bardo_core::service::Inquiry;
+use bardo_core::spec::Origin;
 use bardo_core::{
-    Command, Configuration, Generation, GroupSpec, Input, Instant, Now, Pid, ServiceId,
-    ServiceSpec, Supervisor, Target, Verb,
+    Command, Configuration, ExitStatus, Generation, GroupSpec, Input, Instant, Now, Pid, ServiceId,
+    ServiceSpec, SpawnError, Supervisor, Target, Ticket, Verb,
 };
+
+use self::calls::Call;
+use self::scripts::SCRIPT_PATIENCE;
 
 /// What a service is doing, as far as it can be said beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Doing {
     Stopped,
+    StartHeld,
     Requested,
     Cloned { since: Instant },
     Executed { since: Instant },
     Running,
     Backoff { until: Instant },
+    StopHeld,
+    Recovering { since: Instant, inquiry: Inquiry },
     Stopping { kill_at: Instant, killing: bool },
     Exited,
     Fatal,
@@ -41,6 +55,8 @@ struct Member {
     spec: Arc<ServiceSpec>,
     doing: Doing,
     wanted: bool,
+    /// Whether it leaves the table when it is down.
+    dismissed: bool,
     generation: Generation,
     pid: Option<Pid>,
     failures: u32,
@@ -48,6 +64,16 @@ struct Member {
     exit_sequence: ExitSequence,
     /// How often a start has succeeded.
     successes: u32,
+    /// Why there was no process for the last start.
+    spawn_failure: Option<SpawnError>,
+    /// Whether anything has gone wrong since it was last started.
+    has_failed: bool,
+    /// Whether the signal that its stop begins with was sent.
+    is_told: bool,
+    /// How its last process has ended, since it was last started.
+    exit: Option<ExitStatus>,
+    /// What there is to know of one that asks for more than Supervisor's rules.
+    ward: Option<ward::Ward>,
 }
 
 /// A life that a command of a client concerns.
@@ -72,6 +98,15 @@ pub struct Reference {
     /// What each place remembers of who was there: the last life, and `successes`.
     past: Vec<(Generation, u32)>,
     recovering: bool,
+    /// What the daemon ends with.
+    exit_code: u8,
+    /// The same, of the first service of this step with which everything ends.
+    last_word: Option<u8>,
+    calls: Vec<Call>,
+    /// What has come of calls.
+    answers: Vec<(Ticket, Answer)>,
+    /// When those leave the table that have ended for good.
+    leave_at: Option<Instant>,
     /// Births that were decided, in the order in which they must come.
     births: VecDeque<(ServiceId, Generation)>,
 }
@@ -96,6 +131,11 @@ impl Reference {
                 .collect(),
             past: snapshot.places.iter().map(|place| (place.generation, 0)).collect(),
             recovering,
+            exit_code: snapshot.exit_code,
+            last_word: None,
+            calls: Vec::new(),
+            answers: Vec::new(),
+            leave_at: None,
             births: VecDeque::new(),
         }
     }
@@ -105,10 +145,10 @@ impl Reference {
     pub fn step(&mut self, now: Now, input: &Input) -> Option<Answer> {
         let mut answer = None;
         match input {
-            Input::Begin(configuration) => self.begin(configuration.clone()),
-            Input::Resume => self.resume(),
-            Input::Command { command, .. } => answer = self.command(now, command),
-            Input::Shutdown => self.mood = Mood::Shutdown,
+            Input::Begin(configuration) => self.begin(now, configuration.clone()),
+            Input::Resume => self.resume(now),
+            Input::Command { ticket, command } => answer = self.command(now, *ticket, command),
+            Input::Shutdown => self.shut_down(),
             Input::Replace(configuration) => {
                 if self.mood != Mood::Shutdown {
                     self.mood = Mood::Restarting;
@@ -118,7 +158,11 @@ impl Reference {
             Input::Timeout => {
                 let mood = self.mood;
                 for id in self.by_deadline() {
-                    self.change(id, |member| member.timeout(now, mood));
+                    let mood = self.mood_for(id, mood);
+                    self.change(now, id, |member| member.timeout(now, mood));
+                }
+                if self.leave_at.is_some_and(|leave_at| leave_at <= now.instant) {
+                    self.part();
                 }
             }
             Input::Found { service, .. }
@@ -127,12 +171,23 @@ impl Reference {
             | Input::SpawnFailed { service, .. }
             | Input::Exited { service, .. }
             | Input::Signalled { service, .. }
-            | Input::SignalFailed { service, .. } => {
-                let mood = self.mood;
-                self.change(*service, |member| member.news(now, mood, input));
+            | Input::SignalFailed { service, .. }
+            | Input::OutOfMemory { service, .. }
+            | Input::Said { service, .. }
+            | Input::Swept { service, .. }
+            | Input::Checked { service, .. }
+            | Input::ScriptSpawned { service, .. }
+            | Input::ScriptFailed { service, .. }
+            | Input::ScriptEnded { service, .. }
+            | Input::ScriptFound { service, .. } => {
+                let mood = self.mood_for(*service, self.mood);
+                self.change(now, *service, |member| member.news(now, mood, input));
             }
         }
-        if self.mood != Mood::Running && !self.recovering {
+        self.release(now);
+        self.note_leavers(now);
+        self.end_with_one();
+        if matches!(self.mood, Mood::Restarting | Mood::Shutdown) && !self.recovering {
             self.wind_down(now);
         }
         answer
@@ -157,6 +212,9 @@ impl Reference {
         let expected = names(&mut self.groups.iter().map(|(spec, _)| spec));
         if present != expected {
             return Err(format!("the groups are {present:?} and should be {expected:?}"));
+        }
+        if supervisor.exit_code() != self.exit_code {
+            return Err(format!("the exit code is {}", supervisor.exit_code()));
         }
         if *supervisor.loaded() != self.loaded {
             return Err("the loaded configuration is another one".to_owned());
@@ -211,31 +269,64 @@ impl Reference {
         Some(self.members.get(id.0 as usize)?.as_ref()?.successes)
     }
 
+    /// Whether this life has a process, of a service that asks for more than Supervisor's
+    /// rules.
+    #[must_use]
+    pub fn tends(&self, id: ServiceId, generation: Generation) -> bool {
+        let member = self.members.get(id.0 as usize).and_then(Option::as_ref);
+        member.is_some_and(|member| {
+            member.generation == generation && member.pid.is_some() && member.ward.is_some()
+        })
+    }
+
     /// The birth that must come next.
     pub fn next_birth(&mut self) -> Option<(ServiceId, Generation)> {
         self.births.pop_front()
     }
 
     /// Changes a member, and notes the births that this decides or takes back.
-    fn change<T>(&mut self, id: ServiceId, change: impl FnOnce(&mut Member) -> T) -> Option<T> {
+    fn change<T>(
+        &mut self,
+        now: Now,
+        id: ServiceId,
+        change: impl FnOnce(&mut Member) -> T,
+    ) -> Option<T> {
         let member = self.members.get_mut(id.0 as usize)?.as_mut()?;
-        let before = member.generation;
+        let requested =
+            |member: &Member| (member.doing == Doing::Requested).then_some((id, member.generation));
+        let before = requested(member);
         let result = change(member);
-        let (after, is_requested) = (member.generation, member.doing == Doing::Requested);
-        if !is_requested {
-            self.births.retain(|birth| *birth != (id, before));
+        let after = requested(member);
+        if before != after {
+            self.births.retain(|birth| Some(*birth) != before);
+            self.births.extend(after);
         }
-        if after != before {
-            self.births.push_back((id, after));
-        }
+        self.note_end(id);
+        self.release(now);
+        self.settle_calls(id);
         Some(result)
     }
 
-    /// All places, those first whose next try is due first.
+    /// All places, those first whose next try is due first, or whose start has succeeded
+    /// first, for which others may wait.
     fn by_deadline(&self) -> Vec<ServiceId> {
         let mut ids: Vec<ServiceId> = (0..self.members.len()).map(id).collect();
         ids.sort_by_key(|id| match &self.members[id.0 as usize] {
             Some(Member { doing: Doing::Backoff { until }, .. }) => *until,
+            Some(member @ Member { doing: Doing::Executed { since }, spec, .. })
+                if !member.owes_readiness() =>
+            {
+                *since + spec.program.startsecs.duration() + Duration::from_nanos(1)
+            }
+            Some(member @ Member { doing: Doing::Recovering { since, inquiry }, .. }) => {
+                let never = Instant(u64::MAX);
+                let limit = member.script_limit(*since).unwrap_or(never);
+                match inquiry {
+                    Inquiry::Silent { warn_at: Some(warn_at) } => limit.min(*warn_at),
+                    Inquiry::Waits => limit.min(*since + SCRIPT_PATIENCE),
+                    _ => limit,
+                }
+            }
             _ => Instant(u64::MAX),
         });
         ids
@@ -248,136 +339,61 @@ impl Reference {
         order
     }
 
-    fn begin(&mut self, configuration: Configuration) {
-        self.loaded = configuration;
-        for spec in self.loaded.groups.clone() {
-            if !self.groups.iter().any(|(there, _)| there.name == spec.name) {
-                self.add(spec);
-            }
-        }
-        for group in self.by_priority() {
-            self.autostart(group);
-        }
-    }
-
-    fn add(&mut self, spec: Arc<GroupSpec>) {
-        let ids = self.settle(&spec.services);
-        self.groups.push((spec, ids));
-    }
-
-    /// Finds places for services.
-    fn settle(&mut self, services: &[Arc<ServiceSpec>]) -> Vec<ServiceId> {
-        let mut ids = Vec::new();
-        for service in services {
-            let free = self.members.iter().position(Option::is_none);
-            let place = free.unwrap_or_else(|| {
-                self.members.push(None);
-                self.past.push((Generation::default(), 0));
-                self.members.len() - 1
-            });
-            self.members[place] = Some(Member::new(Arc::clone(service), self.past[place]));
-            ids.push(id(place));
-        }
-        ids
-    }
-
-    fn autostart(&mut self, group: usize) {
-        self.start_by_themselves(&self.groups[group].1.clone());
-    }
-
-    fn start_by_themselves(&mut self, ids: &[ServiceId]) {
-        for id in ids {
-            self.change(*id, |member| {
-                if member.spec.program.autostart {
-                    member.start();
-                }
-            });
-        }
-    }
-
-    fn join(&mut self, group: &Arc<str>, services: &[Arc<ServiceSpec>]) -> Answer {
-        let found = self.groups.iter().position(|(spec, _)| spec.name == *group);
-        let Some(group) = found else {
-            return Answer::Refused(Refusal::NoSuchGroup);
-        };
-        let spec = Arc::clone(&self.groups[group].0);
-        for service in services {
-            if spec.services.iter().any(|there| there.name == service.name) {
-                return Answer::Refused(Refusal::NameTaken(Arc::clone(&service.name)));
-            }
-        }
-        let ids = self.settle(services);
-        let with_them = [&spec.services, services].concat();
-        self.groups[group].1.extend(&ids);
-        self.remember(group, with_them);
-        self.start_by_themselves(&ids);
-        Answer::Done
-    }
-
-    fn leave(&mut self, group: &Arc<str>, process: &Arc<str>) -> Answer {
-        let found = self.groups.iter().position(|(spec, _)| spec.name == *group);
-        let Some(group) = found else {
-            return Answer::Refused(Refusal::NoSuchGroup);
-        };
-        let (spec, ids) = self.groups[group].clone();
-        let Some(place) = spec.services.iter().position(|there| there.name == *process) else {
-            return Answer::Refused(Refusal::NoSuchName);
-        };
-        let id = ids[place];
-        let member = self.members[id.0 as usize].as_ref();
-        if !member.is_none_or(Member::is_stopped) {
-            return Answer::Refused(Refusal::StillRunning);
-        }
-        self.forget(id);
-        self.groups[group].1.retain(|other| *other != id);
-        let others = spec.services.iter().filter(|there| there.name != *process);
-        self.remember(group, others.cloned().collect());
-        Answer::Done
-    }
-
-    /// A group has other members, and so has its loaded description where that was the
-    /// same.
-    fn remember(&mut self, group: usize, services: Vec<Arc<ServiceSpec>>) {
-        let before = Arc::clone(&self.groups[group].0);
-        let after = Arc::new(GroupSpec { services, ..(*before).clone() });
-        for loaded in &mut self.loaded.groups {
-            if **loaded == *before {
-                *loaded = Arc::clone(&after);
-            }
-        }
-        self.groups[group].0 = after;
-    }
-
-    fn remove(&mut self, group: usize) {
-        for id in self.groups.remove(group).1 {
-            self.forget(id);
-        }
-    }
-
-    fn forget(&mut self, id: ServiceId) {
-        if let Some(member) = self.members[id.0 as usize].take() {
-            self.past[id.0 as usize] = (member.generation, member.successes);
-        }
-    }
-
     /// A supervisor that was cut off between adding a group and starting it finds
     /// services that were never started and should have been.
-    fn resume(&mut self) {
-        self.recovering = false;
-        if self.mood == Mood::Running {
-            for place in 0..self.members.len() {
-                self.change(id(place), |member| {
-                    if !member.started && member.spec.program.autostart {
+    fn resume(&mut self, now: Now) {
+        for member in self.members.iter_mut().flatten() {
+            member.resume_ward(now.instant);
+        }
+        for place in 0..self.members.len() {
+            let is_brought = self.is_brought(id(place));
+            if self.mood_for(id(place), self.mood) == Mood::Running {
+                self.change(now, id(place), |member| {
+                    if !member.started && (is_brought || member.spec.program.autostart) {
                         member.start();
                     }
                 });
             }
         }
+        self.recovering = false;
     }
 
-    fn command(&mut self, now: Now, command: &Command) -> Option<Answer> {
-        if self.mood != Mood::Running {
-            return Some(Answer::Refused(Refusal::ShuttingDown));
+    /// A reload does not concern what was brought up.
+    fn mood_for(&self, id: ServiceId, mood: Mood) -> Mood {
+        if mood == Mood::Restarting && self.is_brought(id) { Mood::Running } else { mood }
+    }
+
+    /// The group of this name, if it is one of the configuration file.
+    fn of_the_file(&self, name: &str) -> Option<usize> {
+        let is_meant = |spec: &GroupSpec| *spec.name == *name && spec.origin == Origin::File;
+        self.groups.iter().position(|(spec, _)| is_meant(spec))
+    }
+
+    fn command(&mut self, now: Now, ticket: Ticket, command: &Command) -> Option<Answer> {
+        match command {
+            Command::Bring { group, wait, by } => {
+                return self.bring(now, ticket, group, (*wait, *by));
+            }
+            Command::Manage { deed, label, wait, by } => {
+                return self.manage(now, ticket, deed, label, (*wait, *by));
+            }
+            Command::Rest { by } => return Some(self.lie_down(now, *by)),
+            _ => {}
+        }
+        let is_a_beginning = matches!(
+            command,
+            Command::Act { verb: Verb::Start, .. }
+                | Command::Load(_)
+                | Command::Reconcile(_)
+                | Command::Join { .. }
+                | Command::Leave { .. }
+        );
+        match self.mood {
+            Mood::Running => {}
+            Mood::Resting if !is_a_beginning => {}
+            Mood::Resting | Mood::Restarting | Mood::Shutdown => {
+                return Some(Answer::Refused(Refusal::ShuttingDown));
+            }
         }
         match command {
             Command::Act { verb, target, .. } => self.act(now, *verb, target),
@@ -385,12 +401,13 @@ impl Reference {
                 self.loaded = configuration.clone();
                 None
             }
-            Command::Reconcile(scope) => Some(self.reconcile(scope)),
-            Command::Join { group, services } => Some(self.join(group, services)),
+            Command::Reconcile(scope) => Some(self.reconcile(now, scope)),
+            Command::Join { group, services } => Some(self.join(now, group, services)),
             Command::Leave { group, process } => Some(self.leave(group, process)),
+            Command::Bring { .. } | Command::Manage { .. } | Command::Rest { .. } => None,
             Command::Look => Some(Answer::Table),
             Command::Shutdown => {
-                self.mood = Mood::Shutdown;
+                self.shut_down();
                 Some(Answer::Done)
             }
             Command::Restart => Some(Answer::Done),
@@ -402,24 +419,22 @@ impl Reference {
             return Some(Answer::Refused(Refusal::NoSuchName));
         };
         let single = matches!(target, Target::Process(..));
+        let ids = if verb == Verb::Stop { self.users_first(ids) } else { ids };
         for id in ids {
-            let refusal = self.change(id, |member| {
-                let refusal = member.refusal(verb);
-                match (&refusal, verb) {
-                    (None, Verb::Start) => member.start(),
-                    (None, Verb::Stop) => member.stop(now),
-                    (Some(_), _) | (None, Verb::Signal(_)) => {}
+            let refusal = self.members[id.0 as usize].as_ref().map(|there| there.refusal(verb));
+            match (refusal, verb) {
+                (Some(Some(refusal)), _) if single => return Some(Answer::Refused(refusal)),
+                (Some(None), Verb::Start) => {
+                    self.change(now, id, Member::start);
                 }
-                refusal
-            });
-            if let (Some(Some(refusal)), true) = (refusal, single) {
-                return Some(Answer::Refused(refusal));
+                (Some(None), Verb::Stop) => self.tell_to_stop(now, id, Member::stop),
+                _ => {}
             }
         }
         None
     }
 
-    fn reconcile(&mut self, scope: &Scope) -> Answer {
+    fn reconcile(&mut self, now: Now, scope: &Scope) -> Answer {
         match scope {
             Scope::Add(name) => {
                 let Some(spec) = self.loaded.group(name).cloned() else {
@@ -429,11 +444,10 @@ impl Reference {
                     return Answer::Refused(Refusal::AlreadyAdded);
                 }
                 self.add(spec);
-                self.autostart(self.groups.len() - 1);
+                self.autostart(now, self.groups.len() - 1);
             }
             Scope::Remove(name) => {
-                let found = self.groups.iter().position(|(spec, _)| spec.name == *name);
-                let Some(group) = found else {
+                let Some(group) = self.of_the_file(name) else {
                     return Answer::Refused(Refusal::NoSuchName);
                 };
                 if !self.is_all_stopped(group) {
@@ -480,8 +494,13 @@ impl Reference {
 
     fn wind_down(&mut self, now: Now) {
         for group in self.by_priority().into_iter().rev() {
+            let is_left_alone =
+                self.mood == Mood::Restarting && self.groups[group].0.origin == Origin::Brought;
+            if is_left_alone {
+                continue;
+            }
             for id in self.groups[group].1.clone() {
-                self.change(id, |member| member.shut_down(now));
+                self.end_users_first(now, id);
             }
             if !self.is_all_stopped(group) {
                 return;
@@ -491,11 +510,13 @@ impl Reference {
         if self.mood == Mood::Restarting
             && let Some(configuration) = replacement
         {
-            while !self.groups.is_empty() {
-                self.remove(0);
+            for group in (0..self.groups.len()).rev() {
+                if self.groups[group].0.origin == Origin::File {
+                    self.remove(group);
+                }
             }
             self.mood = Mood::Running;
-            self.begin(configuration);
+            self.begin(now, configuration);
         }
     }
 }

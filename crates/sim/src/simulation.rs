@@ -117,10 +117,11 @@ fn simulate(run: Run, progress: &Cell<u64>) -> Result<Summary, Failure> {
         if machine.is_cut() {
             actions = Actions::default();
             supervisor = machine.recover();
-        } else if machine.fault.is_none()
-            && let Err(wrong) = check::turn(&supervisor, &machine, began)
-        {
-            machine.violate(|| wrong);
+        } else if machine.fault.is_none() {
+            machine.check_helped(&supervisor, began);
+            if let Err(wrong) = check::turn(&supervisor, &machine, began) {
+                machine.violate(|| wrong);
+            }
         }
         if let Some(what) = machine.fault.take() {
             return Err(Failure { seed, steps: step, cut_at, what });
@@ -143,12 +144,13 @@ fn simulate(run: Run, progress: &Cell<u64>) -> Result<Summary, Failure> {
 }
 
 fn ask(random: &mut Random, machine: &mut Machine, supervisor: &Supervisor) -> Input {
+    let needs = machine.needs;
     match random.below(200) {
         0 => Input::Shutdown,
-        1..5 => Input::Replace(wishes::configuration(random)),
+        1..5 => Input::Replace(wishes::configuration(random, needs)),
         _ => Input::Command {
             ticket: machine.clients.ticket(),
-            command: wishes::command(random, supervisor),
+            command: wishes::command(random, supervisor, needs),
         },
     }
 }

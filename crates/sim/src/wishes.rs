@@ -1,11 +1,13 @@
 //! What users wish: configurations and commands, drawn at random.
 
+mod brought;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bardo_core::reconcile::Scope;
 use bardo_core::spec::{
-    Backoff, GroupKind, LogSpec, LogTarget, ProgramSpec, Reach, Readiness, RestartOn,
+    Backoff, Care, EndsAll, GroupKind, LogSpec, LogTarget, Origin, ProgramSpec, Reach, RestartOn,
     RestartPolicy, Seconds, StopPolicy,
 };
 use bardo_core::{
@@ -13,6 +15,26 @@ use bardo_core::{
 };
 
 use crate::random::Random;
+
+mod care;
+
+/// Whether programs ask for more than Supervisor's rules. What else is drawn does not
+/// depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// None does.
+    Plain,
+    /// Most do.
+    Care,
+}
+
+impl Needs {
+    /// Those of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        if Random::named(seed, "care").happens(500) { Self::Care } else { Self::Plain }
+    }
+}
 
 const GROUPS: [&str; 5] = ["ant", "bee", "cat", "dog", "eel"];
 const MEMBERS: [&str; 4] = ["one", "two", "three", "four"];
@@ -26,42 +48,44 @@ const GUESTS: [&str; 4] = ["one", "guest", "stranger", "visitor"];
 const CLIENT_SIGNALS: [Signal; 2] = [Signal::HUP, Signal::USR2];
 
 /// Draws a configuration.
-pub fn configuration(random: &mut Random) -> Configuration {
+pub fn configuration(random: &mut Random, needs: Needs) -> Configuration {
     let mut groups: Vec<Arc<GroupSpec>> = Vec::new();
     for name in GROUPS {
         if random.happens(600) {
-            groups.push(Arc::new(group(random, name)));
+            groups.push(Arc::new(group(random, name, needs)));
         }
     }
     groups.sort_by_key(|group| (group.priority, Arc::clone(&group.name)));
     Configuration { groups, ..Configuration::default() }
 }
 
-fn group(random: &mut Random, name: &str) -> GroupSpec {
+fn group(random: &mut Random, name: &str, needs: Needs) -> GroupSpec {
     let members = 1 + random.index(MEMBERS.len());
     GroupSpec {
         name: Arc::from(name),
         priority: random.pick(&[-1, 1, 1, 999]),
         kind: GroupKind::Programs,
+        origin: Origin::File,
         services: MEMBERS[..members]
             .iter()
-            .map(|member| Arc::new(service(random, member)))
+            .map(|member| Arc::new(service(random, member, needs)))
             .collect(),
     }
 }
 
-fn service(random: &mut Random, name: &str) -> ServiceSpec {
+fn service(random: &mut Random, name: &str, needs: Needs) -> ServiceSpec {
     let log = LogSpec {
         target: LogTarget::None,
         bytes_max: 0,
         backups: 0,
         compress: false,
+        prefix: "".into(),
         capture_bytes_max: 0,
         events: false,
         syslog: false,
     };
     ServiceSpec {
-        program: Arc::new(program(random)),
+        program: Arc::new(program(random, needs)),
         name: Arc::from(name),
         command: Arc::from("/bin/true"),
         directory: None,
@@ -71,7 +95,9 @@ fn service(random: &mut Random, name: &str) -> ServiceSpec {
     }
 }
 
-fn program(random: &mut Random) -> ProgramSpec {
+fn program(random: &mut Random, needs: Needs) -> ProgramSpec {
+    let mut own = Random::named(random.clone().number(), "care");
+    let mut ends = Random::named(random.clone().number(), "ends");
     let second = Duration::from_secs(1);
     ProgramSpec {
         priority: random.pick(&[1, 2, 2, 999]),
@@ -92,8 +118,7 @@ fn program(random: &mut Random) -> ProgramSpec {
             1 => vec![0, 7],
             _ => Vec::new(),
         },
-        readiness: Readiness::StaysUp(Seconds(random.pick(&[-1, 0, 1, 1, 3]))),
-        heartbeat: None,
+        startsecs: Seconds(random.pick(&[-1, 0, 1, 1, 3])),
         stop: StopPolicy {
             signal: random.pick(&[
                 Signal::TERM,
@@ -113,13 +138,29 @@ fn program(random: &mut Random) -> ProgramSpec {
         redirect_stderr: false,
         server_url: None,
         socket: None,
+        care: (needs == Needs::Care).then(|| wanted(&mut own)).flatten(),
+        ends_all: match ends.below(40) {
+            0 => EndsAll::Fatal,
+            1 => EndsAll::Down,
+            _ => EndsAll::Never,
+        },
     }
 }
 
+/// Draws what a program asks for; nothing for some.
+fn wanted(random: &mut Random) -> Option<Arc<Care>> {
+    let mut care = care::care(random);
+    if random.happens(350) {
+        let there = care.get_or_insert_with(|| Arc::new(brought::plain_care()));
+        brought::add_others(random, Arc::make_mut(there));
+    }
+    care
+}
+
 /// Draws what a client asks of a supervisor.
-pub fn command(random: &mut Random, supervisor: &Supervisor) -> Command {
-    match random.below(100) {
-        0..70 => {
+pub fn command(random: &mut Random, supervisor: &Supervisor, needs: Needs) -> Command {
+    match random.below(200) {
+        0..100 => {
             let verb = match random.below(10) {
                 0..5 => Verb::Start,
                 5..9 => Verb::Stop,
@@ -129,11 +170,13 @@ pub fn command(random: &mut Random, supervisor: &Supervisor) -> Command {
             let wait = random.pick(&[Wait::Done, Wait::Begun]);
             Command::Act { verb, target, wait }
         }
-        70..78 => Command::Load(configuration(random)),
-        78..90 => Command::Reconcile(scope(random, supervisor)),
-        90..95 => membership(random, supervisor),
-        95..98 => Command::Look,
-        98 => Command::Restart,
+        100..114 => Command::Load(configuration(random, needs)),
+        114..134 => Command::Reconcile(scope(random, supervisor)),
+        134..144 => membership(random, supervisor, needs),
+        144..150 => Command::Look,
+        150..196 => brought::command(random, supervisor, needs),
+        196..198 => Command::Restart,
+        198 => Command::Rest { by: brought::caller(random, supervisor) },
         _ => Command::Shutdown,
     }
 }
@@ -158,7 +201,7 @@ fn target(random: &mut Random, supervisor: &Supervisor) -> Target {
 }
 
 /// Draws a member that joins a group or leaves it.
-fn membership(random: &mut Random, supervisor: &Supervisor) -> Command {
+fn membership(random: &mut Random, supervisor: &Supervisor, needs: Needs) -> Command {
     let groups = supervisor.groups();
     if groups.is_empty() || random.happens(30) {
         return Command::Leave { group: Arc::from("nobody"), process: Arc::from("one") };
@@ -170,7 +213,7 @@ fn membership(random: &mut Random, supervisor: &Supervisor) -> Command {
             .map(|_| random.index(GUESTS.len()))
             .collect::<std::collections::BTreeSet<usize>>()
             .into_iter()
-            .map(|guest| Arc::new(service(random, GUESTS[guest])))
+            .map(|guest| Arc::new(service(random, GUESTS[guest], needs)))
             .collect();
         return Command::Join { group, services };
     }

@@ -7,6 +7,7 @@
 
 mod audience;
 mod births;
+mod helpers;
 mod recovery;
 mod witness;
 
@@ -20,15 +21,17 @@ use bardo_core::service::StateName;
 use bardo_core::spec::Reach;
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Action, Configuration, Event, Generation, Input, Instant, Launch, Now, Pid, ServiceId, Signal,
-    State, Supervisor, World,
+    Action, Configuration, Decision, Event, Generation, Input, Instant, Launch, Notice, Now, Pid,
+    ServiceId, Signal, State, Supervisor, World,
 };
 
 use crate::clients::Clients;
 use crate::kernel::Kernel;
 use crate::random::Random;
 use crate::reference::Reference;
-use crate::wishes;
+use crate::wishes::{self, Needs};
+
+use self::helpers::Helpers;
 
 const EPERM: i32 = 1;
 
@@ -97,6 +100,8 @@ pub struct Machine {
     /// How far the wall clock has been set, in seconds, and by what chance.
     wall_offset: i64,
     wall_chance: Random,
+    /// By what chance the keeper is killed together with the supervisor.
+    keeper_chance: Random,
     unkindness: Unkindness,
     /// Processes and exit records.
     pub kernel: Kernel,
@@ -114,6 +119,9 @@ pub struct Machine {
     /// What is asked next.
     pub mailbox: Vec<Input>,
     reference: Reference,
+    helpers: Helpers,
+    /// Whether programs ask for more than Supervisor's rules.
+    pub needs: Needs,
     initial: Configuration,
     /// How often a supervisor was cut off.
     pub cuts: u64,
@@ -144,13 +152,15 @@ impl Machine {
             slots: random.pick(&[1, 2, 4, 64]),
         };
         let pids = random.pick(&[12, 24, 24, 1000]);
-        let initial = wishes::configuration(&mut random);
+        let needs = Needs::of(seed);
+        let initial = wishes::configuration(&mut random, needs);
         let supervisor = Supervisor::new();
         let mut machine = Self {
             seed,
             clock: Instant(random.below(1_000_000_000_000)),
             wall_offset: 0,
             wall_chance: Random::named(seed, "steps of the wall clock"),
+            keeper_chance: Random::named(seed, "deaths of the keeper"),
             unkindness,
             kernel: Kernel::new(Random::named(seed, "kernel"), pids),
             journal: Snapshot::default(),
@@ -162,6 +172,8 @@ impl Machine {
             clients: Clients::default(),
             mailbox: Vec::new(),
             reference: Reference::new(&supervisor, false),
+            helpers: Helpers::new(seed),
+            needs,
             initial,
             cuts: 0,
             cuts_left: random.pick(&[0, 3, 20, 100]),
@@ -244,7 +256,8 @@ impl Machine {
 
     /// Lets time pass until something happens, or a little longer.
     fn sleep(&mut self, deadline: Option<Instant>) {
-        let mut moment = [deadline, self.kernel.next_event()].into_iter().flatten().min();
+        let events = [deadline, self.kernel.next_event(), self.helpers.next_event()];
+        let mut moment = events.into_iter().flatten().min();
         if !self.mailbox.is_empty() || moment.is_none() {
             let range = self.random.pick(&[1000, 1_000_000, 3_000_000_000]);
             let client = self.clock + Duration::from_nanos(self.random.below(range));
@@ -332,8 +345,10 @@ impl World for Machine {
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>) {
         if self.first.is_empty() {
             self.sleep(deadline);
+            self.note_lateness(deadline);
             self.births(inputs);
             self.executions(inputs);
+            self.news(inputs);
             let certain = inputs.len();
             self.exits(inputs);
             for asked in std::mem::take(&mut self.mailbox) {
@@ -361,11 +376,16 @@ impl World for Machine {
         }
     }
 
+    fn decided(&mut self, _: Decision) {}
+
+    fn owe(&mut self, _: &Supervisor, _: &Notice) {}
+
     fn record(&mut self, supervisor: &mut Supervisor) {
         if self.mortal.cut {
             return;
         }
         let somebody_leaves = self.somebody_leaves();
+        let cleared = self.groups_of_the_file();
         self.consult(supervisor);
         let mut records: Vec<Record> = Vec::new();
         supervisor.take_records(|record| records.push(record));
@@ -377,15 +397,17 @@ impl World for Machine {
                 return;
             }
             assert!(self.journal.admits(&record), "every record makes sense: {record:?}");
+            self.disown_scripts(&record);
             self.journal.apply(record);
         }
-        self.make_known(somebody_leaves);
+        self.make_known(somebody_leaves, cleared);
         if self.cut() {
             return;
         }
         self.mortal.stop_sent = None;
         self.kernel.acknowledge(self.mortal.read);
         self.lives.retain(|life| !life.ended);
+        self.scripts_recorded();
         if self.random.happens(20) {
             self.journal = supervisor.snapshot();
         }
@@ -421,13 +443,39 @@ impl World for Machine {
                 self.finish();
                 None
             }
+            Action::Sweep { service, generation } => {
+                self.sweep(service, generation)
+            }
+            Action::Ping { service, generation, .. } => {
+                self.ping(service, generation);
+                None
+            }
+            Action::Check { service, generation, check } => {
+                self.begin_check((service, generation), check);
+                None
+            }
+            Action::EndCheck { service, check } => {
+                self.end_check(service, check);
+                None
+            }
+            Action::Edited(service) => {
+                self.note_edit(supervisor, service);
+                None
+            }
+            Action::EndScript { service, script } => {
+                self.end_script(service, script);
+                None
+            }
+            Action::RunScript { service, script, .. } => Some(self.run_script(service, script)),
             Action::Begin
             | Action::Begun
             | Action::Added(_)
             | Action::Removed(_)
             | Action::Notice(_)
-            // It is told, not performed.
-            | Action::Event(_) => None,
+            | Action::Commit { .. }
+            // They are told, not performed.
+            | Action::Event(_)
+            | Action::Decided(_) => None,
         };
         self.cut();
         if let Some(input) = &outcome {

@@ -126,6 +126,29 @@ pub fn become_user(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
     check(unsafe { libc::setuid(uid) })
 }
 
+/// Does something as another user, and is the superuser again. To be called by the superuser
+/// while there is one thread.
+///
+/// # Errors
+/// What `setegid` or `seteuid` says; who cannot be the superuser again is the other user.
+pub fn while_being<T>(uid: u32, gid: u32, act: impl FnOnce() -> T) -> io::Result<T> {
+    let check = |result: i32| {
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    // SAFETY: nothing can go wrong.
+    let own = unsafe { libc::getegid() };
+    // SAFETY: a plain number.
+    check(unsafe { libc::setegid(gid) })?;
+    // SAFETY: a plain number.
+    let became = check(unsafe { libc::seteuid(uid) });
+    let done = became.map(|()| act());
+    // SAFETY: a plain number.
+    check(unsafe { libc::seteuid(0) })?;
+    // SAFETY: a plain number.
+    check(unsafe { libc::setegid(own) })?;
+    done
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

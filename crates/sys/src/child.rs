@@ -5,14 +5,18 @@
 //! What it needs was laid out before it was born.
 
 use std::ffi::{CStr, c_char};
+use std::os::fd::RawFd;
 use std::ptr;
 use std::sync::atomic::Ordering;
 
-use crate::plan::Plan;
+use crate::plan::{Identity, Plan};
 use crate::raw::syscall;
-use crate::spawn::{FIRST_FREE_FD, Job, PATH_BYTES};
+use crate::setup::Setup;
+use crate::slot::Job;
+use crate::spawn::PATH_BYTES;
 
-/// What a child does between its birth and its program, in this order.
+/// What a child does between its birth and its program. The numbers stand in memory that
+/// a successor of another version may read, so they stay what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub enum Step {
@@ -32,6 +36,41 @@ pub enum Step {
     Directory,
     /// Execute its program.
     Exec,
+    /// Join its cgroup.
+    Cgroup,
+    /// Lead a session of its own.
+    Session,
+    /// Set its nice value.
+    Priority,
+    /// Set by which rule it gets the processor.
+    Scheduling,
+    /// Set the processors it may run on.
+    Affinity,
+    /// Give up its capabilities.
+    Capabilities,
+    /// Give up gaining rights by what it executes.
+    NoNewPrivileges,
+}
+
+impl Step {
+    /// All of them. A number in a birth cell is one more than the place here.
+    const ALL: [Self; 15] = [
+        Self::Descriptors,
+        Self::ProcessGroup,
+        Self::Limits,
+        Self::Groups,
+        Self::Gid,
+        Self::Uid,
+        Self::Directory,
+        Self::Exec,
+        Self::Cgroup,
+        Self::Session,
+        Self::Priority,
+        Self::Scheduling,
+        Self::Affinity,
+        Self::Capabilities,
+        Self::NoNewPrivileges,
+    ];
 }
 
 /// Which entry of the search path a file was found at.
@@ -83,26 +122,17 @@ impl ChildError {
     }
 
     pub(crate) fn from_word(word: u32) -> Option<Self> {
-        let step = match word >> 16 {
-            0 => {
-                let entry = PathEntry::from_bits(word);
-                return match word & 0xf {
-                    1 => Some(Self::NotFound),
-                    2 => Some(Self::IsDirectory(entry)),
-                    3 => Some(Self::NotExecutable(entry)),
-                    4 => Some(Self::NotPermitted(entry)),
-                    _ => None,
-                };
-            }
-            1 => Step::Descriptors,
-            2 => Step::ProcessGroup,
-            3 => Step::Limits,
-            4 => Step::Groups,
-            5 => Step::Gid,
-            6 => Step::Uid,
-            7 => Step::Directory,
-            _ => Step::Exec,
+        let Some(place) = (word >> 16).checked_sub(1) else {
+            let entry = PathEntry::from_bits(word);
+            return match word & 0xf {
+                1 => Some(Self::NotFound),
+                2 => Some(Self::IsDirectory(entry)),
+                3 => Some(Self::NotExecutable(entry)),
+                4 => Some(Self::NotPermitted(entry)),
+                _ => None,
+            };
         };
+        let step = Step::ALL.get(place as usize).copied().unwrap_or(Step::Exec);
         Some(Self::Failed(step, i32::from((word & 0xffff) as u16)))
     }
 }
@@ -111,20 +141,19 @@ impl ChildError {
 /// flags, no restorer, no mask. A process born with `CLONE_VM` has actions of its own.
 const IGNORE: &[u64; 4] = &[libc::SIG_IGN as u64, 0, 0, 0];
 
-/// Makes a system call and names the step when it fails.
-macro_rules! step {
-    ($step:expr, $number:expr, $($argument:expr),*) => {{
-        let mut arguments = [0_usize; 5];
-        let given = [$($argument),*];
-        arguments[..given.len()].copy_from_slice(&given);
-        // SAFETY: every pointer among the arguments comes from the plan or the
-        // slot, closed by NUL or of the stated length, and outlives the call.
-        let result = unsafe { syscall($number, arguments) };
-        if result < 0 {
-            return ChildError::Failed($step, -(result as i32));
-        }
-        result
-    }};
+/// Makes a system call and names the step when it fails. Every pointer among the arguments
+/// must be valid for the call.
+#[inline(always)]
+pub(crate) fn call(
+    step: Step,
+    number: libc::c_long,
+    arguments: [usize; 5],
+) -> Result<usize, ChildError> {
+    // SAFETY: the callers are this module and `setup.rs`, whose pointers come from the
+    // plan, the slot or their own stack, are closed by NUL or of the stated length, and
+    // outlive the call.
+    let result = unsafe { syscall(number, arguments) };
+    if result < 0 { Err(ChildError::Failed(step, -(result as i32))) } else { Ok(result as usize) }
 }
 
 /// The steps in their order; returns only when one of them fails.
@@ -132,56 +161,123 @@ pub(crate) fn become_program(job: &Job) -> ChildError {
     let Some(plan) = &job.plan else {
         return ChildError::Failed(Step::Exec, libc::EINVAL);
     };
-    let everything = u32::MAX as usize;
-    let pid = step!(Step::ProcessGroup, libc::SYS_getpid, 0);
+    match prepare(job, plan) {
+        Ok(()) => execute(job, plan),
+        Err(error) => error,
+    }
+}
+
+fn prepare(job: &Job, plan: &Plan) -> Result<(), ChildError> {
+    let pid = call(Step::ProcessGroup, libc::SYS_getpid, [0; 5])?;
     // SAFETY: the cell lies in shared memory that stays mapped in this address
     // space for as long as it exists.
     unsafe { (*job.cell).store(pid as u64, Ordering::Release) };
+    job.variables.write_pid(pid as u32);
     if job.shares_table {
         let unshare = libc::CLOSE_RANGE_UNSHARE as usize;
-        step!(
-            Step::Descriptors,
-            libc::SYS_close_range,
-            FIRST_FREE_FD as usize,
-            everything,
-            unshare
-        );
+        close(job.table_end as usize, EVERYTHING, unshare)?;
     }
-    step!(Step::ProcessGroup, libc::SYS_setpgid, 0, 0);
-    for (number, file) in job.files.iter().enumerate() {
-        step!(Step::Descriptors, libc::SYS_dup3, *file as usize, number, 0);
+    if let Some(leaf) = job.moves.cgroup {
+        join(leaf)?;
     }
-    if job.closes_ranges {
-        step!(Step::Descriptors, libc::SYS_close_range, 3, everything, 0);
+    let setup = plan.setup.as_deref();
+    if setup.is_some_and(|setup| setup.new_session) {
+        call(Step::Session, libc::SYS_setsid, [0; 5])?;
+    } else {
+        call(Step::ProcessGroup, libc::SYS_setpgid, [0; 5])?;
     }
+    descriptors(job)?;
     if let Some(limit) = &job.limit {
         let limit: *const libc::rlimit = limit;
         let resource = libc::RLIMIT_NOFILE as usize;
-        step!(Step::Limits, libc::SYS_prlimit64, 0, resource, limit.addr(), 0);
+        call(Step::Limits, libc::SYS_prlimit64, [0, resource, limit.addr(), 0, 0])?;
     }
+    if let Some(setup) = setup {
+        setup.apply()?;
+    }
+    let confined = setup.is_some_and(|setup| setup.confined);
     if let Some(identity) = &plan.identity {
-        let groups = identity.groups.as_ptr().addr();
-        step!(Step::Groups, libc::SYS_setgroups, identity.groups.len(), groups);
-        step!(Step::Gid, libc::SYS_setgid, identity.gid as usize);
-        step!(Step::Uid, libc::SYS_setuid, identity.uid as usize);
+        become_user(identity, confined)?;
     }
     if let Some(directory) = plan.directory.iter().next() {
-        step!(Step::Directory, libc::SYS_chdir, directory.as_ptr().addr());
+        call(Step::Directory, libc::SYS_chdir, [directory.as_ptr().addr(), 0, 0, 0, 0])?;
     }
     if let Some(umask) = plan.umask {
-        step!(Step::Directory, libc::SYS_umask, umask as usize);
+        call(Step::Directory, libc::SYS_umask, [umask as usize, 0, 0, 0, 0])?;
     }
+    signals(plan)
+}
+
+/// Beyond every descriptor.
+const EVERYTHING: usize = u32::MAX as usize;
+
+fn close(first: usize, last: usize, how: usize) -> Result<(), ChildError> {
+    call(Step::Descriptors, libc::SYS_close_range, [first, last, how, 0, 0]).map(drop)
+}
+
+/// Joins the cgroup of this directory, where the clone could not do it. What is opened is
+/// closed with all that is not the program's.
+fn join(leaf: RawFd) -> Result<(), ChildError> {
+    let (path, flags) = (c"cgroup.procs".as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+    let arguments = [leaf as usize, path.addr(), flags as usize, 0, 0];
+    let file = call(Step::Cgroup, libc::SYS_openat, arguments)?;
+    // Nobody is us.
+    let own = b"0";
+    call(Step::Cgroup, libc::SYS_write, [file, own.as_ptr().addr(), own.len(), 0, 0])?;
+    Ok(())
+}
+
+/// Puts all descriptors in place, and closes the others.
+fn descriptors(job: &Job) -> Result<(), ChildError> {
+    for (number, file) in job.files.iter().enumerate() {
+        call(Step::Descriptors, libc::SYS_dup3, [*file as usize, number, 0, 0, 0])?;
+    }
+    for extra in job.moves.all() {
+        let arguments = [extra.from as usize, extra.to as usize, 0, 0, 0];
+        call(Step::Descriptors, libc::SYS_dup3, arguments)?;
+    }
+    if job.closes_ranges {
+        let mut first = 3;
+        for kept in job.moves.kept() {
+            let kept = *kept as usize;
+            if first < kept {
+                close(first, kept - 1, 0)?;
+            }
+            first = kept + 1;
+        }
+        close(first, EVERYTHING, 0)?;
+    }
+    Ok(())
+}
+
+/// Becomes another user; `confined`, for good and without any right that is left.
+fn become_user(identity: &Identity, confined: bool) -> Result<(), ChildError> {
+    let id = |number: u32| [number as usize, 0, 0, 0, 0];
+    let becomes_other = call(Step::Uid, libc::SYS_geteuid, [0; 5])? != identity.uid as usize;
+    let confined = confined && becomes_other;
+    if confined {
+        Setup::bound();
+    }
+    let groups = identity.groups.as_ptr().addr();
+    call(Step::Groups, libc::SYS_setgroups, [identity.groups.len(), groups, 0, 0, 0])?;
+    call(Step::Gid, libc::SYS_setgid, id(identity.gid))?;
+    call(Step::Uid, libc::SYS_setuid, id(identity.uid))?;
+    if confined { Setup::confine() } else { Ok(()) }
+}
+
+fn signals(plan: &Plan) -> Result<(), ChildError> {
     if plan.ignore_sigpipe {
         let ignore = IGNORE.as_ptr().addr();
         for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
-            step!(Step::Exec, libc::SYS_rt_sigaction, signal as usize, ignore, 0, 8);
+            let arguments = [signal as usize, ignore, 0, 8, 0];
+            call(Step::Exec, libc::SYS_rt_sigaction, arguments)?;
         }
     }
     let none = 0_u64;
     let none: *const u64 = &raw const none;
     let how = libc::SIG_SETMASK as usize;
-    step!(Step::Exec, libc::SYS_rt_sigprocmask, how, none.addr(), 0, 8);
-    execute(job, plan)
+    call(Step::Exec, libc::SYS_rt_sigprocmask, [how, none.addr(), 0, 8, 0])?;
+    Ok(())
 }
 
 /// Executes the program under its own name, or along the search path. Unlike
@@ -191,6 +287,15 @@ fn execute(job: &Job, plan: &Plan) -> ChildError {
     let Some(name) = job.argv.first().copied().filter(|name| !name.is_null()) else {
         return ChildError::Failed(Step::Exec, libc::EINVAL);
     };
+    if let Some(image) = job.moves.image {
+        let (path, flags) = (c"".as_ptr().addr(), libc::AT_EMPTY_PATH as usize);
+        let (words, variables) = (job.argv.as_ptr().addr(), job.envp.as_ptr().addr());
+        let arguments = [image as usize, path, words, variables, flags];
+        return match call(Step::Exec, libc::SYS_execveat, arguments) {
+            Err(error) => error,
+            Ok(_) => ChildError::Failed(Step::Exec, libc::EINVAL),
+        };
+    }
     // SAFETY: every word of the plan is closed by a NUL.
     let name_bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
     if name_bytes.contains(&b'/') || job.search.is_null() {
@@ -270,7 +375,8 @@ mod tests {
         let entries = [None, Some(0), Some(7), Some(0xffe)].map(PathEntry);
         let kinds = [ChildError::IsDirectory, ChildError::NotExecutable, ChildError::NotPermitted];
         let found = kinds.iter().flat_map(|kind| entries.map(kind));
-        let others = [ChildError::NotFound, ChildError::Failed(Step::Exec, libc::ENOEXEC)];
+        let steps = Step::ALL.map(|step| ChildError::Failed(step, libc::ENOEXEC));
+        let others = steps.into_iter().chain([ChildError::NotFound]);
 
         for error in found.chain(others) {
             assert_eq!(ChildError::from_word(error.to_word()), Some(error));

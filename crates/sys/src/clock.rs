@@ -12,7 +12,15 @@ pub fn monotonic() -> u64 {
     seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
 }
 
-/// The same clock to a few milliseconds, for a tenth of the price: what the kernel noted at
+/// Nanoseconds since boot, with those in which the machine slept.
+#[must_use]
+pub fn since_boot() -> u64 {
+    let time = clock_gettime(ClockId::Boottime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+}
+
+/// The monotonic clock to a few milliseconds, for a tenth of the price: what the kernel noted at
 /// its last tick. Never later than [`monotonic`].
 #[must_use]
 pub fn coarse() -> u64 {
@@ -71,9 +79,16 @@ impl LocalTime {
     /// Now.
     #[must_use]
     pub fn now() -> Self {
-        let time = wall();
-        let millisecond = u16::try_from(time.tv_nsec / 1_000_000).unwrap_or(0);
-        Self { millisecond, ..Self::at(time.tv_sec) }
+        Self::of(wall_nanoseconds())
+    }
+
+    /// A moment given in nanoseconds since 1970.
+    #[must_use]
+    pub fn of(nanoseconds: i64) -> Self {
+        let (seconds, rest) =
+            (nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
+        let millisecond = u16::try_from(rest / 1_000_000).unwrap_or(0);
+        Self { millisecond, ..Self::at(seconds) }
     }
 
     /// A moment given in seconds since 1970.

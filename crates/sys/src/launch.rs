@@ -70,9 +70,17 @@ impl Launch {
         }
         let (argv, envp) = (self.argv.as_ptr(), self.envp.as_ptr());
         // SAFETY: both arrays are closed by a null pointer and their strings live in
-        // `self`; the empty path stands for the descriptor itself.
+        // `self`; the empty path stands for the descriptor itself. Not every C library has
+        // a function for it.
         unsafe {
-            libc::execveat(executable, c"".as_ptr(), argv.cast(), envp.cast(), libc::AT_EMPTY_PATH)
+            libc::syscall(
+                libc::SYS_execveat,
+                executable,
+                c"".as_ptr(),
+                argv,
+                envp,
+                libc::AT_EMPTY_PATH,
+            )
         };
         io::Error::last_os_error()
     }
@@ -136,5 +144,20 @@ pub fn go_to_background() -> io::Result<bool> {
             Ok(false)
         }
         _ => Ok(true),
+    }
+}
+
+/// Goes on as a child that does not lead a session, so that no terminal ever becomes its own;
+/// returns in the child only. To be called while there is one thread.
+///
+/// # Errors
+/// What `fork` says.
+pub fn leave_session() -> io::Result<()> {
+    // SAFETY: there is one thread, so the child is whole.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(()),
+        // SAFETY: ends the parent, and leaves everything that it has made to the child.
+        _ => unsafe { libc::_exit(0) },
     }
 }

@@ -13,6 +13,20 @@ pub enum Limited {
     Processes,
     /// Bytes of a file.
     FileSize,
+    /// Bytes of a core file.
+    Core,
+}
+
+impl Limited {
+    /// The kernel's number for it.
+    pub(crate) fn number(self) -> usize {
+        match self {
+            Self::Descriptors => libc::RLIMIT_NOFILE as usize,
+            Self::Processes => libc::RLIMIT_NPROC as usize,
+            Self::FileSize => libc::RLIMIT_FSIZE as usize,
+            Self::Core => libc::RLIMIT_CORE as usize,
+        }
+    }
 }
 
 /// A limit: the one in force, and how far it may be raised. `u64::MAX` is none.
@@ -59,5 +73,6 @@ fn resource(what: Limited) -> Resource {
         Limited::Descriptors => Resource::Nofile,
         Limited::Processes => Resource::Nproc,
         Limited::FileSize => Resource::Fsize,
+        Limited::Core => Resource::Core,
     }
 }

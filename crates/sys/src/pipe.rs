@@ -62,6 +62,16 @@ pub fn set_capacity(pipe: impl AsFd, bytes: usize) -> io::Result<usize> {
     Ok(rustix::pipe::fcntl_setpipe_size(pipe, bytes)?)
 }
 
+/// Whether a pipe takes nothing more at this moment, to be asked of its write end.
+///
+/// # Errors
+/// What `poll` says.
+pub fn is_full(write: impl AsFd) -> io::Result<bool> {
+    let mut poll = [PollFd::new(&write, PollFlags::OUT)];
+    let ready = retry_on_intr(|| rustix::event::poll(&mut poll, Some(&Timespec::default())))?;
+    Ok(ready == 0)
+}
+
 /// Makes reads and writes of an open file fail rather than wait, or wait again.
 /// It concerns everybody who holds a duplicate of the descriptor.
 ///
@@ -316,6 +326,24 @@ mod tests {
 
         assert_eq!(now, 4096);
         assert_eq!(capacity(&read).unwrap(), 4096);
+    }
+
+    #[test]
+    fn a_copy_of_a_full_pipe_fills_a_pipe_of_its_size_however_little_is_in_it() {
+        let (read, write) = pipe().unwrap();
+        let (one_read, one_write) = pipe().unwrap();
+        let (_copy_read, copy_write) = pipe().unwrap();
+        set_nonblocking(&write, true).unwrap();
+        let mut moved = 0;
+        // A byte that is moved takes a place of its own.
+        while !is_full(&write).unwrap() {
+            put(&one_write, b"x");
+            moved += splice(&one_read, &write, 1).unwrap();
+        }
+
+        assert_eq!(tee(&read, &copy_write, 1 << 16).unwrap(), moved);
+
+        assert!(moved < 4096 && is_full(&copy_write).unwrap());
     }
 
     #[test]

@@ -7,6 +7,9 @@
 use std::ffi::CStr;
 use std::sync::Arc;
 
+use crate::image::Image;
+use crate::setup::Setup;
+
 /// Strings end to end, each closed by a NUL.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Strings {
@@ -62,7 +65,7 @@ pub struct Identity {
 }
 
 /// What a child is to become.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct Plan {
     /// Its words; the first one is the name it is found under.
     pub words: Strings,
@@ -83,6 +86,10 @@ pub struct Plan {
     pub umask: Option<u32>,
     /// Whether it begins with SIGPIPE and SIGXFSZ ignored.
     pub ignore_sigpipe: bool,
+    /// What else it does to itself; plain programs of Supervisor have none.
+    pub setup: Option<Arc<Setup>>,
+    /// The program in memory that is executed instead of the file of its first word.
+    pub image: Option<Arc<Image>>,
 }
 
 impl Plan {

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Most descriptors that are waited for at a time.
-const MANY_MAX: usize = 4;
+const MANY_MAX: usize = 5;
 
 /// Whether room to write is waited for too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,13 +51,55 @@ pub fn many<const N: usize>(
     others: [Option<BorrowedFd<'_>>; N],
     timeout: Option<u64>,
 ) -> (bool, [bool; N]) {
+    several(first, others.map(|other| Some((other?, Want::Read))), timeout)
+}
+
+/// Whether the other end is closed, or this one was shut down: nobody comes through a
+/// listening socket any more of which this is true.
+#[must_use]
+pub fn has_hung_up(file: BorrowedFd<'_>) -> bool {
+    let mut all = [PollFd::from_borrowed_fd(file, PollFlags::empty())];
+    // One that cannot be asked now is waited for like any other.
+    let _ = poll(&mut all, Some(&span(0)));
+    all[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+}
+
+/// What a descriptor is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Something to read.
+    Read,
+    /// Room to write.
+    Room,
+    /// Either.
+    Both,
+}
+
+impl Want {
+    fn flags(self) -> PollFlags {
+        match self {
+            Self::Read => PollFlags::IN,
+            Self::Room => PollFlags::OUT,
+            Self::Both => PollFlags::IN | PollFlags::OUT,
+        }
+    }
+}
+
+/// Like [`many`], where each says what it is waited for.
+#[must_use]
+pub fn several<const N: usize>(
+    first: BorrowedFd<'_>,
+    others: [Option<(BorrowedFd<'_>, Want)>; N],
+    timeout: Option<u64>,
+) -> (bool, [bool; N]) {
     // In the place of one that is not there the first stands once more, and its news are
     // passed over.
     let there = others.map(|other| other.is_some());
-    let one = |file| PollFd::from_borrowed_fd(file, PollFlags::IN);
-    let mut all: [PollFd<'_>; MANY_MAX] = std::array::from_fn(|_| one(first));
-    for (place, other) in all[1..].iter_mut().zip(others) {
-        *place = one(other.unwrap_or(first));
+    let mut all: [PollFd<'_>; MANY_MAX] =
+        std::array::from_fn(|_| PollFd::from_borrowed_fd(first, PollFlags::IN));
+    for (place, (file, want)) in all[1..].iter_mut().zip(others).filter_map(|(p, o)| Some((p, o?)))
+    {
+        *place = PollFd::from_borrowed_fd(file, want.flags());
     }
     if poll(&mut all[..=N], timeout.map(span).as_ref()).is_err() {
         return (false, [false; N]);
@@ -78,5 +120,33 @@ fn span(nanoseconds: u64) -> Timespec {
     Timespec {
         tv_sec: i64::try_from(nanoseconds / 1_000_000_000).unwrap_or(i64::MAX),
         tv_nsec: i64::try_from(nanoseconds % 1_000_000_000).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::net::{Shutdown, TcpListener};
+    use std::os::fd::{AsFd as _, OwnedFd};
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    #[test]
+    fn a_listening_socket_that_was_shut_down_has_hung_up_under_each_of_its_descriptors() {
+        let room = tempfile::tempdir().unwrap();
+        let named = UnixListener::bind(room.path().join("s")).unwrap();
+        let all: [OwnedFd; 2] = [TcpListener::bind("127.0.0.1:0").unwrap().into(), named.into()];
+        for listener in all {
+            let other = listener.try_clone().unwrap();
+            assert!(!has_hung_up(other.as_fd()));
+
+            let _ = rustix::net::shutdown(&listener, rustix::net::Shutdown::Both);
+
+            assert!(has_hung_up(other.as_fd()));
+        }
+        let (here, there) = UnixStream::pair().unwrap();
+        assert!(!has_hung_up(here.as_fd()));
+        there.shutdown(Shutdown::Both).unwrap();
+        assert!(has_hung_up(here.as_fd()));
     }
 }

@@ -1,7 +1,7 @@
 //! Waiting for many descriptors at once: a thin epoll.
 //!
-//! Everything is level-triggered: what is still ready is reported again, and
-//! the kernel moves it behind the others, so nobody is starved by a full
+//! Everything but [`Interest::Arriving`] is level-triggered: what is still ready is reported
+//! again, and the kernel moves it behind the others, so nobody is starved by a full
 //! buffer. One thing surprises a newcomer: epoll watches the open file, not the
 //! descriptor. Where another process holds a duplicate, closing ours does not
 //! end the watch; only [`Poller::delete`] does.
@@ -32,6 +32,11 @@ pub enum Interest {
     Writable,
     /// Both.
     Both,
+    /// Something that is always readable has changed: a file of the kernel's.
+    Changed,
+    /// More can be read than the last time, or the other end has gone. What is there when the
+    /// watch begins is reported once.
+    Arriving,
 }
 
 impl Interest {
@@ -40,6 +45,8 @@ impl Interest {
             Self::Readable => EventFlags::IN,
             Self::Writable => EventFlags::OUT,
             Self::Both => EventFlags::IN | EventFlags::OUT,
+            Self::Changed => EventFlags::PRI,
+            Self::Arriving => EventFlags::IN | EventFlags::ET,
         }
     }
 }
@@ -218,6 +225,24 @@ mod tests {
         assert_eq!(tokens(&poller, None), [u64::MAX]);
         waker.clear();
         assert!(tokens(&poller, Some(Duration::ZERO)).is_empty());
+    }
+
+    #[test]
+    fn what_arrives_is_reported_once_each_time_and_so_is_the_end() {
+        let poller = Poller::new().unwrap();
+        let (read, write) = crate::pipe::pipe().unwrap();
+        rustix::io::write(&write, b"half ").unwrap();
+        poller.add(&read, 7, Interest::Readable).unwrap();
+        assert_eq!(tokens(&poller, None), [7]);
+
+        poller.modify(&read, 7, Interest::Arriving).unwrap();
+        assert_eq!(tokens(&poller, None), [7]);
+        assert!(tokens(&poller, Some(Duration::ZERO)).is_empty());
+        rustix::io::write(&write, b"a line").unwrap();
+        assert_eq!(tokens(&poller, None), [7]);
+        assert!(tokens(&poller, Some(Duration::ZERO)).is_empty());
+        drop(write);
+        assert_eq!(tokens(&poller, None), [7]);
     }
 
     #[test]

@@ -11,11 +11,14 @@ use std::ffi::{c_int, c_long, c_void};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::time::Duration;
 
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice, tee};
 
 use crate::limits::{self, Limited};
 use crate::process;
+use crate::raw::CloneArguments;
+use crate::setup::{Policy, SchedulerAttributes};
 
 /// Bytes of the stack of a child that shares our memory.
 const STACK_BYTES: usize = 64 << 10;
@@ -50,23 +53,6 @@ struct PidfdInfo {
     cgroup: u64,
     numbers: [u32; 11],
     exit_code: i32,
-}
-
-/// The second version of `struct clone_args`.
-#[repr(C)]
-#[derive(Default)]
-struct CloneArguments {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-    set_tid: u64,
-    set_tid_size: u64,
-    cgroup: u64,
 }
 
 /// Opens this process as a descriptor.
@@ -319,6 +305,32 @@ pub fn seccomp_filter() -> io::Result<()> {
 pub fn time_namespace() -> io::Result<()> {
     // SAFETY: plain numbers.
     in_child(|| code_of(unsafe { libc::unshare(CLONE_NEWTIME) }.into()))
+}
+
+/// Gives a child a slice of its own; kernels before 6.12 pass over it.
+///
+/// # Errors
+/// What `sched_setattr` or `sched_getattr` says; `Unsupported` where it is passed over.
+pub fn scheduler_slice() -> io::Result<()> {
+    const SLICE: Duration = Duration::from_millis(20);
+    let wanted = Policy::Other(Some(SLICE)).attributes(0);
+    let found = in_child(move || {
+        let mut found = SchedulerAttributes::default();
+        let size = size_of::<SchedulerAttributes>();
+        // SAFETY: both structures are valid, and of the size that is told.
+        unsafe {
+            if libc::syscall(libc::SYS_sched_setattr, 0, &raw const wanted, 0) < 0
+                || libc::syscall(libc::SYS_sched_getattr, 0, &raw mut found, size, 0) < 0
+            {
+                return last_errno();
+            }
+        }
+        if found.runtime == wanted.runtime { 0 } else { libc::EOPNOTSUPP }
+    });
+    found.map_err(|error| match error.raw_os_error() {
+        Some(libc::EOPNOTSUPP) => io::Error::new(io::ErrorKind::Unsupported, "passed over"),
+        _ => error,
+    })
 }
 
 /// Makes a child the parent of orphans.

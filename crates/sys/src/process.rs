@@ -9,6 +9,8 @@ use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::stat::Stat;
+
 /// The magic number of the file system that pidfds live on since Linux 6.9.
 const PIDFS_MAGIC: u64 = 0x5049_4446;
 
@@ -55,6 +57,22 @@ pub fn has_children() -> bool {
     result == 0
 }
 
+/// Whether a process that is open is a child of this one that was not reaped.
+#[must_use]
+pub fn is_own_child(pidfd: BorrowedFd<'_>) -> bool {
+    let Ok(number) = libc::id_t::try_from(pidfd.as_raw_fd()) else { return false };
+    // SAFETY: no information is wanted, and nobody is reaped.
+    let result = unsafe {
+        libc::waitid(
+            libc::P_PIDFD,
+            number,
+            std::ptr::null_mut(),
+            libc::WEXITED | libc::WNOHANG | libc::WNOWAIT | libc::__WALL,
+        )
+    };
+    result == 0
+}
+
 /// All processes, to find one's children among them.
 #[derive(Debug)]
 pub struct Processes {
@@ -79,45 +97,65 @@ impl Processes {
     }
 
     fn each_child_of(&self, wanted: u32, mut each: impl FnMut(u32)) -> bool {
-        let mut is_whole = rustix::fs::seek(&self.folder, SeekFrom::Start(0)).is_ok();
+        self.each(|stat| {
+            if stat.parent == wanted {
+                each(stat.pid);
+            }
+        })
+    }
+
+    /// Calls `each` with what is told of every process. False when some may be missing,
+    /// because they could not be looked at. Nothing is allocated. It takes time in
+    /// proportion to the processes of the machine: some microseconds for each.
+    pub fn each(&self, mut each: impl FnMut(&Stat)) -> bool {
+        let mut is_whole = true;
+        let is_read = self.each_name(|name| match self.stat_of(name) {
+            Ok(stat) => stat.iter().for_each(&mut each),
+            // It has ended, or is somebody's whose processes are hidden from us.
+            Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => {}
+            Err(_) => is_whole = false,
+        });
+        is_whole && is_read
+    }
+
+    /// Calls `each` with the number of every process. False when some may be missing. It
+    /// takes a small part of the time of [`Self::each`].
+    pub fn each_number(&self, mut each: impl FnMut(u32)) -> bool {
+        self.each_name(|name| {
+            let number = name.to_str().ok().and_then(|name| name.parse().ok());
+            number.into_iter().for_each(&mut each);
+        })
+    }
+
+    fn each_name(&self, mut each: impl FnMut(&CStr)) -> bool {
+        let is_at_start = rustix::fs::seek(&self.folder, SeekFrom::Start(0)).is_ok();
         let mut space = [MaybeUninit::uninit(); 2048];
         let mut entries = RawDir::new(&self.folder, &mut space);
         while let Some(entry) = entries.next() {
             let Ok(entry) = entry else { return false };
-            let pid = entry.file_name().to_str().ok().and_then(|name| name.parse().ok());
-            let Some(pid) = pid else { continue };
-            match self.parent_of(entry.file_name()) {
-                Ok(parent) if parent == Some(wanted) => each(pid),
-                // It has ended, or is somebody's whose processes are hidden from us.
-                Ok(_) | Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => {}
-                Err(_) => is_whole = false,
+            if entry.file_name().to_bytes().iter().all(u8::is_ascii_digit) {
+                each(entry.file_name());
             }
         }
-        is_whole
+        is_at_start
     }
 
-    fn parent_of(&self, name: &CStr) -> rustix::io::Result<Option<u32>> {
+    fn stat_of(&self, name: &CStr) -> rustix::io::Result<Option<Stat>> {
         let mut path = [0; 32];
         // A number is much shorter; what is left of it is zero.
         let letters = name.to_bytes().iter().chain(b"/stat");
         path.iter_mut().zip(letters).for_each(|(place, letter)| *place = *letter);
         let path = CStr::from_bytes_until_nul(&path).map_err(|_| Errno::INVAL)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let stat = rustix::fs::openat(&self.folder, path, flags, Mode::empty())?;
-        Ok(parent_in(&stat))
+        let file = rustix::fs::openat(&self.folder, path, flags, Mode::empty())?;
+        let mut bytes = [0; STAT_BYTES];
+        let length = rustix::io::read(&file, &mut bytes)?;
+        Ok(Stat::parse(&bytes[..length]))
     }
 }
 
-/// Reads the parent's number out of a stat file: the second field behind the name, which
-/// may itself contain anything.
-fn parent_in(stat: &OwnedFd) -> Option<u32> {
-    let mut bytes = [0; 256];
-    let length = rustix::io::read(stat, &mut bytes).ok()?;
-    let text = &bytes[..length];
-    let behind = text.iter().rposition(|byte| *byte == b')')? + 1;
-    let mut fields = text[behind..].split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    std::str::from_utf8(fields.nth(1)?).ok()?.parse().ok()
-}
+/// More bytes than a process's line in /proc has up to its start.
+const STAT_BYTES: usize = 512;
 
 /// Makes orphans below this process its children.
 ///
@@ -133,6 +171,33 @@ pub fn set_name(name: &str) {
     bytes.push(0);
     // SAFETY: PR_SET_NAME reads a string closed by a NUL.
     unsafe { libc::prctl(libc::PR_SET_NAME, bytes.as_ptr()) };
+}
+
+/// The children of a process, where the kernel lists them and they are few: a list that is
+/// longer than this is none. One may be passed over while others end.
+#[must_use]
+pub fn few_children(parent: u32) -> Option<Vec<u32>> {
+    let mut list = [0; 512];
+    let file = std::fs::File::open(format!("/proc/{parent}/task/{parent}/children")).ok()?;
+    let length = rustix::io::read(&file, &mut list).ok().filter(|length| *length < list.len())?;
+    let text = std::str::from_utf8(&list[..length]).ok()?;
+    text.split_ascii_whitespace().map(|pid| pid.parse().ok()).collect()
+}
+
+/// The numbers of the session and of the group of a process, which the kernel tells sooner
+/// than /proc does.
+///
+/// # Errors
+/// ESRCH when there is none.
+pub fn session_and_group(pid: u32) -> io::Result<[u32; 2]> {
+    let pid = i32::try_from(pid).map_err(|_| io::Error::from_raw_os_error(libc::ESRCH))?;
+    // Those of the kernel itself have 0, and so has who is not of our namespace.
+    // SAFETY: plain numbers.
+    let numbers = unsafe { [libc::getsid(pid), libc::getpgid(pid)] };
+    match numbers.map(u32::try_from) {
+        [Ok(session), Ok(group)] => Ok([session, group]),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Opens a process by its number.
@@ -158,20 +223,61 @@ pub fn identity(pidfd: BorrowedFd<'_>, pid: u32) -> io::Result<u64> {
     start_time(pid)
 }
 
-/// When a process started, in clock ticks since boot: field 22 of its stat file.
-fn start_time(pid: u32) -> io::Result<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields = text.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let field = fields.split_ascii_whitespace().nth(19);
-    field.and_then(|field| field.parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+/// How a process has ended that somebody else reaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With this status, as `wait` reports it.
+    With(i32),
+    /// It has ended or will, and was not reaped.
+    NotReaped,
+    /// The kernel does not tell.
+    NotTold,
 }
 
-/// Whether another child of our parent still has our own name (see [`set_name`]): one
-/// that was cloned and has not executed its program. Where /proc does not tell, there
-/// is none.
+/// What the kernel tells of a process through its pidfd, as far as all versions tell it that
+/// tell anything.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Information {
+    mask: u64,
+    cgroup: u64,
+    numbers: [u32; 11],
+    exit_code: i32,
+}
+
+/// The request for it: number 11 of the type 0xff, which reads and writes so many bytes.
+const GET_INFORMATION: libc::Ioctl =
+    (3 << 30 | (size_of::<Information>() << 16) | 0xff << 8 | 11) as libc::Ioctl;
+
+/// That the exit code is wanted, or told.
+const HAS_EXIT: u64 = 1 << 3;
+
+/// Asks how a process has ended. It is told only to those who had the pidfd before the end.
 #[must_use]
-pub fn has_unborn_sibling() -> bool {
-    let (own, parent) = (std::process::id(), std::os::unix::process::parent_id());
+pub fn how_ended(pidfd: BorrowedFd<'_>) -> Ended {
+    let mut information = Information { mask: HAS_EXIT, ..Information::default() };
+    // SAFETY: the kernel writes as many bytes as the request says, which is how long it is.
+    let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_INFORMATION, &raw mut information) };
+    if result == 0 && information.mask & HAS_EXIT != 0 {
+        return Ended::With(information.exit_code);
+    }
+    // One that was reaped is nobody any more.
+    let is_there = result == 0 && signal_through(pidfd, 0).unwrap_or(true);
+    if is_there { Ended::NotReaped } else { Ended::NotTold }
+}
+
+/// When a process started, in clock ticks since boot.
+fn start_time(pid: u32) -> io::Result<u64> {
+    let line = std::fs::read(format!("/proc/{pid}/stat"))?;
+    Stat::parse(&line).map(|stat| stat.started).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Whether another child of `parent` still has our own name (see [`set_name`]): one
+/// that was cloned and has not executed its program. Only those that `is_meant` says yes to
+/// count. Where /proc does not tell, there is none.
+#[must_use]
+pub fn has_unborn_child(parent: u32, is_meant: impl Fn(u32) -> bool) -> bool {
+    let own = std::process::id();
     let mut siblings = Vec::new();
     // The kernel's own list is quick, and not there on every machine.
     if let Ok(list) = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")) {
@@ -179,7 +285,7 @@ pub fn has_unborn_sibling() -> bool {
     } else if let Ok(processes) = Processes::open() {
         processes.each_child_of(parent, |pid| siblings.push(pid));
     }
-    siblings.into_iter().any(|pid| pid != own && is_unborn(pid))
+    siblings.into_iter().any(|pid| pid != own && is_unborn(pid) && is_meant(pid))
 }
 
 /// Whether a child of our parent has not executed its program yet: it still has our own
@@ -193,8 +299,13 @@ pub fn is_unborn(pid: u32) -> bool {
 /// Whether a process has the same parent as we.
 #[must_use]
 pub fn is_sibling(pid: u32) -> bool {
-    let stat = std::fs::File::open(format!("/proc/{pid}/stat"));
-    stat.is_ok_and(|stat| parent_in(&stat.into()) == Some(std::os::unix::process::parent_id()))
+    is_child_of(pid, std::os::unix::process::parent_id())
+}
+
+/// Whether a process has this parent.
+#[must_use]
+pub fn is_child_of(pid: u32, parent: u32) -> bool {
+    Stat::of(pid).is_some_and(|stat| stat.parent == parent)
 }
 
 /// Sends a signal to a process. A process that is gone is no error: `false`. Where a
@@ -215,16 +326,35 @@ pub fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<bool> {
 /// tells whose it is, and gives it to nobody else before the process has been reaped.
 /// `None` where it does not tell.
 fn signal_by_number(pidfd: BorrowedFd<'_>, signal: i32) -> Option<io::Result<bool>> {
-    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
-    let text = std::fs::read_to_string(path).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Pid:"))?;
-    let pid: i32 = line.trim().parse().ok()?;
+    let pid = number(pidfd)?;
     if pid <= 0 {
         // It has been reaped.
         return Some(Ok(false));
     }
     // SAFETY: plain numbers.
     Some(sent(unsafe { libc::kill(pid, signal) }.into()))
+}
+
+/// The number of a process that is open; one that has been reaped has none any more, and 0 or
+/// less is told. `None` where the kernel does not tell.
+#[must_use]
+pub fn number(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
+}
+
+/// Whether no thread of a process runs any more: each was stopped, or has ended.
+#[must_use]
+pub fn is_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let runs = |line: Vec<u8>| {
+        let behind = line.iter().rposition(|byte| *byte == b')').unwrap_or(0);
+        !line.get(behind + 2).is_some_and(|state| b"TtZX".contains(state))
+    };
+    // One that cannot be read any more has ended.
+    let mut lines = threads.filter_map(|thread| std::fs::read(thread.path().join("stat")).ok());
+    !lines.any(runs)
 }
 
 /// Sends a signal by `pidfd_send_signal` only.
@@ -283,6 +413,26 @@ mod tests {
     use std::process::Stdio;
 
     #[test]
+    fn a_process_is_stopped_once_none_of_its_threads_runs() {
+        let mut child = std::process::Command::new("/bin/sleep")
+            .arg("1000")
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        let pidfd = open(child.id()).unwrap();
+        assert!(!is_stopped(child.id()) && !is_stopped(std::process::id()));
+
+        signal(pidfd.as_fd(), libc::SIGSTOP).unwrap();
+        while !is_stopped(child.id()) {
+            std::thread::yield_now();
+        }
+        signal(pidfd.as_fd(), libc::SIGKILL).unwrap();
+        child.wait().unwrap();
+
+        assert!(is_stopped(child.id()), "one that is gone runs no more");
+    }
+
+    #[test]
     fn a_process_is_the_same_under_two_descriptors() {
         let own = std::process::id();
         let (one, other) = (open(own).unwrap(), open(own).unwrap());
@@ -290,6 +440,39 @@ mod tests {
         assert_eq!(identity(one.as_fd(), own).unwrap(), identity(other.as_fd(), own).unwrap());
         assert_ne!(start_time(own).unwrap(), 0);
         assert!(signal(one.as_fd(), 0).unwrap());
+    }
+
+    #[test]
+    fn only_a_child_is_one() {
+        let mut child = std::process::Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let pidfd = open(child.id()).unwrap();
+        let own = open(std::process::id()).unwrap();
+
+        assert_eq!([&pidfd, &own].map(|fd| is_own_child(fd.as_fd())), [true, false]);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!is_own_child(pidfd.as_fd()), "it was reaped");
+    }
+
+    #[test]
+    fn how_a_process_has_ended_is_told_to_whom_held_it() {
+        let mut command = std::process::Command::new("sh");
+        let command = command.args(["-c", "read x; exit 7"]).stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let pidfd = open(child.id()).unwrap();
+        let probe = Information { mask: HAS_EXIT, ..Information::default() };
+        assert_eq!(size_of_val(&probe), 64, "as the kernel has it");
+        let before = how_ended(pidfd.as_fd());
+
+        drop(child.stdin.take());
+        child.wait().unwrap();
+
+        // A kernel that does not tell says so before, or then.
+        let after = how_ended(pidfd.as_fd());
+        assert!(before != Ended::With(7 << 8));
+        assert!(
+            matches!(after, Ended::With(status) if status == 7 << 8) || after == Ended::NotTold
+        );
     }
 
     #[test]

@@ -19,24 +19,23 @@
 //! Signals: the caller has blocked all of them and set all to their default, so a
 //! child is born like that, and unblocks them just before its program.
 
-use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use rustix::io::{DupFlags, dup3};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous};
 
-use crate::child::become_program;
 pub use crate::child::{ChildError, PathEntry, Step};
 use crate::clock;
+pub use crate::extras::{Extra, Extras, Variable};
+use crate::image::{Image, Kind};
 use crate::memory::SharedMemory;
 use crate::plan::Plan;
-use crate::raw::syscall;
+use crate::slot::{Job, Slot};
 
 /// Children on their way that share our descriptor table.
 pub const SHARED_SLOTS: usize = 16;
@@ -48,12 +47,23 @@ pub const SLOTS: usize = 64;
 /// given at its start.
 const FIRST_SLOT_FD: RawFd = 16;
 
-/// The number from which all other descriptors lie. A table of 64 is the largest
-/// that the kernel keeps inside its own structure.
-pub(crate) const FIRST_FREE_FD: RawFd = FIRST_SLOT_FD + 3 * SHARED_SLOTS as RawFd;
+/// The number from which the slots' descriptors beside 0, 1 and 2 lie. Children that have
+/// no others need a table of 64, the largest that the kernel keeps inside its own structure.
+const FIRST_EXTRA_FD: RawFd = FIRST_SLOT_FD + 3 * SHARED_SLOTS as RawFd;
+
+/// Most descriptors of a child beside 0, 1 and 2: a control socket, a pipe to say that it
+/// is ready, an image, and a cgroup where the clone cannot join it.
+pub const EXTRAS_MAX: usize = 4;
+
+/// The number under which a script in memory is open in its interpreter, which reads it by
+/// that name. It is high, so that it is in nobody's way, and below the one that bash takes.
+const SCRIPT_FD: RawFd = 250;
+
+/// The number from which all other descriptors lie.
+const FIRST_FREE_FD: RawFd = FIRST_EXTRA_FD + (EXTRAS_MAX * SHARED_SLOTS) as RawFd;
 
 /// Bytes of a slot's stack. The child's frames need less than two pages.
-const STACK_BYTES: usize = 16 << 10;
+pub(crate) const STACK_BYTES: usize = 16 << 10;
 
 /// Longest path that a search along PATH tries: the kernel's own limit.
 pub(crate) const PATH_BYTES: usize = libc::PATH_MAX as usize;
@@ -119,38 +129,6 @@ pub struct Birth {
     pub at: u64,
 }
 
-/// What a child and its parent both look at while it is on its way.
-struct Slot {
-    /// The child's number while it is on its way. The kernel clears it.
-    tid: AtomicI32,
-    /// What went wrong: see [`ChildError::from_word`].
-    error: AtomicU32,
-    /// The rest, written by the parent before the clone and read by the child.
-    job: UnsafeCell<Job>,
-}
-
-/// What a child reads. It stays untouched until the child is on its way no more.
-pub(crate) struct Job {
-    pub(crate) plan: Option<Arc<Plan>>,
-    identity: u64,
-    pid: u32,
-    busy: bool,
-    /// The descriptors to have as 0, 1 and 2.
-    pub(crate) files: [RawFd; 3],
-    /// Our own name of its standard error, where the slot has no number for it.
-    stderr: Option<OwnedFd>,
-    pub(crate) shares_table: bool,
-    /// Whether there is `close_range`; without it, exec closes what the child has copied.
-    pub(crate) closes_ranges: bool,
-    pub(crate) limit: Option<libc::rlimit>,
-    pub(crate) cell: *const AtomicU64,
-    pub(crate) argv: Vec<*const c_char>,
-    pub(crate) envp: Vec<*const c_char>,
-    pub(crate) search: *const c_char,
-    stack: *mut u8,
-    pub(crate) path: *mut u8,
-}
-
 /// Starts processes.
 pub struct Spawner {
     slots: Box<[Slot]>,
@@ -161,6 +139,8 @@ pub struct Spawner {
     null: OwnedFd,
     limit: Option<libc::rlimit>,
     closes_ranges: bool,
+    /// Whether a clone can join a cgroup; found out when one is to.
+    clones_into_cgroups: bool,
     busy: usize,
     /// Stacks and paths of all slots.
     rooms: *mut u8,
@@ -221,7 +201,10 @@ impl Spawner {
             unsafe { mmap_anonymous(ptr::null_mut(), SLOTS * ROOM_BYTES, protection, flags) }?
                 .cast::<u8>();
         let slots = (0..SLOTS)
-            .map(|index| Slot::new(&births, base, index, rooms.wrapping_add(index * ROOM_BYTES)))
+            .map(|index| {
+                let cell = &raw const births.words()[base + index * CELL_WORDS + 1];
+                Slot::new(cell, rooms.wrapping_add(index * ROOM_BYTES))
+            })
             .collect();
         Ok(Self {
             slots,
@@ -231,6 +214,7 @@ impl Spawner {
             null,
             limit,
             closes_ranges,
+            clones_into_cgroups: true,
             busy: 0,
             rooms,
             used: 0,
@@ -274,7 +258,7 @@ impl Spawner {
     /// What room there is for another child now.
     #[must_use]
     pub fn room(&self) -> Room {
-        match self.free_slot() {
+        match self.free_slot_for(&Extras::default()) {
             Some(index) if index < SHARED_SLOTS => Room::Fast,
             Some(_) => Room::Slow,
             None => Room::None,
@@ -287,46 +271,39 @@ impl Spawner {
         self.busy
     }
 
-    /// Clones a child that becomes what `plan` says, with `files` as its 0, 1 and 2.
-    /// `identity` (never 0) is noted in the surviving memory before, together with
-    /// the pid, and kept there until the child is settled. Never waits.
+    /// Clones a child that becomes what `plan` says, with `files` as its 0, 1 and 2, and
+    /// `extras` for this life only. `identity` (never 0) is noted in the surviving memory
+    /// before, together with the pid, and kept there until the child is settled. Never waits.
     ///
     /// # Errors
-    /// What `clone` says; EAGAIN also when there is no room.
+    /// What `clone` says; EAGAIN also when there is no room; `InvalidInput` when there are
+    /// more than [`EXTRAS_MAX`] descriptors, one is to be 0, 1 or 2, two are to be the same,
+    /// or a variable cannot be one.
     pub fn spawn(
         &mut self,
         identity: u64,
         plan: Arc<Plan>,
         files: [BorrowedFd<'_>; 3],
+        extras: &Extras<'_>,
     ) -> io::Result<Born> {
-        let index = self.free_slot().ok_or_else(|| io::Error::from_raw_os_error(libc::EAGAIN))?;
-        let closes_ranges = self.closes_ranges;
-        let shares_table = index < SHARED_SLOTS && closes_ranges;
-        let limit = self.limit;
-        let cell = &self.births.words()[self.base + index * CELL_WORDS..][..CELL_WORDS];
-        let slot = &self.slots[index];
-        slot.error.store(0, Ordering::Relaxed);
-        {
-            // SAFETY: the slot is free, so no child reads its job.
-            let job = unsafe { &mut *slot.job.get() };
-            job.files = files.map(|file| file.as_raw_fd());
-            if shares_table {
-                let first = FIRST_SLOT_FD + 3 * RawFd::try_from(index).unwrap_or(0);
-                for (number, file) in (first..).zip(files) {
-                    put(file, number)?;
-                }
-                job.files = [first, first + 1, first + 2];
-            } else {
-                job.stderr = Some(files[2].try_clone_to_owned()?);
+        let index =
+            self.free_slot_for(extras).ok_or_else(|| io::Error::from_raw_os_error(libc::EAGAIN))?;
+        let into = extras.cgroup.filter(|_| self.clones_into_cgroups);
+        let spares = match self.prepare(index, identity, Arc::clone(&plan), files, extras) {
+            Ok(spares) => spares,
+            Err(error) => {
+                self.release(index);
+                return Err(error);
             }
-            job.closes_ranges = closes_ranges;
-            job.prepare(plan, identity, shares_table, limit);
-        }
+        };
+        let cell = &self.births.words()[self.base + index * CELL_WORDS..][..CELL_WORDS];
         cell[1].store(0, Ordering::Relaxed);
         cell[2].store(0, Ordering::Relaxed);
         cell[3].store(clock::monotonic(), Ordering::Relaxed);
         cell[0].store(identity, Ordering::Release);
-        match slot.clone_child(shares_table) {
+        let cloned = self.slots[index].clone_child(into);
+        drop(spares);
+        match cloned {
             Ok(born) => {
                 cell[1].store(u64::from(born.pid), Ordering::Release);
                 self.busy += 1;
@@ -335,9 +312,105 @@ impl Spawner {
             }
             Err(error) => {
                 self.release(index);
+                if into.is_some() && is_unknown(&error) {
+                    self.clones_into_cgroups = false;
+                    return self.spawn(identity, plan, files, extras);
+                }
                 Err(error)
             }
         }
+    }
+
+    /// Writes the job of a slot. What comes back must live until the clone.
+    fn prepare(
+        &self,
+        index: usize,
+        identity: u64,
+        plan: Arc<Plan>,
+        files: [BorrowedFd<'_>; 3],
+        extras: &Extras<'_>,
+    ) -> io::Result<Spares> {
+        let slot = &self.slots[index];
+        slot.error.store(0, Ordering::Relaxed);
+        // SAFETY: the slot is free, so no child reads its job.
+        let job = unsafe { &mut *slot.job.get() };
+        job.identity = identity;
+        job.limit = self.limit;
+        job.closes_ranges = self.closes_ranges;
+        job.shares_table = index < SHARED_SLOTS && self.closes_ranges;
+        job.files = files.map(|file| file.as_raw_fd());
+        if job.shares_table {
+            let first = FIRST_SLOT_FD + 3 * RawFd::try_from(index).unwrap_or(0);
+            for (number, file) in (first..).zip(files) {
+                put(file, number)?;
+            }
+            job.files = [first, first + 1, first + 2];
+        } else {
+            job.stderr = Some(files[2].try_clone_to_owned()?);
+        }
+        let spares = self.arrange(index, job, plan.image.as_deref(), extras)?;
+        job.prepare(plan, extras)?;
+        Ok(spares)
+    }
+
+    /// Puts the descriptors beside 0, 1 and 2 where the child finds them: at the numbers of
+    /// its slot, or where it copies the whole table, beyond all that it is to have.
+    fn arrange(
+        &self,
+        index: usize,
+        job: &mut Job,
+        image: Option<&Image>,
+        extras: &Extras<'_>,
+    ) -> io::Result<Spares> {
+        let cgroup = extras.cgroup.filter(|_| !self.clones_into_cgroups);
+        let is_script = image.is_some_and(|image| image.kind() == Kind::Script);
+        let others = usize::from(cgroup.is_some()) + usize::from(image.is_some());
+        let count = extras.files.len() + others;
+        let is_unfit = |(place, extra): (usize, &Extra<'_>)| {
+            let earlier = &extras.files[..place];
+            extra.number < 3
+                || is_script && extra.number == SCRIPT_FD
+                || earlier.iter().any(|other| other.number == extra.number)
+        };
+        if count > EXTRAS_MAX || extras.files.iter().enumerate().any(is_unfit) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut spares = Spares::default();
+        let beyond = extras
+            .files
+            .iter()
+            .map(|extra| extra.number.saturating_add(1))
+            .fold(FIRST_FREE_FD.max(SCRIPT_FD + 1), RawFd::max);
+        let numbers = extra_numbers(index);
+        let mut place = |job: &mut Job, file: BorrowedFd<'_>| -> io::Result<RawFd> {
+            let at = job.moves.used;
+            job.moves.used += 1;
+            if job.shares_table {
+                put(file, numbers.start + at as RawFd)?;
+                return Ok(numbers.start + at as RawFd);
+            }
+            let spare = rustix::io::fcntl_dupfd_cloexec(file, beyond)?;
+            Ok(spares.0[at].insert(spare).as_raw_fd())
+        };
+        for extra in extras.files {
+            let from = place(job, extra.file)?;
+            job.moves.add(from, extra.number);
+        }
+        if let Some(image) = image {
+            let from = place(job, image.as_fd())?;
+            if is_script {
+                job.moves.add(from, SCRIPT_FD);
+            } else {
+                // It is closed by the exec.
+                job.moves.keep(from);
+            }
+            job.moves.image = Some(if is_script { SCRIPT_FD } else { from });
+        }
+        if let Some(leaf) = cgroup {
+            job.moves.cgroup = Some(place(job, leaf)?);
+        }
+        job.table_end = if job.moves.used == 0 { FIRST_EXTRA_FD } else { FIRST_FREE_FD };
+        Ok(spares)
     }
 
     /// Adds to `settled` the children that are on their way no more.
@@ -397,32 +470,54 @@ impl Spawner {
         }
     }
 
-    fn free_slot(&self) -> Option<usize> {
+    /// A slot that is free and none of whose own numbers is one that the child is to have:
+    /// it would lose what lies there.
+    fn free_slot_for(&self, extras: &Extras<'_>) -> Option<usize> {
         (0..SLOTS).find(|index| {
             // SAFETY: only this thread writes `busy`.
             let job = unsafe { &*self.slots[*index].job.get() };
-            !job.busy
+            let own = if *index < SHARED_SLOTS { extra_numbers(*index) } else { 0..0 };
+            !job.busy && !extras.files.iter().any(|extra| own.contains(&extra.number))
         })
     }
 
     fn release(&mut self, index: usize) {
-        {
+        let used = {
             // SAFETY: no child runs on this slot, so we are alone with its job.
             let job = unsafe { &mut *self.slots[index].job.get() };
             job.plan = None;
             job.stderr = None;
             job.busy = false;
-        }
+            let used = job.moves.used;
+            job.moves.clear();
+            used
+        };
         let cell = self.base + index * CELL_WORDS;
         self.births.words()[cell].store(0, Ordering::Release);
         if index < SHARED_SLOTS {
             let first = FIRST_SLOT_FD + 3 * RawFd::try_from(index).unwrap_or(0);
-            for number in first..first + 3 {
+            for number in (first..first + 3).chain(extra_numbers(index).take(used)) {
                 // Cannot fail: both numbers are open.
                 let _ = put(self.null.as_fd(), number);
             }
         }
     }
+}
+
+/// Names of descriptors that are needed until the clone.
+#[derive(Default)]
+struct Spares([Option<OwnedFd>; EXTRAS_MAX]);
+
+/// The numbers that a slot has for descriptors beside 0, 1 and 2.
+fn extra_numbers(index: usize) -> Range<RawFd> {
+    let first = FIRST_EXTRA_FD + (index * EXTRAS_MAX) as RawFd;
+    first..first + EXTRAS_MAX as RawFd
+}
+
+/// Whether the kernel does not know this way to clone, or a filter refuses it.
+fn is_unknown(error: &io::Error) -> bool {
+    let errno = error.raw_os_error();
+    matches!(errno, Some(libc::ENOSYS | libc::EPERM | libc::E2BIG))
 }
 
 /// Whether there is `close_range`: a range without a descriptor is closed.
@@ -451,136 +546,4 @@ fn put(file: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     let result = dup3(file, &mut target, DupFlags::CLOEXEC);
     std::mem::forget(target);
     Ok(result?)
-}
-
-impl Slot {
-    fn new(births: &Arc<SharedMemory>, base: usize, index: usize, room: *mut u8) -> Self {
-        let job = Job {
-            plan: None,
-            identity: 0,
-            pid: 0,
-            busy: false,
-            files: [0; 3],
-            stderr: None,
-            shares_table: false,
-            closes_ranges: true,
-            limit: None,
-            cell: &raw const births.words()[base + index * CELL_WORDS + 1],
-            argv: Vec::new(),
-            envp: Vec::new(),
-            search: ptr::null(),
-            stack: room,
-            path: room.wrapping_add(STACK_BYTES),
-        };
-        Self { tid: AtomicI32::new(0), error: AtomicU32::new(0), job: UnsafeCell::new(job) }
-    }
-
-    fn clone_child(&self, shares_table: bool) -> io::Result<Born> {
-        let mut flags =
-            libc::CLONE_VM | libc::CLONE_PARENT | libc::CLONE_PIDFD | libc::CLONE_CHILD_CLEARTID;
-        if shares_table {
-            flags |= libc::CLONE_FILES;
-        }
-        let mut pidfd: c_int = -1;
-        // Not zero, so that the slot is taken before the child has run.
-        self.tid.store(-1, Ordering::Release);
-        // SAFETY: no child runs on this slot, so we may write its job.
-        let job = unsafe { &mut *self.job.get() };
-        let stack = job.stack.wrapping_add(STACK_BYTES);
-        job.busy = true;
-        let stack = stack.map_addr(|address| address & !15).cast::<c_void>();
-        let argument: *const Self = self;
-        // SAFETY: the stack belongs to this slot alone and outlives the child's use
-        // of it, because the slot is not used again before the kernel has cleared
-        // `tid`. `child` makes raw system calls only and never returns.
-        let pid = unsafe {
-            libc::clone(
-                child,
-                stack,
-                flags,
-                argument.cast_mut().cast(),
-                &raw mut pidfd,
-                ptr::null_mut::<c_void>(),
-                self.tid.as_ptr(),
-            )
-        };
-        if pid < 0 {
-            let error = io::Error::last_os_error();
-            self.tid.store(0, Ordering::Release);
-            // SAFETY: there is no child.
-            unsafe { (*self.job.get()).busy = false };
-            return Err(error);
-        }
-        let pid = u32::try_from(pid).unwrap_or(0);
-        // SAFETY: the child does not read `pid`; the kernel gave us `pidfd`.
-        let pidfd = unsafe {
-            (*self.job.get()).pid = pid;
-            OwnedFd::from_raw_fd(pidfd)
-        };
-        Ok(Born { pid, pidfd })
-    }
-}
-
-impl Job {
-    fn changes_user(&self) -> bool {
-        self.plan.as_ref().is_some_and(|plan| plan.identity.is_some())
-    }
-
-    /// A new name of the child's standard error.
-    fn stderr(&self) -> Option<OwnedFd> {
-        match &self.stderr {
-            Some(stderr) => stderr.try_clone().ok(),
-            None => {
-                // SAFETY: the slot's numbers stay open until it is released.
-                let number = unsafe { BorrowedFd::borrow_raw(self.files[2]) };
-                number.try_clone_to_owned().ok()
-            }
-        }
-    }
-
-    /// Lays out the pointers that the kernel wants.
-    fn prepare(
-        &mut self,
-        plan: Arc<Plan>,
-        identity: u64,
-        shares_table: bool,
-        limit: Option<libc::rlimit>,
-    ) {
-        self.argv.clear();
-        self.argv.extend(plan.words.iter().map(CStr::as_ptr));
-        self.argv.push(ptr::null());
-        self.envp.clear();
-        self.envp.extend(plan.variables.iter().map(CStr::as_ptr));
-        let mut replaced = plan.replaced.iter().peekable();
-        for (variable, index) in plan.base.variables.iter().zip(0..) {
-            if replaced.next_if(|replaced| **replaced == index).is_none() {
-                self.envp.push(variable.as_ptr());
-            }
-        }
-        self.envp.push(ptr::null());
-        self.search = plan.search_path.iter().next().map_or(ptr::null(), CStr::as_ptr);
-        self.identity = identity;
-        self.shares_table = shares_table;
-        self.limit = limit;
-        self.plan = Some(plan);
-    }
-}
-
-/// The child, until its program.
-extern "C" fn child(argument: *mut c_void) -> c_int {
-    // SAFETY: the argument is the slot that `clone_child` gave, which outlives the
-    // child's use of it; nobody writes the job meanwhile.
-    let (slot, job) = unsafe {
-        let slot = &*argument.cast::<Slot>();
-        (slot, &*slot.job.get())
-    };
-    let error = become_program(job);
-    slot.error.store(error.to_word(), Ordering::Release);
-    // SAFETY: the cell's last word follows the one for the pid, in the same memory.
-    unsafe { (*job.cell.add(1)).store(error.to_word().into(), Ordering::Release) };
-    // SAFETY: takes a number; ends this process and returns to nobody.
-    unsafe { syscall(libc::SYS_exit_group, [127, 0, 0, 0, 0]) };
-    loop {
-        core::hint::spin_loop();
-    }
 }

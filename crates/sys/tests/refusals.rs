@@ -15,7 +15,7 @@ use std::sync::Arc;
 use bardo_sys::memory::SharedMemory;
 use bardo_sys::plan::{Environment, Plan, Strings};
 use bardo_sys::poll;
-use bardo_sys::spawn::{BIRTH_WORDS, Spawner};
+use bardo_sys::spawn::{BIRTH_WORDS, Extras, Spawner};
 use bardo_sys::{probe, process};
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -89,7 +89,8 @@ fn helper_behind_the_filter() {
     let words = "echo /proc/$$/fd/*; exec sleep 1000";
     let files = [read.as_fd(), write.as_fd(), write.as_fd()];
 
-    let born = spawner.spawn(7, plan(&["/bin/sh", "-c", words]), files).unwrap();
+    let born =
+        spawner.spawn(7, plan(&["/bin/sh", "-c", words]), files, &Extras::default()).unwrap();
 
     drop(write);
     // A birth that has failed says nothing, and keeps its slot's name of the pipe.
@@ -121,13 +122,7 @@ fn plan(words: &[&str]) -> Arc<Plan> {
     let strings = |words: &[&str]| Strings::new(words.iter().map(|word| word.as_bytes())).unwrap();
     Arc::new(Plan {
         words: strings(words),
-        variables: Strings::default(),
         base: Arc::new(Environment { variables: strings(&["PATH=/bin:/usr/bin"]) }),
-        replaced: Box::default(),
-        search_path: Strings::default(),
-        directory: Strings::default(),
-        identity: None,
-        umask: None,
-        ignore_sigpipe: false,
+        ..Plan::default()
     })
 }

@@ -6,5 +6,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod control;
 pub mod listener;
 pub mod xmlrpc;

@@ -29,8 +29,14 @@ complete -c bardo -n "__fish_bardo_needs_command" -s V -l version -d 'Print vers
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "demo" -d 'See it work; needs no file and no root'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "check" -d 'Say what in a configuration deserves attention, with file and line'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "doctor" -d 'Say what this machine offers and refuses, and what is wrong now'
+complete -c bardo -n "__fish_bardo_needs_command" -f -a "status" -d 'Say how services are, and why'
+complete -c bardo -n "__fish_bardo_needs_command" -f -a "why" -d 'Say why a service is as it is: its last twenty decisions'
+complete -c bardo -n "__fish_bardo_needs_command" -f -a "events" -d 'Say what was decided about all services, and what happens to them'
+complete -c bardo -n "__fish_bardo_needs_command" -f -a "restart" -d 'Have the supervisor itself begin anew'
+complete -c bardo -n "__fish_bardo_needs_command" -f -a "run" -d 'Supervise what service(8) brings up, in the foreground'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "supervisord" -d 'Keep the programs of a configuration running'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "supervisorctl" -d 'Ask a supervisor and steer it'
+complete -c bardo -n "__fish_bardo_needs_command" -f -a "service" -d 'Bring services up that are watched and reborn, as MINIX 3 does'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "pidproxy" -d 'Run a command, and pass signals on to the process in a file'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "echo_supervisord_conf" -d 'Print a configuration to begin with'
 complete -c bardo -n "__fish_bardo_needs_command" -f -a "selftest" -d 'Try on this machine what is promised; needs no root'
@@ -46,6 +52,25 @@ complete -c bardo -n "__fish_bardo_using_subcommand doctor" -s c -l configuratio
 complete -c bardo -n "__fish_bardo_using_subcommand doctor" -l socket -d 'The socket file of the daemon, in place of a configuration' -r -F
 complete -c bardo -n "__fish_bardo_using_subcommand doctor" -l json -d 'One JSON document instead of text'
 complete -c bardo -n "__fish_bardo_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bardo -n "__fish_bardo_using_subcommand status" -s c -l configuration -d 'The configuration of the daemon; searched for otherwise' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand status" -l socket -d 'The socket file of the daemon, in place of a configuration' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand status" -l json -d 'One JSON document instead of text'
+complete -c bardo -n "__fish_bardo_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bardo -n "__fish_bardo_using_subcommand why" -s c -l configuration -d 'The configuration of the daemon; searched for otherwise' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand why" -l socket -d 'The socket file of the daemon, in place of a configuration' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand why" -l json -d 'One JSON document instead of text'
+complete -c bardo -n "__fish_bardo_using_subcommand why" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bardo -n "__fish_bardo_using_subcommand events" -s c -l configuration -d 'The configuration of the daemon; searched for otherwise' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand events" -l socket -d 'The socket file of the daemon, in place of a configuration' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand events" -s f -l follow -d 'Go on with what happens'
+complete -c bardo -n "__fish_bardo_using_subcommand events" -l json -d 'One JSON document in each line instead of text'
+complete -c bardo -n "__fish_bardo_using_subcommand events" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bardo -n "__fish_bardo_using_subcommand restart" -s c -l configuration -d 'The configuration of the daemon; searched for otherwise' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand restart" -l socket -d 'The socket file of the daemon, in place of a configuration' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand restart" -l self -d 'The supervisor itself is meant, and no program'
+complete -c bardo -n "__fish_bardo_using_subcommand restart" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bardo -n "__fish_bardo_using_subcommand run" -s c -l configuration -d 'Read this configuration rather than none' -r -F
+complete -c bardo -n "__fish_bardo_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s c -l configuration -d 'the configuration file; searched for otherwise' -r -F
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s u -l user -d 'run as this user (name or number)' -r -f -a "(__fish_complete_users)"
 complete -c bardo -n "__fish_bardo_using_subcommand supervisord" -s m -l umask -d 'file mode mask in the background (default 022)' -r -f
@@ -76,10 +101,11 @@ complete -c bardo -n "__fish_bardo_using_subcommand supervisorctl" -s h -l help 
 complete -c bardo -n "__fish_bardo_using_subcommand supervisorctl" -s i -l interactive -d 'start an interactive shell after the command, and ask before anything grave'
 complete -c bardo -n "__fish_bardo_using_subcommand pidproxy" -s h -l help -d 'Print help'
 complete -c bardo -n "__fish_bardo_using_subcommand echo_supervisord_conf" -s h -l help -d 'Print help'
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -s h -l help -d 'Print help'
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "survival" -d 'Kill the supervisor again and again, and check that nothing is lost'
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "hostile" -d 'Attack the HTTP server, and check that programs do not notice'
-complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events" -f -a "events" -d 'Have much to tell, and check that event listeners hear it'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events service" -s h -l help -d 'Print help'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events service" -f -a "survival" -d 'Kill the supervisor again and again, and check that nothing is lost'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events service" -f -a "hostile" -d 'Attack the HTTP server, and check that programs do not notice'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events service" -f -a "events" -d 'Have much to tell, and check that event listeners hear it'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and not __fish_seen_subcommand_from survival hostile events service" -f -a "service" -d 'Let services hang and crash, and measure how soon they are there again'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l kills -d 'How often it is killed' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l hangs -d 'How often it is stopped: every second time until the keeper replaces it' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from survival" -l children -d 'Programs more, which do nothing' -r
@@ -102,6 +128,15 @@ complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_su
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from events" -l answer-within -d 'What the median time to an answer of the API must stay below' -r
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from events" -l keep -d 'Leave the folder with all logs there'
 complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from events" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from service" -l hangs -d 'How often a program hangs' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from service" -l replaced-within -d 'What the median time from its last answer to the next one may be at most' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from service" -l kills -d 'How often each of the two is killed' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from service" -l slower-percent -d 'How much longer than a program a service may be away' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from service" -l hearts -d 'Programs that have a heartbeat' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from service" -l seconds -d 'How long they are watched' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from service" -l percent -d 'What keeper and supervisor may use of one processor meanwhile' -r
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from service" -l keep -d 'Leave the folder with all logs there'
+complete -c bardo -n "__fish_bardo_using_subcommand selftest; and __fish_seen_subcommand_from service" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c bardo -n "__fish_bardo_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c bardo -n "__fish_bardo_using_subcommand manual" -s h -l help -d 'Print help'
 complete -c bardo -n "__fish_bardo_using_subcommand version" -s h -l help -d 'Print help'

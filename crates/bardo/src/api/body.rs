@@ -76,6 +76,24 @@ impl Bodies {
     }
 }
 
+/// Reads a body that has to be short, whoever else sends long ones; what is wrong with it is
+/// the status of the answer.
+pub(super) async fn read_short<B>(mut body: B) -> Result<Received, StatusCode>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut received = Received::default();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| StatusCode::BAD_REQUEST)?;
+        let Some(piece) = frame.data_ref() else { continue };
+        if received.bytes.len() + piece.len() > SHORT_BYTES_MAX {
+            return Err(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        received.bytes.extend_from_slice(piece);
+    }
+    Ok(received)
+}
+
 /// Reads a body that nobody wants: a connection that is closed with something unread in
 /// it loses its last answer. What is longer than any request stays.
 pub(super) async fn discard<B>(mut body: B)

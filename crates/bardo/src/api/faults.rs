@@ -113,7 +113,19 @@ pub(super) fn refused(refusal: &Refusal, name: &str) -> Fault {
         Refusal::EndedEarly => Fault::with(Code::AbnormalTermination, name),
         Refusal::AlreadyAdded => Fault::with(Code::AlreadyAdded, name),
         Refusal::StillRunning => Fault::with(Code::StillRunning, name),
-        Refusal::ShuttingDown => Fault::bare(Code::ShutdownState),
+        Refusal::ShuttingDown | Refusal::Resting => Fault::bare(Code::ShutdownState),
+        // Only `service` is refused for these reasons: it has numbers and words of its own.
+        Refusal::NotPermitted
+        | Refusal::NoSuchLabel
+        | Refusal::LabelTaken
+        | Refusal::DeviceTaken
+        | Refusal::Busy
+        | Refusal::Terminated
+        | Refusal::StillUp
+        | Refusal::Critical
+        | Refusal::FromFile
+        | Refusal::Died
+        | Refusal::NotYet => Fault::with(Code::Failed, name),
     }
 }
 
@@ -128,9 +140,11 @@ pub(super) fn not_startable(error: SpawnError, text: &str) -> Fault {
         | SpawnError::IsDirectory
         | SpawnError::NotExecutable
         | SpawnError::NotPermitted => Fault::with(Code::NotExecutable, text),
-        SpawnError::Pipes(_) | SpawnError::Clone(_) | SpawnError::Socket(_) => {
-            Fault::with(Code::SpawnError, text)
-        }
+        SpawnError::Pipes(_)
+        | SpawnError::Clone(_)
+        | SpawnError::Socket(_)
+        | SpawnError::Exec(_)
+        | SpawnError::Variables(_) => Fault::with(Code::SpawnError, text),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 
+use bardo_core::decision::Reason;
 use bardo_core::service::{Failure, StateName};
 use bardo_sys::clock::{self, LocalTime};
 use bardo_wire::xmlrpc::Value;
@@ -74,6 +75,20 @@ pub(super) fn spawn_error(view: &ProcessView, own_path: Option<&OsStr>) -> Strin
             "Exited too quickly (process log may have details)".to_owned()
         }
         Some(Failure::BadExitCode(code)) => format!("Bad exit code {code}"),
+        Some(Failure::Condemned(reason)) => condemned(reason),
+    }
+}
+
+/// Why it was killed, or its start given up.
+fn condemned(reason: Reason) -> String {
+    match reason {
+        Reason::NoHeartbeat => "Killed: no sign of life (no-heartbeat)".to_owned(),
+        Reason::Health => "Killed: its health check failed too often (health)".to_owned(),
+        Reason::OutOfMemory => "Killed: out of memory (oom)".to_owned(),
+        Reason::InitTimeout => "Killed: it was not initialised in time".to_owned(),
+        Reason::InitFailed(number) => format!("It could not be initialised (error {number})"),
+        Reason::CannotResume => "It could not resume".to_owned(),
+        Reason::Terminated | Reason::Restart => "It ended".to_owned(),
     }
 }
 

@@ -22,6 +22,7 @@ mod lookup;
 mod metrics;
 pub mod names;
 mod page;
+mod peer;
 mod places;
 mod rest;
 mod room;
@@ -116,6 +117,11 @@ pub struct Shown {
     pub traces: bool,
     /// Why nothing can be changed, where the supervisor only watches.
     pub watching: Option<Arc<str>>,
+    /// Whether services are kept by MINIX's rules that are brought up.
+    pub is_minix: bool,
+    /// Whether a restart is an end with 1, after which whoever has started the daemon starts it
+    /// again.
+    pub ends_at_restart: bool,
 }
 
 /// A socket that is bound and listens.
@@ -127,6 +133,9 @@ pub struct Listener {
     pub kind: ListenerKind,
     /// The user and the password that it asks for.
     pub auth: Option<(String, String)>,
+    /// Whether only root and our own user may do everything through it. Others may ask what
+    /// is decided for each of them where it is done.
+    pub owner_only: bool,
 }
 
 /// Kinds of sockets.

@@ -1,12 +1,13 @@
 //! Connections: accepting them, reading requests, finding who answers.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
@@ -25,8 +26,9 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::answer::{self, Content};
 use super::auth::{self, Claim};
-use super::body::{Received, discard};
+use super::body::{self, Received, discard};
 use super::connection::{Connection, Phase, Socket};
+use super::peer::Peer;
 use super::places::{Place, Places, are_descriptors_short};
 use super::{Context, Listener, ListenerKind, access, logtail, metrics, page, rest, rpc};
 
@@ -50,18 +52,36 @@ pub(super) struct Entrance {
 struct Door {
     /// The kernel's number of the socket, the same for all its descriptors.
     inode: u64,
-    auth: RwLock<Credentials>,
+    rules: RwLock<Rules>,
+    /// How many are in of each user who is not the owner, where that makes a difference.
+    others: Mutex<HashMap<u32, usize>>,
     /// Turns true when nobody shall come through it any more.
     closed: watch::Sender<bool>,
     places: Arc<Places>,
 }
 
-/// User and password; `None` where none are asked for.
-type Credentials = Option<Arc<(String, String)>>;
+/// How many of one user who is not the owner may be in at a time, through a door at which
+/// only the owner may do everything. They have one question each.
+const OTHERS_MAX: usize = 4;
 
-/// A user without a name asks for nothing, as in Supervisor.
-fn credentials(auth: Option<(String, String)>) -> Credentials {
-    auth.filter(|(user, _)| !user.is_empty()).map(Arc::new)
+/// Of how many users.
+const OTHER_USERS_MAX: usize = 16;
+
+/// Who may come through a door.
+#[derive(Debug, Clone)]
+struct Rules {
+    /// User and password; `None` where none are asked for.
+    auth: Option<Arc<(String, String)>>,
+    /// Whether only root and our own user may do everything.
+    owner_only: bool,
+}
+
+impl Rules {
+    fn of(listener: &mut Listener) -> Self {
+        // A user without a name asks for nothing, as in Supervisor.
+        let auth = listener.auth.take().filter(|(user, _)| !user.is_empty()).map(Arc::new);
+        Self { auth, owner_only: listener.owner_only }
+    }
 }
 
 enum DoorSocket {
@@ -71,7 +91,8 @@ enum DoorSocket {
 
 impl Entrance {
     /// Makes a listening socket ours. It has to be called within the runtime.
-    pub(super) fn open(listener: Listener) -> io::Result<Self> {
+    pub(super) fn open(mut listener: Listener) -> io::Result<Self> {
+        let rules = RwLock::new(Rules::of(&mut listener));
         let inode = rustix::fs::fstat(&listener.fd)?.st_ino;
         let socket = match listener.kind {
             ListenerKind::Unix => {
@@ -85,20 +106,58 @@ impl Entrance {
                 DoorSocket::Tcp(TcpListener::from_std(socket)?)
             }
         };
-        let auth = RwLock::new(credentials(listener.auth));
-        let door = Door { inode, auth, closed: watch::Sender::new(false), places: Places::new() };
+        let others = Mutex::default();
+        let door =
+            Door { inode, rules, others, closed: watch::Sender::new(false), places: Places::new() };
         Ok(Self { socket, door })
     }
 }
 
 impl Door {
-    fn auth(&self) -> Credentials {
-        self.auth.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn rules(&self) -> Rules {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether one who has come may do whatever can be done through it.
+    fn serves(&self, peer: &Peer) -> bool {
+        !self.rules().owner_only || peer.is_owner()
     }
 
     async fn closes(&self) {
         // The sender lives as long as we do.
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+}
+
+/// What counts somebody among those who are not the owner, for as long as he is in.
+struct Pass {
+    door: Arc<Door>,
+    uid: u32,
+}
+
+impl Pass {
+    /// One for a user; `None` when there is no room for him. So nobody crowds out the owner,
+    /// or another user.
+    fn take(door: &Arc<Door>, uid: u32) -> Option<Self> {
+        let mut others = door.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_full = !others.contains_key(&uid) && others.len() >= OTHER_USERS_MAX;
+        if is_full || others.get(&uid).is_some_and(|count| *count >= OTHERS_MAX) {
+            return None;
+        }
+        *others.entry(uid).or_default() += 1;
+        Some(Self { door: Arc::clone(door), uid })
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut others = self.door.others.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = others.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                others.remove(&self.uid);
+            }
+        }
     }
 }
 
@@ -136,11 +195,11 @@ impl House {
     /// Keeps the doors that are among `listeners`, opens the others and closes the rest.
     fn replace(&mut self, listeners: Vec<Listener>) {
         let mut kept = Vec::new();
-        for listener in listeners {
+        for mut listener in listeners {
             let inode = rustix::fs::fstat(&listener.fd).map_or(0, |there| there.st_ino);
             if let Some((door, _)) = self.open.iter().find(|(door, _)| door.inode == inode) {
-                let mut auth = door.auth.write().unwrap_or_else(PoisonError::into_inner);
-                *auth = credentials(listener.auth);
+                let mut rules = door.rules.write().unwrap_or_else(PoisonError::into_inner);
+                *rules = Rules::of(&mut listener);
             } else if let Ok(entrance) = Entrance::open(listener) {
                 // One that cannot be opened for want of memory is there again with the
                 // next supervisor.
@@ -214,6 +273,18 @@ async fn receive(context: Arc<Context>, entrance: DoorSocket, door: Arc<Door>) {
                 continue;
             }
         };
+        let peer = Peer::of(&socket).map(Arc::new);
+        let pass = match peer.as_deref().filter(|peer| !door.serves(peer)) {
+            Some(other) => {
+                let Some(pass) = Pass::take(&door, other.uid()) else {
+                    drop(socket);
+                    context.spare.restore();
+                    continue;
+                };
+                Some(Arc::new(pass))
+            }
+            None => None,
+        };
         // One client is always let in: somebody must be able to ask what is wrong.
         let is_crowded = are_descriptors_short(&socket) && !door.places.are_free();
         if is_crowded && !door.places.make_room() {
@@ -227,7 +298,9 @@ async fn receive(context: Arc<Context>, entrance: DoorSocket, door: Arc<Door>) {
             context: Arc::clone(&context),
             door: Arc::clone(&door),
             address,
+            peer,
             place: Arc::new(place),
+            pass,
         };
         let context = Arc::clone(&context);
         tokio::spawn(async move {
@@ -244,7 +317,11 @@ struct Guest {
     door: Arc<Door>,
     /// Where from; `None` through a socket file.
     address: Option<SocketAddr>,
+    /// Who it is; `None` through a port.
+    peer: Option<Arc<Peer>>,
     place: Arc<Place>,
+    /// What counts it among those who are not the owner.
+    pass: Option<Arc<Pass>>,
 }
 
 /// Answers the requests of one connection until it ends, in whatever way.
@@ -293,7 +370,8 @@ impl Guest {
         if matches!(response.body(), Content::Stream(_)) && asks_to_close(&head) {
             *response.version_mut() = Version::HTTP_10;
         }
-        if matches!(response.body(), Content::Whole(_)) && self.place.makes_way() {
+        let has_asked = self.pass.is_some() || self.place.makes_way();
+        if matches!(response.body(), Content::Whole(_)) && has_asked {
             response = closing(response);
         }
         if self.context.shown().traces {
@@ -305,7 +383,14 @@ impl Guest {
 
     /// Asks for the password and takes the body.
     async fn admit(&self, head: &Parts, body: Incoming) -> Response<Content> {
-        if let Some(auth) = self.door.auth() {
+        let Rules { auth, owner_only } = self.door.rules();
+        if owner_only && !self.is_admitted_to(head) {
+            discard(body).await;
+            return rest::not_permitted();
+        }
+        let asked = auth.filter(|_| !self.is_known_for(head));
+        let is_open = asked.is_none();
+        if let Some(auth) = asked {
             let (user, password) = &*auth;
             let header = head.headers.get(AUTHORIZATION);
             let claim = auth::judge(header.map(HeaderValue::as_bytes), user, password);
@@ -314,13 +399,47 @@ impl Guest {
                 return turned_away(claim);
             }
         }
-        match self.context.bodies.read(body).await {
+        if is_open && !self.may_look(head).await {
+            discard(body).await;
+            return rest::not_permitted();
+        }
+        let body = match self.pass {
+            Some(_) => body::read_short(body).await,
+            None => self.context.bodies.read(body).await,
+        };
+        match body {
             Ok(body) => {
                 self.place.progress().enter(Phase::Answer);
                 self.dispatch(head, body).await
             }
             Err(status) => closing(answer::error(status)),
         }
+    }
+
+    /// Whether who has come through a socket file needs no password: the kernel says who it
+    /// is, and what that one may do is decided where it is done.
+    fn is_known_for(&self, head: &Parts) -> bool {
+        let Some(peer) = &self.peer else { return false };
+        match rest::service::kind(head) {
+            Some(rest::service::Kind::Deed) => true,
+            Some(rest::service::Kind::Look) => peer.is_owner(),
+            None => false,
+        }
+    }
+
+    /// Whether this is for others than the owner at all: what they may do of it is decided
+    /// where it is done.
+    fn is_admitted_to(&self, head: &Parts) -> bool {
+        let is_owner = self.peer.as_ref().is_some_and(|peer| peer.is_owner());
+        is_owner || rest::service::kind(head).is_some()
+    }
+
+    /// Whether somebody without a password may ask what he asks: at services nobody looks who
+    /// could do nothing to any of them.
+    async fn may_look(&self, head: &Parts) -> bool {
+        let Some(peer) = &self.peer else { return true };
+        let looks = rest::service::kind(head) == Some(rest::service::Kind::Look);
+        !looks || peer.is_owner() || rest::service::may_look(&self.context, peer).await
     }
 
     /// Finds who answers, in Supervisor's order.
@@ -345,7 +464,7 @@ impl Guest {
         } else if path == "/metrics" {
             metrics::answer(context, head).await
         } else if rest::is_ours(head.uri.path()) {
-            rest::answer(context, &self.place, head, body).await
+            rest::answer(context, (&self.place, self.peer.as_ref()), head, body).await
         } else {
             page::answer(context, head, &body.bytes).await
         }

@@ -1,67 +1,31 @@
 //! Specs and views for tests.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bardo_core::service::StateName;
-use bardo_core::spec::{
-    Backoff, GroupKind, LogSpec, LogTarget, ProgramSpec, Reach, Readiness, RestartOn,
-    RestartPolicy, Seconds, StopPolicy,
-};
-use bardo_core::{GroupSpec, ServiceSpec, Signal};
+use bardo_core::spec::{GroupKind, LogSpec, Origin};
+use bardo_core::{GroupSpec, ServiceSpec};
 
 use crate::daemon::clients::ProcessView;
 
 pub(crate) fn service(name: &str, command: &str) -> ServiceSpec {
-    let log = LogSpec {
-        target: LogTarget::Auto,
-        bytes_max: 50 << 20,
-        backups: 10,
-        compress: false,
-        capture_bytes_max: 0,
-        events: false,
-        syslog: false,
-    };
     ServiceSpec {
-        program: Arc::new(ProgramSpec {
-            priority: 999,
-            autostart: true,
-            restart: RestartPolicy {
-                on: RestartOn::Unexpected,
-                start_retries: Some(3),
-                backoff: Backoff::Linear { step: Duration::from_secs(1) },
-            },
-            exit_codes: vec![0],
-            readiness: Readiness::StaysUp(Seconds(1)),
-            heartbeat: None,
-            stop: StopPolicy {
-                signal: Signal::TERM,
-                wait: Seconds(10),
-                stop_reach: Reach::Process,
-                kill_reach: Reach::Process,
-            },
-            user: None,
-            umask: None,
-            strip_ansi: None,
-            ignore_sigpipe: false,
-            redirect_stderr: false,
-            server_url: None,
-            socket: None,
-        }),
+        program: Arc::default(),
         name: name.into(),
         command: command.into(),
         directory: None,
         environment: Arc::new([]),
-        stdout: log.clone(),
-        stderr: log,
+        stdout: LogSpec::default(),
+        stderr: LogSpec::default(),
     }
 }
 
-pub(super) fn group(name: &str, services: Vec<ServiceSpec>) -> Arc<GroupSpec> {
+pub(crate) fn group(name: &str, services: Vec<ServiceSpec>) -> Arc<GroupSpec> {
     Arc::new(GroupSpec {
         name: name.into(),
         priority: 999,
         kind: GroupKind::Programs,
+        origin: Origin::File,
         services: services.into_iter().map(Arc::new).collect(),
     })
 }

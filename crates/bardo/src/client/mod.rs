@@ -5,6 +5,8 @@
 //! connection serves all calls, and is made anew when the server has closed it.
 
 mod address;
+mod documents;
+mod search;
 mod stream;
 
 use std::io;
@@ -16,6 +18,7 @@ use bardo_wire::xmlrpc::{RESPONSE_BYTES_MAX, Request, Response, Value};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
@@ -25,8 +28,10 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use address::Address;
+pub use documents::Document;
+pub use search::{SearchError, find};
 pub use stream::StreamError;
-pub(crate) use stream::{Ended, Heard, Then};
+pub(crate) use stream::{Ended, Heard, Then, encoded_name};
 
 /// How long a server on another machine may take to accept a connection.
 const CONNECT_WAIT: Duration = Duration::from_secs(30);
@@ -214,7 +219,7 @@ impl Client {
             _ => None,
         };
         let request = http_request(&address, authorization, request.to_xml());
-        let bytes = self.exchange_within(wait, &address, request)?;
+        let bytes = good(self.exchange_within(wait, &address, request)?)?;
         match Response::parse(&bytes) {
             Ok(Response::Result(value)) => Ok(value),
             Ok(Response::Fault(fault)) => {
@@ -232,7 +237,7 @@ impl Client {
     /// Everything that is not status 200.
     pub(crate) fn get_within(&mut self, wait: Duration, path: &str) -> Result<Bytes, CallError> {
         let (address, request) = self.stream_request(path)?;
-        self.exchange_within(Some(wait), &address, request)
+        good(self.exchange_within(Some(wait), &address, request)?)
     }
 
     fn exchange_within(
@@ -240,7 +245,7 @@ impl Client {
         wait: Option<Duration>,
         address: &Address,
         request: hyper::Request<Full<Bytes>>,
-    ) -> Result<Bytes, CallError> {
+    ) -> Result<(StatusCode, Bytes), CallError> {
         let sender = self.connection.take();
         let exchange = async {
             let exchange = exchange(sender, address, request);
@@ -250,10 +255,19 @@ impl Client {
                 Err(_) => Err(CallError::Connection(Arc::new(io::ErrorKind::TimedOut.into()))),
             }
         };
-        let (sender, bytes) = self.wait_for(exchange)??;
+        let (sender, status, bytes) = self.wait_for(exchange)??;
         self.connection = Some(sender);
-        Ok(bytes)
+        Ok((status, bytes))
     }
+}
+
+/// What came with status 200.
+fn good((status, bytes): (StatusCode, Bytes)) -> Result<Bytes, CallError> {
+    if status == StatusCode::OK {
+        return Ok(bytes);
+    }
+    let reason = status.canonical_reason().unwrap_or("");
+    Err(CallError::Status { status: status.as_u16(), reason })
 }
 
 fn basic(username: &str, password: &str) -> String {
@@ -283,20 +297,20 @@ async fn exchange(
     sender: Option<SendRequest<Full<Bytes>>>,
     address: &Address,
     request: hyper::Request<Full<Bytes>>,
-) -> Result<(SendRequest<Full<Bytes>>, Bytes), CallError> {
+) -> Result<(SendRequest<Full<Bytes>>, StatusCode, Bytes), CallError> {
     let mut sender = match still_open(sender).await {
         Some(sender) => sender,
         None => connect(address).await?,
     };
     let response = sender.send_request(request).await.map_err(CallError::broken)?;
     let status = response.status();
-    if status != hyper::StatusCode::OK {
-        let reason = status.canonical_reason().unwrap_or("");
-        return Err(CallError::Status { status: status.as_u16(), reason });
-    }
     let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect().await;
-    let body = body.map_err(|error| CallError::Connection(Arc::new(io::Error::other(error))))?;
-    Ok((sender, body.to_bytes()))
+    match body {
+        Ok(body) => Ok((sender, status, body.to_bytes())),
+        // What is no result needs no words.
+        Err(_) if status != StatusCode::OK => Ok((sender, status, Bytes::new())),
+        Err(error) => Err(CallError::Connection(Arc::new(io::Error::other(error)))),
+    }
 }
 
 /// A connection on which another request can be sent.

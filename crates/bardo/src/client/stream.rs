@@ -2,6 +2,7 @@
 
 use std::io;
 use std::task::Poll;
+use std::time::Duration;
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::StatusCode;
@@ -22,6 +23,10 @@ pub enum StreamError {
     #[error("Cannot connect, error: {0}")]
     Connect(#[source] CallError),
 }
+
+/// What is read piece by piece.
+#[derive(Debug)]
+pub(crate) struct Pieces(hyper::body::Incoming);
 
 /// How following a log ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +78,43 @@ impl Client {
             Ok(ended) => ended,
             Err(_) => Ok(Ended::User),
         }
+    }
+
+    /// Begins to read what lies at a path of the server and has no end.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the user presses Ctrl-C.
+    pub(crate) fn listen(&mut self, path: &str) -> Result<Pieces, StreamError> {
+        let (address, request) = self.stream_request(path).map_err(StreamError::Connect)?;
+        let begun = self.wait_for(begin(&address, request)).map_err(StreamError::Connect)?;
+        Ok(Pieces(begun?))
+    }
+
+    /// The next piece; `None` at the end, and where the connection broke.
+    ///
+    /// # Errors
+    /// [`CallError::Interrupted`] for Ctrl-C.
+    pub(crate) fn next(&mut self, pieces: &mut Pieces) -> Result<Option<Bytes>, CallError> {
+        self.wait_for(async {
+            loop {
+                match pieces.0.frame().await {
+                    Some(Ok(frame)) => {
+                        if let Ok(piece) = frame.into_data() {
+                            return Some(piece);
+                        }
+                    }
+                    Some(Err(_)) | None => return None,
+                }
+            }
+        })
+    }
+
+    /// Waits for so long.
+    ///
+    /// # Errors
+    /// [`CallError::Interrupted`] for Ctrl-C.
+    pub(crate) fn pause(&mut self, span: Duration) -> Result<(), CallError> {
+        self.wait_for(async move { tokio::time::sleep(span).await })
     }
 
     /// Follows two logs at once, and hands every piece of them and every line that
@@ -137,8 +179,16 @@ impl Client {
         &self,
         path: &str,
     ) -> Result<(Address, hyper::Request<Full<Bytes>>), CallError> {
+        self.request(&encoded(path))
+    }
+
+    /// A request for what lies at a path, which is written as it is sent.
+    pub(super) fn request(
+        &self,
+        path: &str,
+    ) -> Result<(Address, hyper::Request<Full<Bytes>>), CallError> {
         let address = Address::parse(&self.url)?;
-        let builder = hyper::Request::get(encoded(path))
+        let builder = hyper::Request::get(path)
             .header(HOST, address.host())
             .header(USER_AGENT, concat!("bardo/", env!("CARGO_PKG_VERSION")))
             .header(ACCEPT, "*/*");
@@ -208,10 +258,15 @@ fn no_connection(error: io::Error) -> StreamError {
 
 /// A path as it may stand in a request: what may not is written with `%`.
 fn encoded(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len());
-    for byte in path.bytes() {
+    path.split('/').map(encoded_name).collect::<Vec<_>>().join("/")
+}
+
+/// A name as it may stand between two slashes of a path.
+pub(crate) fn encoded_name(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b':' | b'-' | b'_' | b'.' | b'*' => {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'-' | b'_' | b'.' | b'*' => {
                 encoded.push(char::from(byte));
             }
             _ => encoded.push_str(&format!("%{byte:02X}")),

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use bardo_core::job::{Answer, Command, Refusal};
+use bardo_core::job::{Answer, Command, Deed, Refusal};
 use bardo_core::service::Service;
-use bardo_core::{Input, Mood, Supervisor, Ticket};
+use bardo_core::{Input, Mood, Pid, Supervisor, Ticket};
 use bardo_wire::listener::EventType;
 use tokio::sync::oneshot;
 
@@ -17,6 +17,7 @@ use super::clients::{
 use super::journal::Entry;
 use super::main_log::Level;
 use super::pump::{Channel, StreamKey};
+use super::settings::RESTART_REQUESTED;
 use super::world::Machine;
 use super::{logs, views};
 use crate::personality::payload;
@@ -39,6 +40,12 @@ enum Asked {
     Changed { whole: bool },
     /// What the supervisor is about.
     Mood,
+    /// A look at how services stand.
+    Services(Option<Arc<str>>),
+    /// A look at what was decided about one.
+    Why(Arc<str>),
+    /// To which service one of these processes belongs.
+    WhoIs(Vec<Pid>),
     /// A look at the loaded groups.
     Groups,
     /// The names of the groups that are there.
@@ -72,11 +79,17 @@ impl Machine {
                     let _ = reply.send(Reply::Troubles(self.account()));
                     continue;
                 }
+                Question::Decisions(after) => {
+                    let _ = reply.send(self.decisions_after(after));
+                    continue;
+                }
                 Question::Cache { namespace, request } => {
                     let _ = reply.send(Reply::Cache(self.cache(namespace, request)));
                     continue;
                 }
-                Question::Command(Command::Join { .. }) if !self.journal.has_room_to_add() => {
+                Question::Command(ref command)
+                    if adds(command) && !self.journal.has_room_to_add() =>
+                {
                     let _ = reply.send(Reply::Answer(Answer::Refused(Refusal::TableFull)));
                     continue;
                 }
@@ -85,6 +98,9 @@ impl Machine {
                 Question::Measure => (Asked::Measured, Command::Look),
                 Question::Changed { whole } => (Asked::Changed { whole }, Command::Look),
                 Question::Mood => (Asked::Mood, Command::Look),
+                Question::Services(label) => (Asked::Services(label), Command::Look),
+                Question::Why(label) => (Asked::Why(label), Command::Look),
+                Question::WhoIs { pids } => (Asked::WhoIs(pids), Command::Look),
                 Question::Groups => (Asked::Groups, Command::Look),
                 Question::GroupNames => (Asked::GroupNames, Command::Look),
                 Question::Stdin { group, name, bytes } => {
@@ -94,15 +110,21 @@ impl Machine {
             };
             let command = match command {
                 Command::Load(configuration) => Command::Load(self.reread(configuration)),
+                Command::Restart if self.settings.ends_at_restart => {
+                    // While everything is being stopped already it is refused.
+                    if self.can_begin_anew() {
+                        self.note(&Entry::EndsWith(RESTART_REQUESTED));
+                    }
+                    Command::Shutdown
+                }
                 other => other,
             };
-            let ticket = Ticket(self.next_ticket);
-            self.next_ticket += 1;
+            let ticket = self.new_ticket();
             // While everything is being stopped it is refused.
-            if command == Command::Restart && self.mood == Mood::Running {
+            if command == Command::Restart && self.can_begin_anew() {
                 self.load_again();
             }
-            let adds = matches!(command, Command::Join { .. });
+            let adds = adds(&command);
             self.tickets.insert(ticket, Pending { question, reply });
             inputs.push(Input::Command { ticket, command });
             if adds {
@@ -111,6 +133,18 @@ impl Machine {
                 return;
             }
         }
+    }
+
+    /// A number for the next question that the core is asked.
+    pub(super) fn new_ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
+    }
+
+    /// Whether a restart is not refused.
+    fn can_begin_anew(&self) -> bool {
+        matches!(self.mood, Mood::Running | Mood::Resting)
     }
 
     /// The next question that waits.
@@ -130,10 +164,17 @@ impl Machine {
             Question::Measure => Asked::Measured,
             Question::Changed { whole } => Asked::Changed { whole },
             Question::Mood => Asked::Mood,
+            Question::Services(label) => Asked::Services(label),
+            Question::Why(label) => Asked::Why(label),
+            Question::WhoIs { pids } => Asked::WhoIs(pids),
             Question::Groups => Asked::Groups,
             Question::GroupNames => Asked::GroupNames,
             Question::Troubles => {
                 let _ = reply.send(Reply::Troubles(self.account()));
+                return;
+            }
+            Question::Decisions(after) => {
+                let _ = reply.send(self.decisions_after(after));
                 return;
             }
             Question::Command(_)
@@ -143,8 +184,7 @@ impl Machine {
             | Question::ClearLog(_)
             | Question::RemoteEvent { .. } => return,
         };
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
+        let ticket = self.new_ticket();
         self.tickets.insert(ticket, Pending { question: asked, reply });
         self.answer(supervisor, ticket, Answer::Table);
     }
@@ -159,6 +199,7 @@ impl Machine {
                 self.strip_running(supervisor);
             }
         }
+        self.followed(supervisor, ticket, &answer);
         let Some(Pending { question, reply }) = self.tickets.remove(&ticket) else { return };
         let said = match (question, answer) {
             (Asked::Core, answer) => Reply::Answer(answer),
@@ -181,6 +222,14 @@ impl Machine {
                 Reply::Changed(changed)
             }
             (Asked::Mood, _) => Reply::Mood(supervisor.mood()),
+            (Asked::Services(label), _) => {
+                Reply::Services(self.standings(supervisor, label.as_deref()))
+            }
+            (Asked::Why(label), _) => Reply::Why(self.explain(supervisor, &label)),
+            (Asked::WhoIs(pids), _) => {
+                let caller = views::caller(supervisor, &pids);
+                Reply::WhoIs { caller, controls: supervisor.controls_any(caller) }
+            }
             (Asked::Groups, Answer::Table) => views::groups(supervisor),
             (Asked::GroupNames, Answer::Table) => {
                 let groups = supervisor.groups().iter();
@@ -194,6 +243,11 @@ impl Machine {
         };
         // A client that has gone away does not matter.
         let _ = reply.send(said);
+    }
+
+    fn decisions_after(&self, number: u64) -> Reply {
+        let decisions = &self.surroundings.decisions;
+        Reply::Decisions(decisions.after(number), decisions.last())
     }
 
     /// Looks into what clients have stored, or changes it. It is written down before
@@ -280,4 +334,14 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+/// Whether a command may add to the table, and so to the journal.
+fn adds(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Join { .. }
+            | Command::Bring { .. }
+            | Command::Manage { deed: Deed::Edit { .. }, .. }
+    )
 }

@@ -9,12 +9,15 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use bardo_config::{Host, HttpServer, Listen, Loaded, MainLog as ConfiguredLog, Request};
 use bardo_core::Configuration;
 use bardo_keeper::FORWARDED;
-use bardo_sys::launch::{self, FILES_MAX, Launch, c_string, go_to_background, own_executable};
+use bardo_sys::launch::{
+    self, FILES_MAX, Launch, c_string, go_to_background, leave_session, own_executable,
+};
 use bardo_sys::limits::{self, Limit, Limited};
 use bardo_sys::memory::SharedMemory;
 use bardo_sys::{accounts, process, signals};
@@ -25,10 +28,12 @@ use super::greeting::Greeting;
 use super::journal::{self, Journal};
 use super::main_log::Level;
 use super::runtime::{self, Runtime};
-use super::settings::{Settings, bytes_to_text};
+use super::settings::{Service, Settings, bytes_to_text};
 use super::sockets::{self, SocketError};
-use super::stage::{KEEPER_FILES, Stage};
+use super::stage::{KEEPER_FILES, MANAGERS, SERVICE_FILES, Stage, Waiter};
+use super::trees;
 use crate::host::Machine;
+use crate::init::{folder, run};
 use crate::personality::words::{python_error, quoted};
 
 /// Why the daemon does not start. The text is Supervisor's where it has one.
@@ -56,6 +61,24 @@ pub struct Start<'a> {
     pub request: Request,
     /// What it says.
     pub loaded: Loaded,
+    /// Whether a restart that a client asks for is left to whoever has started us.
+    pub ends_at_restart: bool,
+    /// The service that it is, where a service manager has started it.
+    pub service: Option<StartedService>,
+}
+
+/// A service that begins.
+#[derive(Debug)]
+pub struct StartedService {
+    /// What supervisors are told of it.
+    pub told: Service,
+    /// What keeps others of its name from beginning.
+    pub lock: OwnedFd,
+    /// Where its supervisor waits for the next keeper when its own is gone.
+    pub door: OwnedFd,
+    /// Somebody waits at the other end of this pipe. He is told the keeper's number, and then
+    /// that all is ready.
+    pub waiter: Option<OwnedFd>,
 }
 
 type Result<T> = std::result::Result<T, BootError>;
@@ -66,7 +89,7 @@ type Result<T> = std::result::Result<T, BootError>;
 /// # Errors
 /// Everything that keeps a daemon from starting.
 pub fn boot(start: Start<'_>) -> Result<()> {
-    let Start { program, request, loaded } = start;
+    let Start { program, request, loaded, ends_at_restart, service } = start;
     let mut greeting = Greeting::new(&loaded);
     let configured = &loaded.settings;
     let start_directory = Machine.current_directory();
@@ -75,7 +98,14 @@ pub fn boot(start: Start<'_>) -> Result<()> {
     // them first.
     let raised = raise_limits(configured.minfds, configured.minprocs)?;
     let children_limit = limits::get(Limited::Descriptors);
-    raise_own_limit(&loaded);
+    raise_own_limit(&loaded.configuration);
+    if let Some(service) = &service {
+        let account = loaded.settings.user.as_ref().map(|user| &user.account);
+        let account = account.filter(|_| rustix::process::geteuid().is_root());
+        let owner = account.map(|account| (account.uid, account.gid));
+        let made = folder::make_told(Path::new(&service.told.place), owner);
+        made.map_err(broken("make a folder for what the supervisor notes"))?;
+    }
     become_user(&loaded)?;
     greeting.user(&loaded);
     raised.into_iter().for_each(|line| greeting.info(line));
@@ -111,6 +141,12 @@ pub fn boot(start: Start<'_>) -> Result<()> {
             undo.disarm();
             return Ok(());
         }
+        if let Some(waiter) = service.as_ref().and_then(|service| service.waiter.as_ref()) {
+            leave_session().map_err(broken("leave the session"))?;
+            let pid = format!("{}\n", std::process::id());
+            // Who waits no more does not want to know.
+            let _ = rustix::io::write(waiter, pid.as_bytes());
+        }
         settle_in_background(&loaded, &mut greeting);
     }
     let has_pidfile = greeting.write_pidfile(&configured.pidfile, std::process::id());
@@ -120,10 +156,24 @@ pub fn boot(start: Start<'_>) -> Result<()> {
     for (place, server) in (0..).zip(&mut settings.servers) {
         server.place = place;
     }
+    settings.ends_at_restart = ends_at_restart;
+    if let Some(service) = &service {
+        settings.environment.retain(|variable| !is_of_manager(variable));
+        let account = loaded.settings.user.as_ref().map(|user| &user.account);
+        let account = account.map(|user| (user.uid, user.gid, user.groups.clone()));
+        let cgroup = trees::name_of(settings.keeper_pid);
+        settings.service = Some(Service { account, cgroup, ..service.told.clone() });
+    }
     settings.has_pidfile = has_pidfile;
     settings.greeting = greeting.into_lines();
     let journal = make_journal(&loaded, &settings)?;
-    Err(become_keeper(&settings, &journal, runtime, listeners))
+    Err(become_keeper(&settings, &journal, (runtime, service), listeners))
+}
+
+/// Whether a service manager has said this to the keeper.
+fn is_of_manager(variable: &str) -> bool {
+    let name = variable.split('=').next().unwrap_or_default();
+    MANAGERS.contains(&name)
 }
 
 /// Takes what only one daemon can have: the lock, and the addresses of its servers.
@@ -188,9 +238,8 @@ fn raise_limits(descriptors: i64, processes: i64) -> Result<Vec<String>> {
 
 /// Raises the limit on our own descriptors as far as it goes, and further where root
 /// needs more: a child takes up to six of them.
-fn raise_own_limit(loaded: &Loaded) {
-    let services: usize =
-        loaded.configuration.groups.iter().map(|group| group.services.len()).sum();
+pub(super) fn raise_own_limit(configuration: &Configuration) {
+    let services: usize = configuration.groups.iter().map(|group| group.services.len()).sum();
     let needed = services as u64 * 8 + 1024;
     let limit = limits::get(Limited::Descriptors);
     let hard = limit.hard.max(needed.min(NR_OPEN));
@@ -239,7 +288,7 @@ pub(super) fn check_interfaces(loaded: &Loaded) -> std::result::Result<(), Strin
 }
 
 fn open_servers(servers: &[HttpServer], undo: &mut Undo) -> Result<Vec<OwnedFd>> {
-    if servers.len() > FILES_MAX - KEEPER_FILES {
+    if servers.len() > FILES_MAX - KEEPER_FILES - SERVICE_FILES {
         return Err(refused(format!("{} HTTP servers are more than can be held", servers.len())));
     }
     let mut listeners: Vec<OwnedFd> = Vec::new();
@@ -362,7 +411,7 @@ fn make_journal(loaded: &Loaded, settings: &Settings) -> Result<OwnedFd> {
 fn become_keeper(
     settings: &Settings,
     journal: &OwnedFd,
-    runtime: Runtime,
+    (runtime, service): (Runtime, Option<StartedService>),
     listeners: Vec<OwnedFd>,
 ) -> BootError {
     let prepare = || -> io::Result<io::Error> {
@@ -370,9 +419,15 @@ fn become_keeper(
         let lock = runtime.into_lock();
         let mut files: Vec<BorrowedFd<'_>> =
             vec![journal.as_fd(), staging.0.as_fd(), staging.1.as_fd(), lock.as_fd()];
+        let waiter = service.as_ref().and_then(|service| service.waiter.as_ref());
+        files.extend(service.iter().flat_map(|one| [one.lock.as_fd(), one.door.as_fd()]));
+        files.extend(waiter.map(AsFd::as_fd));
         files.extend(listeners.iter().map(AsFd::as_fd));
-        let stage =
-            Stage::Keeper { listeners: listeners.len(), hang_timeout_ms: settings.hang_timeout_ms };
+        let stage = Stage::Keeper {
+            listeners: listeners.len(),
+            hang_timeout_ms: settings.hang_timeout_ms,
+            service: service.as_ref().map(|_| Waiter(waiter.is_some())),
+        };
         let arguments =
             std::env::args_os().map(|word| c_string(&word.into_vec())).collect::<Vec<_>>();
         let launch = Launch::new(own_executable()?, arguments, stage.environment());
@@ -397,11 +452,19 @@ pub fn remove_sockets(settings: &Settings, others: &[String]) {
 /// for the pid file to go reads the main log next, or starts anew.
 pub fn remove_pidfile(settings: &Settings) {
     Runtime::remove(&settings.runtime_directory);
+    if let Some(service) = &settings.service {
+        run::leave(service.place.as_ref());
+    }
     // Whoever was quicker and has started anew has a file of his own.
     let own = format!("{}\n", settings.keeper_pid);
-    if settings.has_pidfile && fs::read(&settings.pidfile).is_ok_and(|text| text == own.as_bytes())
-    {
-        let _ = fs::remove_file(&settings.pidfile);
+    let of_service = settings.service.as_ref().and_then(|service| service.pidfile.as_ref());
+    let files = settings.has_pidfile.then_some(&settings.pidfile).into_iter().chain(of_service);
+    for file in files.filter(|file| fs::read(file).is_ok_and(|text| text == own.as_bytes())) {
+        let _ = fs::remove_file(file);
+    }
+    if let Some(service) = &settings.service {
+        // The pid file may have been what was left in it.
+        let _ = fs::remove_dir(&service.place);
     }
 }
 

@@ -13,12 +13,17 @@ use bardo_core::{Mood, ServiceId, Supervisor};
 use tokio::sync::Notify;
 
 use super::clients::ProcessView;
+use super::decisions::{History, Told};
 use super::journal::Surroundings;
 use super::troubles::Account;
 use super::views;
 
 /// Most removed groups that are listed one by one; after that the whole table is told.
 const REMOVED_MAX: usize = 1024;
+
+/// Most decisions that wait to be told; whoever watches learns that he has missed some when
+/// there are more.
+const DECISIONS_MAX: usize = 4096;
 
 /// Whether somebody watches, and what wakes him.
 #[derive(Debug, Default)]
@@ -62,6 +67,10 @@ pub struct Changed {
     pub processes: Vec<ProcessView>,
     /// All that is wrong, if that is something else than was told.
     pub troubles: Option<Account>,
+    /// What was decided since the last answer, in order.
+    pub decisions: Vec<Told>,
+    /// Whether more was decided than could be kept until it was asked for.
+    pub missed: bool,
 }
 
 /// The control thread's list.
@@ -77,6 +86,9 @@ pub(super) struct Changes {
     news: bool,
     /// Whether something else is wrong than was told.
     troubles: bool,
+    decisions: Vec<Told>,
+    /// Whether more was decided than the list holds.
+    missed: bool,
 }
 
 impl Changes {
@@ -89,6 +101,8 @@ impl Changes {
             woken: false,
             news: false,
             troubles: false,
+            decisions: Vec::new(),
+            missed: false,
         }
     }
 
@@ -109,7 +123,24 @@ impl Changes {
             Record::MemberLeft { .. } => self.whole = true,
             Record::GroupRemoved(_) if self.removed.len() >= REMOVED_MAX => self.whole = true,
             Record::GroupRemoved(name) => self.removed.push(Arc::clone(name)),
-            Record::Loaded(_) | Record::Mood(_) | Record::Replacement(_) => {}
+            Record::Edited { service, .. } => {
+                self.services.insert(*service);
+            }
+            Record::Loaded(_) | Record::Mood(_) | Record::Ends(_) | Record::Replacement(_) => {}
+        }
+    }
+
+    /// Takes note of a decision: the latest of this history.
+    pub(super) fn note_decision(&mut self, history: &History) {
+        if !self.watch.watched.load(Ordering::Relaxed) {
+            self.decisions = Vec::new();
+            return;
+        }
+        self.news = true;
+        if self.decisions.len() == DECISIONS_MAX {
+            self.missed = true;
+        } else {
+            self.decisions.extend(history.latest());
         }
     }
 
@@ -151,6 +182,8 @@ impl Changes {
             removed: if whole { Vec::new() } else { removed },
             processes: views::those(supervisor, around, wanted),
             troubles: None,
+            decisions: std::mem::take(&mut self.decisions),
+            missed: std::mem::take(&mut self.missed),
         }
     }
 }

@@ -12,15 +12,18 @@ use std::time::Duration;
 use bardo_core::spec::Reach;
 use bardo_core::{Generation, ServiceId, Signal, SpawnError};
 use bardo_keeper::protocol::{Key, Roles, ToKeeper};
+use bardo_sys::cgroup::Leaf;
 use bardo_sys::plan::Plan;
-use bardo_sys::spawn::{Born, Room, Spawner};
+use bardo_sys::spawn::{Born, Extras, Room, Spawner};
 use bardo_sys::{clock, process};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::channels::{Asks, Ends, Opened, Stock};
 use super::link::Link;
 use super::metrics::Cause;
 use super::pump::Sink;
+use super::trees::Nest;
 
 /// Which life of which service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,6 +50,10 @@ const LOOK_SOON: Duration = Duration::from_millis(5);
 /// How long a birth may be merely slow.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// Most descriptors of ours that a child has the other end of: its three standard streams,
+/// its control socket, its notify socket and the pipe on which it says that it is ready.
+const ENDS_MAX: usize = 6;
+
 /// Most births from one place that are stuck on their way. A dead mount may hold so many of
 /// all there may be; further programs there wait, and those elsewhere do not.
 const STUCK_MAX: usize = 8;
@@ -61,6 +68,8 @@ pub struct Child {
     pub pidfd: Option<OwnedFd>,
     /// The write end of its standard input.
     pub stdin: Option<OwnedFd>,
+    /// The cgroup that it was born in, where it has one of its own.
+    pub(super) leaf: Option<Box<Leaf>>,
 }
 
 /// A start, with all that it needs.
@@ -76,6 +85,10 @@ pub struct Start {
     pub sinks: [Sink; 2],
     /// What its standard input is, where that is no pipe of ours.
     pub stdin: Option<OwnedFd>,
+    /// What channels it is given, where it speaks.
+    pub(super) asks: Option<Box<Asks>>,
+    /// Where it is born, where its tree is looked after.
+    pub(super) nest: Option<Box<Nest>>,
     /// Why it is started.
     pub cause: Cause,
 }
@@ -90,6 +103,8 @@ pub struct Newborn {
     /// The read end of its standard error, unless that goes where standard output
     /// goes.
     pub stderr: Option<OwnedFd>,
+    /// Our ends of the channels on which it speaks.
+    pub(super) ends: Ends,
 }
 
 /// Where a program lies and where it works, as a number: what one dead mount holds up.
@@ -133,6 +148,8 @@ pub struct Children {
     crowded_since: Option<u64>,
     /// How long to wait before births are looked at again.
     look: Duration,
+    /// Channels for those who will be born.
+    pub(super) stock: Stock,
 }
 
 impl Life {
@@ -174,6 +191,7 @@ impl Children {
             adopted: Vec::new(),
             crowded_since: None,
             look: FIRST_LOOK,
+            stock: Stock::default(),
         }
     }
 
@@ -213,6 +231,13 @@ impl Children {
             *current = 0;
         }
         Some(child)
+    }
+
+    /// Every process that is there, as far as it is open.
+    pub fn open(&self) -> impl Iterator<Item = (Key, BorrowedFd<'_>)> {
+        let later = self.later.iter().map(|(_, child)| child);
+        let all = self.by_pid.values().chain(later);
+        all.filter_map(|child| Some((child.life.key(), child.pidfd.as_ref()?.as_fd())))
     }
 
     /// How many there are.
@@ -357,11 +382,17 @@ impl Children {
         Some(look)
     }
 
-    /// Makes a process: pipes, into the keeper's hands, then the clone.
+    /// Makes a process: pipes, into the keeper's hands, then the clone, into `leaf` where it
+    /// has one.
     ///
     /// # Errors
     /// When there are no descriptors or no process to be had.
-    pub fn spawn(&mut self, link: &Link, start: &Start) -> Result<Newborn, SpawnError> {
+    pub(super) fn spawn(
+        &mut self,
+        link: &Link,
+        start: &Start,
+        leaf: Option<(Leaf, OwnedFd)>,
+    ) -> Result<Newborn, SpawnError> {
         let life = start.life;
         let pipe = || pipe_with(PipeFlags::CLOEXEC);
         let made = || -> rustix::io::Result<_> {
@@ -372,21 +403,24 @@ impl Children {
         };
         let (stdin, stdout, stderr) =
             made().map_err(|errno| SpawnError::Pipes(errno.raw_os_error()))?;
+        let stock = &mut self.stock;
+        let opened = start.asks.as_ref().map(|asks| asks.open(life, stock)).transpose();
+        let opened = opened.map_err(|error| SpawnError::Pipes(errno(&error)))?;
         // In the order of the roles' numbers.
         let mut roles = Roles::default();
-        let mut held: [BorrowedFd<'_>; 3] = [stdout.0.as_fd(); 3];
+        let mut held: [BorrowedFd<'_>; ENDS_MAX] = [stdout.0.as_fd(); ENDS_MAX];
         let mut count = 0;
         let ours = [
             (Roles::STDIN, stdin.as_ref().map(|(_, write)| write.as_fd())),
             (Roles::STDOUT, Some(stdout.0.as_fd())),
             (Roles::STDERR, stderr.as_ref().map(|(read, _)| read.as_fd())),
         ];
-        for (role, end) in ours {
-            if let Some(end) = end {
-                roles = roles.and(role);
-                held[count] = end;
-                count += 1;
-            }
+        let ours = ours.into_iter().filter_map(|(role, end)| Some((role, end?)));
+        let channels = opened.iter().flat_map(|opened| opened.ends().held());
+        for (role, end) in ours.chain(channels) {
+            roles = roles.and(role);
+            held[count] = end;
+            count += 1;
         }
         link.hold(life.key(), roles, &held[..count])
             .map_err(|error| SpawnError::Pipes(errno(&error)))?;
@@ -394,17 +428,30 @@ impl Children {
         let stdin_end = stdin.as_ref().map(|(read, _)| read.as_fd());
         let given = start.stdin.as_ref().map(AsFd::as_fd);
         let files = [given.or(stdin_end).unwrap_or(stdout.1.as_fd()), stdout.1.as_fd(), stderr_end];
-        match self.spawner.spawn(life.to_number(), Arc::clone(&start.plan), files) {
+        let mut spawn = |extras: &Extras<'_>| {
+            self.spawner.spawn(life.to_number(), Arc::clone(&start.plan), files, extras)
+        };
+        let cgroup = leaf.as_ref().map(|(_, directory)| directory.as_fd());
+        let born = match &opened {
+            Some(opened) => opened.with_extras(cgroup, spawn),
+            None => spawn(&Extras { cgroup, ..Extras::default() }),
+        };
+        match born {
             Ok(Born { pid, pidfd }) => {
                 let stdin = stdin.map(|(_, write)| write);
-                self.add(pid, Child { life, pidfd: Some(pidfd), stdin });
+                let leaf = leaf.map(|(leaf, _)| Box::new(leaf));
+                self.add(pid, Child { life, pidfd: Some(pidfd), stdin, leaf });
                 self.look = FIRST_LOOK;
                 let since = clock::monotonic();
                 self.order.push_back(Way { life, since, executed: false });
                 self.births.push(Birth { life, place: place(&start.plan), since });
-                Ok(Newborn { pid, stdout: stdout.0, stderr: stderr.map(|(read, _)| read) })
+                let stderr = stderr.map(|(read, _)| read);
+                let ends = opened.map(Opened::into_ends).unwrap_or_default();
+                Ok(Newborn { pid, stdout: stdout.0, stderr, ends })
             }
             Err(error) => {
+                // What it was to be born in stays empty.
+                let _ = leaf.map(|(leaf, _)| leaf.remove());
                 // A keeper that is gone is noticed elsewhere.
                 let _ = link.say(ToKeeper::Drop(life.key(), Roles::ALL));
                 Err(match Errno::from_io_error(&error) {
@@ -429,7 +476,7 @@ impl Children {
         let sent = match reach {
             Reach::Process => process::signal(pidfd.as_fd(), number),
             // While the process is there its number is its own, and so is the group's.
-            Reach::Group => match process::signal(pidfd.as_fd(), 0) {
+            Reach::Group | Reach::Tree => match process::signal(pidfd.as_fd(), 0) {
                 Ok(true) => match process::signal_group(pid, number) {
                     // It is on its way, and does not lead a group yet.
                     Ok(false) => process::signal(pidfd.as_fd(), number),
@@ -472,14 +519,8 @@ mod tests {
             let strings = |words: &[&str]| Strings::new(words.iter().map(|word| word.as_bytes()));
             place(&Plan {
                 words: strings(&[word]).unwrap(),
-                variables: Strings::default(),
-                base: Arc::default(),
-                replaced: Box::default(),
-                search_path: Strings::default(),
                 directory: strings(directory).unwrap(),
-                identity: None,
-                umask: None,
-                ignore_sigpipe: false,
+                ..Plan::default()
             })
         };
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
-use bardo_core::job::Answer;
+use bardo_core::job::{Answer, Caller};
 use bardo_core::service::{Failure, StateName};
 use bardo_core::spec::{GroupSpec, ServiceSpec};
 use bardo_core::time::WallTime;
@@ -16,8 +16,10 @@ use bardo_sys::waker::Waker;
 use tokio::sync::oneshot;
 
 use super::changes::{Changed, Watch};
+use super::decisions::Told;
 use super::main_log::Level;
 use super::metrics::{Counted, Counts};
+use super::standing::{Explained, Standing};
 use super::troubles::{Account, TroubleKind};
 
 /// Most questions that wait for the control thread. One client asks one thing at a
@@ -41,12 +43,27 @@ pub enum Question {
         /// Whether everything is to be told.
         whole: bool,
     },
+    /// To which service one of these processes belongs, the first that belongs to any;
+    /// answered with [`Reply::WhoIs`], also while everything is being stopped.
+    WhoIs {
+        /// The processes, the nearest first.
+        pids: Vec<Pid>,
+    },
     /// What is wrong; answered with [`Reply::Troubles`], also while everything is being
     /// stopped.
     Troubles,
     /// What the supervisor is about; answered with [`Reply::Mood`], also while everything
     /// is being stopped.
     Mood,
+    /// How services stand, all or the one of a label; answered with [`Reply::Services`], also
+    /// while everything is being stopped.
+    Services(Option<Arc<str>>),
+    /// Why the service of a label is as it is; answered with [`Reply::Why`], also while
+    /// everything is being stopped.
+    Why(Arc<str>),
+    /// The decisions that are kept, after the one of this number; answered with
+    /// [`Reply::Decisions`], also while everything is being stopped.
+    Decisions(u64),
     /// The loaded configuration; answered with [`Reply::Groups`].
     Groups,
     /// Write to a process's standard input; answered with [`Reply::Stdin`].
@@ -102,7 +119,11 @@ impl Question {
             | Self::Measure
             | Self::Changed { .. }
             | Self::Mood
+            | Self::WhoIs { .. }
             | Self::Troubles
+            | Self::Services(_)
+            | Self::Why(_)
+            | Self::Decisions(_)
             | Self::Groups
             | Self::GroupNames => true,
             Self::Stdin { .. }
@@ -166,10 +187,23 @@ pub enum Reply {
     Measured(Box<Measured>),
     /// What has changed.
     Changed(Changed),
+    /// Who acts.
+    WhoIs {
+        /// On behalf of whom.
+        caller: Caller,
+        /// Whether that one may do something to any service.
+        controls: bool,
+    },
     /// What is wrong.
     Troubles(Account),
     /// What the supervisor is about.
     Mood(Mood),
+    /// How services stand, sorted by group name, then process name.
+    Services(Vec<Standing>),
+    /// What there is to say about a name; `None` where nothing is known of it.
+    Why(Option<Explained>),
+    /// Decisions in their order, and the number of the latest of all.
+    Decisions(Vec<Told>, u64),
     /// The loaded configuration's groups in start order, and for each whether it is
     /// up.
     Groups(Vec<(Arc<GroupSpec>, bool)>),

@@ -66,7 +66,7 @@ impl Greeting {
                 let line = format!("RPC interface '{}' initialized", interface.name);
                 self.add(Level::Info, line);
             }
-            if server.credentials.is_none() {
+            if server.credentials.is_none() && !server.owner_only {
                 let text = "running without any HTTP authentication checking";
                 self.add(Level::Critical, format!("Server '{}' {text}", server.section));
             }

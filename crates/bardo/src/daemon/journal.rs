@@ -9,7 +9,7 @@
 //! A field is added like this:
 //!
 //! 1. write it last in its structure's `small` or `frame` (`records.rs`, `specs.rs`,
-//!    `audience.rs`, `entries.rs`);
+//!    `care.rs`, `audience.rs`, `entries.rs`);
 //! 2. read it last; where `from.is_at_end()` the writer did not know it, and a default is
 //!    right;
 //! 3. raise `layout::VERSION`, and have a sample of it written (`tests/versions.rs`); those
@@ -22,23 +22,31 @@
 //! do without nothing, so it raises `LEAST`.
 
 mod audience;
+mod care;
 mod codec;
+mod decisions;
 mod entries;
 mod layout;
+mod owed;
 mod records;
 mod region;
 mod specs;
 mod store;
+mod vitals;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::Arc;
 
 use bardo_core::record::{Record, Snapshot};
-use bardo_core::{Configuration, Generation, Pid, ServiceId};
+use bardo_core::{Configuration, Decision, Generation, Pid, ServiceId};
 use bardo_sys::memory::SharedMemory;
 
 use super::cache::{Cache, Change};
+use super::channels::Told;
+use super::decisions::Decisions;
+use super::images::MemoryCopy;
+use super::owed::{Owed, Promise};
 
 use self::codec::Unreadable::{self, Malformed, Unknown};
 use self::codec::{Decoder, Encoder};
@@ -81,6 +89,18 @@ pub struct Surroundings {
     pub sockets: BTreeMap<u32, Arc<str>>,
     /// What clients have stored.
     pub cache: Cache,
+    /// With which exit code everything ends, once it does.
+    pub ends_with: u8,
+    /// What was decided last about every service.
+    pub decisions: Decisions,
+    /// What services tell of themselves.
+    pub told: BTreeMap<ServiceId, Told>,
+    /// The commands that find out whether services work, while they run.
+    pub checks: BTreeMap<ServiceId, Process>,
+    /// The copies in memory that services are started from.
+    pub copies: BTreeMap<ServiceId, MemoryCopy>,
+    /// Lines of the main log that may not be written yet.
+    pub owed: Owed,
 }
 
 /// What a process is known by: a pid alone is no identity.
@@ -92,9 +112,16 @@ pub struct Process {
     pub pid: Pid,
     /// What the kernel knows it by.
     pub identity: u64,
+    /// Where its session is what tells who belongs to it: when it was started, in clock ticks
+    /// since boot, or a moment before.
+    pub session: Option<u64>,
 }
 
 /// Something that is written down.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the record of a service is made on the restart path, where nothing is allocated"
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A change of the table.
@@ -114,6 +141,18 @@ pub enum Entry {
     Socket(u32, Option<Arc<str>>),
     /// What clients have stored is different.
     Cache(Change),
+    /// Everything ends with this exit code, once it does.
+    EndsWith(u8),
+    /// Something was decided about a service; it is the decision of this number.
+    Decided(u64, Decision),
+    /// What a service tells of itself; an empty one when that is over.
+    Told(ServiceId, Told),
+    /// A command finds out whether a service works; `None` when it has ended.
+    Check(ServiceId, Option<Process>),
+    /// A service is started from a copy of its program; `None` when it is not any more.
+    Copy(ServiceId, Option<MemoryCopy>),
+    /// A line of the main log is promised.
+    Owed(Promise),
 }
 
 /// The journal of one supervisor.
@@ -306,10 +345,10 @@ impl Drop for Several<'_> {
 }
 
 impl Surroundings {
-    /// Takes in an entry that is not about the table.
+    /// Takes in an entry. Of a change of the table it takes what concerns the rest.
     pub fn apply(&mut self, entry: &Entry) {
         match entry {
-            Entry::Table(_) => {}
+            Entry::Table(record) => self.change(record),
             Entry::AutoLog(service, channel, Some(path)) => {
                 self.auto_logs.insert((*service, *channel), Arc::clone(path));
             }
@@ -320,6 +359,7 @@ impl Surroundings {
                 self.processes.insert(*service, *process);
             }
             Entry::Greeted(beginning) => self.greeted = *beginning,
+            Entry::EndsWith(code) => self.ends_with = *code,
             Entry::Reloading(tries) => self.reload_tries = *tries,
             Entry::Audience(deed) => self.audience.apply(deed),
             Entry::Socket(number, Some(url)) => {
@@ -329,7 +369,37 @@ impl Surroundings {
                 self.sockets.remove(number);
             }
             Entry::Cache(change) => self.cache.apply(change),
+            Entry::Decided(number, decision) => {
+                self.decisions.keep(*number, decision);
+            }
+            Entry::Told(service, told) if *told == Told::default() => {
+                self.told.remove(service);
+            }
+            Entry::Check(service, Some(process)) => {
+                self.checks.insert(*service, *process);
+            }
+            Entry::Check(service, None) => {
+                self.checks.remove(service);
+            }
+            Entry::Copy(service, Some(copy)) => {
+                self.copies.insert(*service, copy.clone());
+            }
+            Entry::Copy(service, None) => {
+                self.copies.remove(service);
+            }
+            Entry::Owed(promise) => self.owed.add(promise.clone()),
+            Entry::Told(service, told) => {
+                self.told.insert(*service, told.clone());
+            }
         }
+    }
+}
+
+impl Surroundings {
+    /// Takes in what of a change of the table concerns the rest.
+    fn change(&mut self, record: &Record) {
+        self.decisions.note(record);
+        self.decisions.settle();
     }
 }
 
@@ -347,10 +417,12 @@ impl Memory {
         let mut from = Decoder::new(bytes);
         match from.byte()? {
             SNAPSHOT => {
-                let table = records::read_snapshot(&mut from)?;
-                let surroundings = from.frame(entries::read_surroundings)?;
+                let mut table = records::read_snapshot(&mut from)?;
+                let senseless = table.mend();
+                let read = |from: &mut _| entries::read_surroundings(from, &table.groups);
+                let surroundings = from.frame(read)?;
                 (self.table, self.surroundings) = (table, surroundings);
-                self.flaws.senseless += self.table.mend();
+                self.flaws.senseless += senseless;
                 self.has_snapshot = true;
             }
             SEVERAL => {
@@ -390,7 +462,10 @@ impl Memory {
 
     fn apply(&mut self, entry: Entry) {
         match entry {
-            Entry::Table(record) if self.table.admits(&record) => self.table.apply(record),
+            Entry::Table(record) if self.table.admits(&record) => {
+                self.surroundings.change(&record);
+                self.table.apply(record);
+            }
             Entry::Table(_) => self.flaws.senseless += 1,
             other => self.surroundings.apply(&other),
         }

@@ -1,11 +1,14 @@
 //! The supervisor's end of its talk with the keeper.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bardo_keeper::protocol::{Exit, Key, Message, Predecessor, Roles, ToKeeper, ToSupervisor};
 use bardo_sys::channel::{Channel, Received, Wait};
+use bardo_sys::descriptors::FileId;
+use bardo_sys::poll;
 
 /// A descriptor that the keeper has held.
 #[derive(Debug)]
@@ -33,13 +36,67 @@ pub struct News {
 #[derive(Debug, Clone)]
 pub struct Link {
     channel: Arc<Channel>,
+    /// What the keeper holds, where there may be another one.
+    ledger: Option<Arc<Mutex<Ledger>>>,
+}
+
+/// What the keeper was given to hold, by what its files are known by: whoever has the files
+/// open can give them to the next keeper. Processes are not in it, which have no such thing
+/// everywhere.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    files: HashMap<Key, Vec<(Roles, FileId)>>,
+}
+
+impl Ledger {
+    fn add(&mut self, key: Key, role: Roles, file: BorrowedFd<'_>) {
+        if role != Roles::PROCESS
+            && let Ok(id) = FileId::of(file)
+        {
+            self.files.entry(key).or_default().push((role, id));
+        }
+    }
+
+    fn remove(&mut self, key: Key, roles: Roles) {
+        if let Some(files) = self.files.get_mut(&key) {
+            files.retain(|(role, _)| !roles.meets(*role));
+            if files.is_empty() {
+                self.files.remove(&key);
+            }
+        }
+    }
+
+    /// Whose each file is.
+    #[must_use]
+    pub fn by_file(&self) -> HashMap<FileId, (Key, Roles)> {
+        let all = self.files.iter().flat_map(|(key, files)| files.iter().map(move |it| (*key, it)));
+        all.map(|(key, (role, id))| (*id, (key, *role))).collect()
+    }
 }
 
 impl Link {
     /// Takes over the inherited end.
     #[must_use]
     pub fn new(socket: OwnedFd) -> Self {
-        Self { channel: Arc::new(Channel::from_inherited(socket)) }
+        Self { channel: Arc::new(Channel::from_inherited(socket)), ledger: None }
+    }
+
+    /// Keeps account of what the keeper is given to hold, because there may be another one.
+    #[must_use]
+    pub fn of_service(self) -> Self {
+        Self { ledger: Some(Arc::default()), ..self }
+    }
+
+    /// Whether there may be another keeper, so that everything is held that it would need.
+    #[must_use]
+    pub fn is_of_service(&self) -> bool {
+        self.ledger.is_some()
+    }
+
+    /// What the keeper was given to hold.
+    pub fn ledger(&self) -> Option<MutexGuard<'_, Ledger>> {
+        // Whoever has panicked with it has ended the process.
+        self.ledger.as_ref().map(|all| all.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Takes everything that the keeper holds, batch by batch.
@@ -73,12 +130,25 @@ impl Link {
                         descriptor,
                     }));
                 }
-                Some(ToSupervisor::Begin(predecessor)) => return Ok((held, predecessor)),
+                Some(ToSupervisor::Begin(predecessor)) => {
+                    if let Some(mut ledger) = self.ledger() {
+                        held.iter().for_each(|Held { key, role, descriptor }| {
+                            ledger.add(*key, *role, descriptor.as_fd());
+                        });
+                    }
+                    return Ok((held, predecessor));
+                }
                 Some(ToSupervisor::Exits | ToSupervisor::Signals(_)) | None => {
                     return Err(io::ErrorKind::InvalidData.into());
                 }
             }
         }
+    }
+
+    /// Whether the keeper is gone, which is seen before all that it has said is read.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        poll::has_hung_up(self.channel.as_fd())
     }
 
     /// Takes what the keeper has handed on, without waiting.
@@ -109,7 +179,20 @@ impl Link {
     /// # Errors
     /// When the keeper is gone.
     pub fn say(&self, what: ToKeeper) -> io::Result<()> {
+        if let ToKeeper::Drop(key, roles) = what
+            && let Some(mut ledger) = self.ledger()
+        {
+            ledger.remove(key, roles);
+        }
         self.channel.send(Message::to_keeper(what).bytes(), &[], Wait::ForRoom)
+    }
+
+    /// Has the keeper tell whoever has started it, in the words of `sd_notify(3)`.
+    ///
+    /// # Errors
+    /// When the keeper is gone.
+    pub fn tell(&self, text: &str) -> io::Result<()> {
+        self.channel.send(Message::telling(text).bytes(), &[], Wait::ForRoom)
     }
 
     /// Says something if there is room for it, for threads that must not wait.
@@ -125,7 +208,12 @@ impl Link {
     /// now (ETOOMANYREFS).
     pub fn hold(&self, key: Key, roles: Roles, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let message = Message::to_keeper(ToKeeper::Hold(key, roles));
-        self.channel.send(message.bytes(), descriptors, Wait::ForRoom)
+        self.channel.send(message.bytes(), descriptors, Wait::ForRoom)?;
+        if let Some(mut ledger) = self.ledger() {
+            let named = roles.each().zip(descriptors);
+            named.for_each(|(role, descriptor)| ledger.add(key, role, *descriptor));
+        }
+        Ok(())
     }
 }
 

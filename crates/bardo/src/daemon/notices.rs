@@ -13,6 +13,9 @@ use crate::personality::words;
 impl Machine {
     /// Puts a notice into words.
     pub(super) fn notice(&mut self, supervisor: &Supervisor, notice: &Notice) {
+        if notice.is_owed() {
+            return self.say_promised(supervisor, notice);
+        }
         if let Notice::Spawned { service, .. } = notice {
             self.was_started(supervisor, *service);
         }
@@ -72,4 +75,16 @@ pub(super) fn spawn_error(error: ChildError) -> Option<(SpawnError, PathEntry)> 
         ChildError::NotPermitted(entry) => Some((SpawnError::NotPermitted, entry)),
         ChildError::Failed(..) => None,
     }
+}
+
+/// The same of a service that is cared for: whoever brings it up is told every errno.
+pub(super) fn start_error(error: ChildError) -> (SpawnError, PathEntry) {
+    let errno = match error {
+        ChildError::Failed(_, errno) => errno,
+        ChildError::NotFound
+        | ChildError::IsDirectory(_)
+        | ChildError::NotExecutable(_)
+        | ChildError::NotPermitted(_) => 0,
+    };
+    spawn_error(error).unwrap_or((SpawnError::Exec(errno), PathEntry(None)))
 }

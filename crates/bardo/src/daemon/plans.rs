@@ -4,15 +4,23 @@ use std::sync::Arc;
 
 use bardo_core::SpawnError;
 use bardo_core::spec::ServiceSpec;
+use bardo_core::spec::care::Confinement;
+use bardo_sys::limits::Limit;
 use bardo_sys::plan::{Environment, HoldsNul, Identity, Plan, Strings};
+use bardo_sys::setup::Setup;
 
 use super::settings::{Settings, text_to_bytes};
+use super::trees::{self, Prepared};
 
 /// Where a program without a slash is looked for when nobody says where.
 const DEFAULT_PATH: &str = "/bin:/usr/bin:/usr/local/bin";
 
 /// Variables that every program is given and that are not inherited.
 const SET_BY_US: [&[u8]; 2] = [b"SUPERVISOR_ENABLED=", b"SUPERVISOR_SERVER_URL="];
+
+/// Set-ups that are kept. Each is found by a look at all of them, and made within the time
+/// of a thread.
+const PREPARED_MAX: usize = 32;
 
 /// Makes plans that share one environment.
 #[derive(Debug)]
@@ -23,6 +31,10 @@ pub struct Planner {
     url_at: u32,
     /// The identity made last: programs of one user share it.
     identity: Option<Arc<Identity>>,
+    /// The limit on descriptors that processes are born with.
+    descriptors: Limit,
+    /// The set-ups made last, and for whom: most services ask for the same.
+    prepared: Vec<(Arc<Confinement>, Prepared)>,
 }
 
 impl Planner {
@@ -44,7 +56,34 @@ impl Planner {
             variables.push(format!("SUPERVISOR_SERVER_URL={url}").into_bytes());
         }
         let variables = Strings::new(variables.iter().map(Vec::as_slice)).unwrap_or_default();
-        Self { base: Arc::new(Environment { variables }), search_path, url_at, identity: None }
+        let (soft, hard) = settings.descriptor_limit;
+        Self {
+            base: Arc::new(Environment { variables }),
+            search_path,
+            url_at,
+            identity: None,
+            descriptors: Limit { soft, hard },
+            prepared: Vec::new(),
+        }
+    }
+
+    /// The limit on descriptors that processes are born with.
+    pub(super) fn descriptors(&self) -> Limit {
+        self.descriptors
+    }
+
+    /// What processes that are confined like this do to themselves.
+    pub(super) fn prepared(&mut self, confinement: &Arc<Confinement>) -> Prepared {
+        let known = self.prepared.iter().find(|(known, _)| known == confinement);
+        if let Some((_, prepared)) = known {
+            return prepared.clone();
+        }
+        let prepared = trees::prepare(confinement, self.descriptors);
+        if self.prepared.len() == PREPARED_MAX {
+            self.prepared.clear();
+        }
+        self.prepared.push((Arc::clone(confinement), prepared.clone()));
+        prepared
     }
 
     /// The plan of a service.
@@ -85,6 +124,8 @@ impl Planner {
             identity: self.identity(spec),
             umask: spec.program.umask,
             ignore_sigpipe: spec.program.ignore_sigpipe,
+            setup: self.setup(spec),
+            image: None,
         }))
     }
 
@@ -101,6 +142,11 @@ impl Planner {
             pairs.push((name, value));
         }
         pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    fn setup(&mut self, spec: &ServiceSpec) -> Option<Arc<Setup>> {
+        let care = spec.program.care.as_ref()?;
+        Some(self.prepared(&care.confinement).setup)
     }
 
     fn identity(&mut self, spec: &ServiceSpec) -> Option<Arc<Identity>> {

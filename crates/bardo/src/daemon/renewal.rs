@@ -34,6 +34,15 @@ pub(super) struct Present {
     pub(super) sockets: Vec<Arc<str>>,
 }
 
+/// What a service takes up of a configuration that nothing stands in the way of.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// The groups, with the settings that are in the file.
+    pub(super) configuration: Configuration,
+    /// What else has changed, in words: that begins with a restart.
+    pub(super) for_a_restart: Vec<String>,
+}
+
 /// A restart that nothing stands in the way of.
 #[derive(Debug)]
 pub(super) struct Renewal {
@@ -104,6 +113,27 @@ pub(super) fn restart(present: &Present) -> Result<Renewal, String> {
     Ok(Renewal { configuration: loaded.configuration, settings, opened, leftovers })
 }
 
+/// Makes ready what a service takes up without a restart.
+///
+/// # Errors
+/// Why the file is refused.
+pub(super) fn changes(present: &Present) -> Result<Changes, String> {
+    let loaded = load(&present.settings)?;
+    check_interfaces(&loaded)?;
+    probe_new_sockets(present, &loaded)?;
+    let mut fresh = present.settings.renewed(&loaded);
+    let mut for_a_restart = present.settings.for_a_restart(&fresh);
+    let service = present.settings.service.as_ref();
+    let had_user = service.is_some_and(|service| service.account.is_some());
+    if check_user(&loaded).is_err() || (had_user && loaded.settings.user.is_none()) {
+        for_a_restart.push("user".to_owned());
+    }
+    fresh.for_a_restart.clone_from(&for_a_restart);
+    let attachment = fresh.to_text().into();
+    let configuration = Configuration { attachment, ..loaded.configuration };
+    Ok(Changes { configuration, for_a_restart })
+}
+
 /// Tries the sockets of programs that are not open now: those will be free then.
 fn probe_new_sockets(present: &Present, loaded: &Loaded) -> Result<(), String> {
     for socket in fastcgi::named(&loaded.configuration.groups) {
@@ -161,6 +191,16 @@ impl<'a> Opening<'a> {
         let mut taken = Vec::new();
         for (number, server) in servers.iter().enumerate() {
             let address = Address::of(server);
+            let mut known = self.present.settings.servers.iter();
+            // Its file would be open to all before its rules hold.
+            if known.any(|known| known.address == address && known.owner_only != server.owner_only)
+            {
+                let section = &server.section;
+                return Err(format!(
+                    "open_to of [{section}] cannot be changed while the socket is in use: end the \
+                     daemon and start it again"
+                ));
+            }
             if servers[..number].iter().any(|before| Address::of(before) == address) {
                 return Err(SocketError::Taken.to_string());
             }

@@ -13,16 +13,17 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 
 use bardo_core::spec::Configuration;
-use bardo_core::{Input, Mood};
+use bardo_core::{Input, Mood, Supervisor};
 use bardo_keeper::protocol::{Key, Roles, ToKeeper};
 use rustix::net::Shutdown;
 
 use super::cache::Change;
+use super::following::{FOLLOWS, FOLLOWS_THEN_AGAIN};
 use super::journal::Entry;
 use super::link::Link;
 use super::main_log::Level;
 use super::plans::Planner;
-use super::renewal::{self, Present, Renewal};
+use super::renewal::{self, Changes, Present, Renewal};
 use super::settings::{Address, Server, Settings};
 use super::sockets;
 use super::supervisor::{listener, main_log, shown};
@@ -33,7 +34,15 @@ use super::world::Machine;
 const RELOAD_TRIES_MAX: u8 = 2;
 
 /// A configuration that was loaded again, or why not.
-pub(super) type Outcome = Result<Renewal, String>;
+pub(super) type Outcome = Result<Loaded, String>;
+
+/// A configuration that was loaded again.
+pub(super) enum Loaded {
+    /// Everything stops, and this begins.
+    Anew(Box<Renewal>),
+    /// What has changed is taken up.
+    Changes(Changes),
+}
 
 /// How far a restart has come, and what it needs.
 #[derive(Default)]
@@ -108,22 +117,29 @@ impl Machine {
     pub(super) fn load_again(&mut self) {
         if self.restart.loading != Loading::No {
             self.restart.loading = Loading::Again;
+            if self.surroundings.reload_tries == FOLLOWS {
+                self.note(&Entry::Reloading(FOLLOWS_THEN_AGAIN));
+            }
             return;
         }
+        self.note_begin_of_reload();
         let tries = self.surroundings.reload_tries;
         if tries >= RELOAD_TRIES_MAX {
-            let text = format!(
-                "not restarted, everything goes on as it was: {tries} supervisors have ended \
-                 while they loaded the configuration; ask again when that is mended"
+            let why = format!(
+                "{tries} supervisors have ended while they loaded the configuration; ask again \
+                 when that is mended"
             );
-            self.log(Level::Critical, &text);
+            self.log_refusal(Level::Critical, &why);
             self.note(&Entry::Reloading(0));
             self.retire_strays();
+            self.reload_is_over(Some(&why));
             return;
         }
         self.note(&Entry::Reloading(tries + 1));
         if let Err(error) = self.start_loading() {
-            self.log(Level::Error, &format!("cannot load the configuration now: {error}"));
+            let why = format!("cannot load the configuration now: {error}");
+            self.log(Level::Error, &why);
+            self.reload_is_over(Some(&why));
             self.taken.reload = true;
         }
     }
@@ -138,12 +154,17 @@ impl Machine {
         };
         let tidying = self.restart.tidying.take();
         let sender = self.loaded_again.0.clone();
+        let follows = self.follows();
         let waker = Arc::clone(&self.waker);
         std::thread::Builder::new().name("load".into()).spawn(move || {
             // What is still to be removed must not be taken for what is to be opened.
             tidying.map(JoinHandle::join);
             // The receiver lives as long as the process.
-            let _ = sender.send(renewal::restart(&present));
+            let _ = sender.send(if follows {
+                renewal::changes(&present).map(Loaded::Changes)
+            } else {
+                renewal::restart(&present).map(|renewal| Loaded::Anew(Box::new(renewal)))
+            });
             waker.wake();
         })?;
         self.restart.loading = Loading::Yes;
@@ -166,24 +187,78 @@ impl Machine {
     /// Takes what was loaded again, if it has come.
     pub(super) fn renewals(&mut self, inputs: &mut Vec<Input>) {
         while let Ok(outcome) = self.loaded_again.1.try_recv() {
+            let renewed = match outcome {
+                // It is over when all is taken up.
+                Ok(Loaded::Changes(changes)) => {
+                    self.follow(changes);
+                    continue;
+                }
+                Ok(Loaded::Anew(renewal)) => self.renewed(*renewal),
+                Err(message) => Err(message),
+            };
             let again = self.restart.loading == Loading::Again;
             self.restart.loading = Loading::No;
-            match outcome.and_then(|renewal| self.renewed(renewal)) {
+            let failed = renewed.as_ref().err().cloned();
+            match renewed {
                 Ok(configuration) => inputs.push(Input::Replace(configuration)),
-                Err(message) => {
-                    let text = format!("not restarted, everything goes on as it was: {message}");
-                    self.log(Level::Error, &text);
-                }
+                Err(message) => self.log_refusal(Level::Error, &message),
             }
             self.retire_strays();
             if again {
-                // This one has come to its end.
-                self.surroundings.reload_tries = 0;
-                self.load_again();
+                self.load_once_more(failed.as_deref());
             } else {
+                if failed.is_some() {
+                    self.reload_is_over(failed.as_deref());
+                }
                 self.taken.reload = true;
             }
         }
+    }
+
+    /// Whether somebody has asked for another reload while one is under way.
+    pub(super) fn is_asked_again(&self) -> bool {
+        self.restart.loading == Loading::Again
+    }
+
+    /// What was loaded is taken up, as far as `failed` does not say otherwise.
+    pub(super) fn has_followed(&mut self, failed: Option<&str>) {
+        let again = self.restart.loading == Loading::Again;
+        self.restart.loading = Loading::No;
+        if again {
+            self.load_once_more(failed);
+        } else {
+            self.note(&Entry::Reloading(0));
+            self.reload_is_over(failed);
+        }
+    }
+
+    /// One has come to its end, and somebody has asked for another one meanwhile.
+    fn load_once_more(&mut self, failed: Option<&str>) {
+        self.note_reload(failed);
+        self.surroundings.reload_tries = 0;
+        self.load_again();
+    }
+
+    /// Goes on with what a predecessor has begun, if it has.
+    pub(super) fn resume_reload(&mut self, supervisor: &Supervisor) {
+        match self.surroundings.reload_tries {
+            0 => self.retire_strays(),
+            tries @ (FOLLOWS | FOLLOWS_THEN_AGAIN) => {
+                let is_asked_again = tries == FOLLOWS_THEN_AGAIN;
+                self.restart.loading = if is_asked_again { Loading::Again } else { Loading::Yes };
+                self.tell_of_reload();
+                self.follow_again(supervisor);
+            }
+            _ => {
+                self.tell_of_reload();
+                self.load_again();
+            }
+        }
+    }
+
+    fn log_refusal(&self, level: Level, why: &str) {
+        let what = if self.follows() { "reloaded" } else { "restarted" };
+        self.log(level, &format!("not {what}, everything goes on as it was: {why}"));
     }
 
     /// Gives the keeper the sockets of a renewal, and attaches its settings.
@@ -205,7 +280,7 @@ impl Machine {
     /// programs. The rest follows when all that was said before is in the main log:
     /// [`Self::welcome`].
     pub(super) fn take_up(&mut self, attachment: &str) {
-        let settings = match Settings::parse(attachment) {
+        let settings = match Settings::parse(attachment).map(Settings::of_this_keeper) {
             Ok(settings) if settings != self.settings => settings,
             Ok(_) => return,
             Err(error) => {
@@ -359,13 +434,16 @@ impl Machine {
         self.restart.next.as_ref().unwrap_or(&self.settings).nocleanup
     }
 
-    /// Somebody asks for a restart by a signal; a shutdown wins over it.
+    /// Somebody asks for a restart by a signal, or a service for a reload; a shutdown wins over
+    /// it.
     pub(super) fn hang_up(&mut self) {
+        let wish = if self.follows() { "reload" } else { "restart" };
         if self.mood == Mood::Shutdown {
-            let text = "ignored SIGHUP indicating restart request (shutdown in progress)";
-            return self.log(Level::Warn, text);
+            let text = format!("ignored SIGHUP indicating {wish} request (shutdown in progress)");
+            return self.log(Level::Warn, &text);
         }
-        self.log(Level::Warn, "received SIGHUP indicating restart request");
+        self.log(Level::Warn, &format!("received SIGHUP indicating {wish} request"));
+        self.tell_of_reload();
         self.load_again();
     }
 }

@@ -4,16 +4,16 @@
 //! one: its configuration file and its pid file. Who listens on the lock socket is
 //! its keeper. A lock that nobody listens on is stale and taken over.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::io::ErrorKind::NotFound;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use bardo_sys::memory::SharedMemory;
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, FlockOperation};
 use rustix::io::Errno;
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -43,8 +43,8 @@ pub enum ClaimError {
 /// The name of the journal, as /proc shows it.
 pub const JOURNAL: &str = "bardo-journal";
 
-/// How often a directory is claimed that vanishes under our hands.
-const CLAIMS: usize = 3;
+/// How often a directory is made that others sweep away while we do it.
+const GUARD_TRIES: usize = 1000;
 
 /// Most directories of others that are looked at when one is claimed.
 const SWEPT_MAX: usize = 64;
@@ -72,14 +72,15 @@ impl Runtime {
         let base = base();
         sweep(&base);
         let directory = base.join(format!("{name}-{hash:016x}"));
-        // Another daemon may be sweeping this one, which a former run has left.
-        for _ in 1..CLAIMS {
-            match Self::claim_directory(&directory) {
-                Err(ClaimError::System { source, .. }) if source.kind() == NotFound => {}
-                claimed => return claimed,
-            }
-        }
         Self::claim_directory(&directory)
+    }
+
+    /// Takes the lock of a directory anew whose keeper was killed.
+    ///
+    /// # Errors
+    /// When somebody else has it, or the directory cannot be made.
+    pub fn reclaim(directory: &Path) -> Result<Self, ClaimError> {
+        Self::claim_directory(directory)
     }
 
     fn claim_directory(directory: &Path) -> Result<Self, ClaimError> {
@@ -87,15 +88,21 @@ impl Runtime {
             let what = format!("{what} {}", directory.display());
             move |source| ClaimError::System { what, source }
         };
-        make_private(directory).map_err(failed("make the runtime directory"))?;
         // Two that start at once look at the lock one after the other.
-        let guard = File::open(directory).map_err(failed("open the runtime directory"))?;
-        rustix::fs::flock(&guard, FlockOperation::LockExclusive)
-            .map_err(|errno| failed("guard the runtime directory")(errno.into()))?;
+        let mut tries_left = GUARD_TRIES;
+        let guard = loop {
+            tries_left -= 1;
+            match guarded(directory) {
+                Ok(guard) => break guard,
+                Err(error) if tries_left > 0 && is_swept(&error) => {}
+                Err(error) => return Err(failed("make the runtime directory")(error)),
+            }
+        };
         let lock = take_lock(&directory.join("lock")).inspect_err(|_| {
             // It stays where there is a lock in it.
             let _ = fs::remove_dir(directory);
         })?;
+        drop(guard);
         Ok(Self { directory: directory.to_owned(), lock })
     }
 
@@ -105,10 +112,10 @@ impl Runtime {
         &self.directory
     }
 
-    /// Where runtime directories are, if that can be had. Nothing is made.
+    /// Where runtime directories are looked for first. Nothing is made.
     #[must_use]
     pub fn usual() -> PathBuf {
-        usual().unwrap_or_else(fallback)
+        places().swap_remove(0)
     }
 
     /// A file for the journal. It has no name: a file system that fills up would end
@@ -133,6 +140,30 @@ impl Runtime {
     }
 }
 
+/// A directory of our own that nobody else claims or sweeps while this is open.
+fn guarded(directory: &Path) -> io::Result<File> {
+    make_private(directory)?;
+    let guard = File::open(directory)?;
+    rustix::fs::flock(&guard, FlockOperation::LockExclusive)?;
+    if is_at(&guard, directory)? {
+        Ok(guard)
+    } else {
+        Err(io::Error::new(io::ErrorKind::NotFound, "others remove it all the time"))
+    }
+}
+
+/// Whether a directory is still where it was opened.
+fn is_at(guard: &File, directory: &Path) -> io::Result<bool> {
+    let (held, there) = (guard.metadata()?, fs::symlink_metadata(directory)?);
+    Ok((there.dev(), there.ino()) == (held.dev(), held.ino()))
+}
+
+/// Whether a directory may have been swept while it was made or opened. Who makes one that is
+/// there, and looks at it when it is not there any more, is told that it exists.
+fn is_swept(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+}
+
 /// Removes some of the directories of daemons that were killed whole, keeper and all: those
 /// with a lock on which nobody listens.
 fn sweep(base: &Path) {
@@ -144,7 +175,9 @@ fn sweep(base: &Path) {
         if rustix::fs::flock(&guard, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
-        if knock(&lock) == Err(Errno::CONNREFUSED) {
+        // Another one may have swept it, and its name may be that of a new one.
+        let is_there = is_at(&guard, &directory).unwrap_or(false);
+        if is_there && knock(&lock) == Err(Errno::CONNREFUSED) {
             // What else is in it is not ours, and then it stays.
             let _ = fs::remove_file(lock);
             let _ = fs::remove_dir(&directory);
@@ -152,33 +185,53 @@ fn sweep(base: &Path) {
     }
 }
 
-/// Where runtime directories are: `/run/bardo` for root, below `XDG_RUNTIME_DIR` for
-/// others, and a private directory in `/tmp` where there is neither.
+/// Where runtime directories are: the first of our places that can be had.
 fn base() -> PathBuf {
-    usual().filter(|path| make_private(path).is_ok()).unwrap_or_else(fallback)
+    let places = places();
+    let usable = places.iter().find(|place| make_private(place).is_ok());
+    // The error says of the last one why it cannot be had.
+    usable.or(places.last()).cloned().unwrap_or_default()
 }
 
-fn usual() -> Option<PathBuf> {
-    if rustix::process::geteuid().is_root() {
-        Some(PathBuf::from("/run/bardo"))
-    } else {
-        std::env::var_os("XDG_RUNTIME_DIR").map(|path| PathBuf::from(path).join("bardo"))
-    }
+/// Where what belongs to a supervisor of ours may be, in the order in which it is tried:
+/// `/run/bardo` for root; for others below `XDG_RUNTIME_DIR`, then in `/run`, which in a
+/// container can be theirs; and last in `/tmp`, which is there when all else is read-only.
+#[must_use]
+pub fn places() -> Vec<PathBuf> {
+    places_of(rustix::process::geteuid().as_raw(), std::env::var_os("XDG_RUNTIME_DIR"))
 }
 
-fn fallback() -> PathBuf {
-    PathBuf::from(format!("/tmp/bardo-{}", rustix::process::geteuid().as_raw()))
+fn places_of(user: u32, session: Option<OsString>) -> Vec<PathBuf> {
+    let session = session.map(PathBuf::from).filter(|path| path.is_absolute());
+    let (session, run) = match user {
+        0 => (None, PathBuf::from("/run/bardo")),
+        user => (session, PathBuf::from(format!("/run/bardo-{user}"))),
+    };
+    let session = session.map(|path| path.join("bardo"));
+    session.into_iter().chain([run, PathBuf::from(format!("/tmp/bardo-{user}"))]).collect()
 }
 
 /// Makes a directory that only we can look into, or checks that it is such a one.
-fn make_private(directory: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When it cannot be made, or is somebody else's.
+pub fn make_private(directory: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
     let there = fs::symlink_metadata(directory)?;
     if !there.is_dir() || there.uid() != rustix::process::geteuid().as_raw() {
         let text = "it belongs to somebody else";
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
+    // One of a former run, or of an image, may be on what is read-only now.
+    rustix::fs::access(directory, Access::WRITE_OK)?;
     Ok(())
+}
+
+/// Whether nobody else has made a directory in our name: what is not there has nobody made.
+#[must_use]
+pub fn is_safe(directory: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(directory).map_or(true, |there| [0, own].contains(&there.uid()))
 }
 
 fn take_lock(path: &Path) -> Result<UnixListener, ClaimError> {
@@ -267,7 +320,19 @@ fn is_automatic_log(name: &str, identifier: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    #[test]
+    fn places_are_tried_in_an_order() {
+        let places = |user, session: &str| places_of(user, Some(session.into()));
+        let paths = |texts: &[&str]| texts.iter().map(PathBuf::from).collect::<Vec<_>>();
+
+        assert_eq!(places(0, "/s"), paths(&["/run/bardo", "/tmp/bardo-0"]));
+        assert_eq!(places(7, "/s"), paths(&["/s/bardo", "/run/bardo-7", "/tmp/bardo-7"]));
+        assert_eq!(places(7, ""), paths(&["/run/bardo-7", "/tmp/bardo-7"]));
+    }
 
     #[test]
     fn what_killed_daemons_have_left_is_swept() {
@@ -289,6 +354,34 @@ mod tests {
             let claimed = Runtime::claim_directory(runs.directory());
             assert!(matches!(claimed, Err(ClaimError::Taken { .. })));
         }
+    }
+
+    #[test]
+    fn a_directory_that_is_swept_while_it_is_claimed_is_had_all_the_same() {
+        let base = tempfile::tempdir().unwrap();
+        let directory = base.path().join("killed");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        sweep(base.path());
+                    }
+                });
+            }
+
+            // What another test clones has the lock as well, until it executes its program.
+            let claim = || loop {
+                match Runtime::reclaim(&directory) {
+                    Err(ClaimError::Taken { .. }) => {}
+                    claimed => break claimed.map(drop),
+                }
+            };
+            let claims: Result<Vec<_>, _> = (0..2000).map(|_| claim()).collect();
+
+            is_over.store(true, Ordering::Relaxed);
+            claims.unwrap();
+        });
     }
 
     #[test]

@@ -12,13 +12,18 @@
 
 use std::time::Duration;
 
+use bardo_config::value::Compatibility;
 use bardo_config::{
     HttpServer, InterfaceKind, Listen, Loaded, MainLog as ConfiguredLog, RpcInterface,
+    ServerSettings,
 };
 use bardo_keeper::protocol::ToKeeper;
 use serde::{Deserialize, Serialize};
 
 use super::main_log::Level;
+
+/// The exit code that asks whoever has started us to start us again.
+pub const RESTART_REQUESTED: u8 = 1;
 
 /// The settings of one daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,6 +42,9 @@ pub struct Settings {
     pub start_directory: String,
     /// How often everything has begun: 1 is the start, each restart is one more.
     pub beginning: u64,
+    /// Whether a client that asks for a restart is given an end with
+    /// [`RESTART_REQUESTED`]: whoever has started us begins anew.
+    pub ends_at_restart: bool,
     /// The keeper's process number: what `getPID` answers.
     pub keeper_pid: u32,
     /// The main log.
@@ -76,6 +84,39 @@ pub struct Settings {
     /// How long programs have to end that the keeper itself tells to, in milliseconds.
     #[serde(default = "keeper_stop_wait")]
     pub keeper_stop_wait_ms: u64,
+    /// Whether services are kept by MINIX's rules that are brought up.
+    #[serde(default)]
+    pub is_minix: bool,
+    /// Options that only the beginning of the process takes up, with their values. One that
+    /// a former version has not noted is not compared.
+    #[serde(default)]
+    pub for_the_process: Vec<(String, String)>,
+    /// What the last reload of a service has found to be changed that only a restart takes up.
+    #[serde(default)]
+    pub for_a_restart: Vec<String>,
+    /// The service that it is, where a service manager has started it.
+    #[serde(default)]
+    pub service: Option<Service>,
+}
+
+/// A service of a service manager.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The folder of what there is once for each name.
+    pub place: String,
+    /// The file that says by which process it is ready.
+    pub pidfile: Option<String>,
+    /// Whether somebody waits until it is ready, and writes that file.
+    pub is_awaited: bool,
+    /// Whether its manager is told how it is.
+    pub is_told: bool,
+    /// The user that it has become, if any: number, group, all groups.
+    pub account: Option<(u32, u32, Vec<u32>)>,
+    /// The name of the cgroup with programs' leaves: that of its first keeper.
+    pub cgroup: String,
 }
 
 /// The main log.
@@ -107,6 +148,9 @@ pub struct Server {
     pub address: Address,
     /// User name and password, where they are asked for.
     pub credentials: Option<(String, String)>,
+    /// Whether only root and our own user may do everything through it.
+    #[serde(default)]
+    pub owner_only: bool,
 }
 
 /// A namespace of the API: what a section `[rpcinterface:x]` offers.
@@ -191,6 +235,7 @@ impl Settings {
             place: 0,
             address: Address::of(server),
             credentials: server.credentials.clone(),
+            owner_only: server.owner_only,
         };
         Self {
             identifier: configured.identifier.clone(),
@@ -220,6 +265,8 @@ impl Settings {
             greeting: Vec::new(),
             hang_timeout_ms: milliseconds(configured.hang_timeout),
             keeper_stop_wait_ms: milliseconds(configured.keeper_stop_wait),
+            is_minix: configured.compatibility == Compatibility::Minix,
+            for_the_process: for_the_process(configured),
             ..self.clone()
         }
     }
@@ -234,8 +281,63 @@ impl Settings {
             child_log_directory: fresh.child_log_directory.clone(),
             strip_ansi: fresh.strip_ansi,
             variables: fresh.variables.clone(),
+            for_a_restart: fresh.for_a_restart.clone(),
             ..self.clone()
         }
+    }
+
+    /// What `fresh` says otherwise and [`Self::reread`] does not take up, as the file calls it.
+    #[must_use]
+    pub fn for_a_restart(&self, fresh: &Self) -> Vec<String> {
+        let (log, fresh_log) = (&self.main_log, &fresh.main_log);
+        let options = [
+            ("logfile", log.path != fresh_log.path),
+            ("logfile_maxbytes", log.bytes_max != fresh_log.bytes_max),
+            ("logfile_backups", log.backups != fresh_log.backups),
+            ("logfile_compress", log.compress != fresh_log.compress),
+            ("loglevel", log.level != fresh_log.level),
+            ("silent", log.to_stdout != fresh_log.to_stdout),
+            ("pidfile", self.pidfile != fresh.pidfile),
+            ("nocleanup", self.nocleanup != fresh.nocleanup),
+            ("hang_timeout", self.hang_timeout_ms != fresh.hang_timeout_ms),
+            ("keeper_stopwaitsecs", self.keeper_stop_wait_ms != fresh.keeper_stop_wait_ms),
+            ("compat", self.is_minix != fresh.is_minix),
+        ];
+        let changed = options.into_iter().filter(|(_, has_changed)| *has_changed);
+        let mut all: Vec<String> = changed.map(|(option, _)| option.to_owned()).collect();
+        for (option, value) in &self.for_the_process {
+            let mut fresh_values = fresh.for_the_process.iter();
+            if fresh_values.any(|(other, fresh)| other == option && fresh != value) {
+                all.push(option.clone());
+            }
+        }
+        let without_place = |server: &Server| Server { place: 0, ..server.clone() };
+        let servers = |of: &Self| of.servers.iter().map(without_place).collect::<Vec<_>>();
+        let (known, new) = (servers(self), servers(fresh));
+        let only_in = |one: &[Server], other: &[Server]| -> Vec<String> {
+            let missing = one.iter().filter(|server| !other.contains(server));
+            missing.map(|server| format!("[{}]", server.section)).collect()
+        };
+        for section in only_in(&known, &new).into_iter().chain(only_in(&new, &known)) {
+            if !all.contains(&section) {
+                all.push(section);
+            }
+        }
+        if self.namespaces != fresh.namespaces {
+            all.push("the [rpcinterface:x] sections".to_owned());
+        }
+        all
+    }
+
+    /// The same for a keeper that has come after the one that they were made for: its number
+    /// is that of this supervisor's parent.
+    #[must_use]
+    pub fn of_this_keeper(self) -> Self {
+        let keeper_pid = match &self.service {
+            Some(_) => std::os::unix::process::parent_id(),
+            None => self.keeper_pid,
+        };
+        Self { keeper_pid, ..self }
     }
 
     /// What the keeper is told of it.
@@ -262,6 +364,19 @@ impl Settings {
 /// Supervisor's own wait for a program, where settings say nothing.
 fn keeper_stop_wait() -> u64 {
     10_000
+}
+
+/// The options that only the beginning of the process takes up. `exit_on` is among them
+/// because a program that goes on keeps what it was told of it.
+fn for_the_process(configured: &ServerSettings) -> Vec<(String, String)> {
+    let values = [
+        ("umask", format!("{:03o}", configured.umask)),
+        ("minfds", configured.minfds.to_string()),
+        ("minprocs", configured.minprocs.to_string()),
+        ("directory", configured.directory.clone().unwrap_or_default()),
+        ("exit_on", configured.exit_on.to_string()),
+    ];
+    values.map(|(option, value)| (option.to_owned(), value)).into()
 }
 
 fn milliseconds(span: Duration) -> u64 {
@@ -304,6 +419,7 @@ mod tests {
             place,
             address,
             credentials,
+            owner_only: false,
         };
         let file = Address::File("/s".to_owned());
         let credentials = Some(pair("user", "password"));
@@ -315,6 +431,7 @@ mod tests {
             overrides: vec![pair("logfile", "x")],
             start_directory: "/".to_owned(),
             beginning: 2,
+            ends_at_restart: false,
             keeper_pid: 7,
             main_log: MainLog {
                 path: Some("/log".to_owned()),
@@ -343,12 +460,29 @@ mod tests {
             greeting: vec![(Level::Warn, "line".to_owned())],
             hang_timeout_ms: 10_000,
             keeper_stop_wait_ms: 10_000,
+            is_minix: false,
+            for_the_process: Vec::new(),
+            for_a_restart: Vec::new(),
+            service: None,
         }
     }
 
     #[test]
     fn what_former_versions_wrote_is_read() {
         assert_eq!(Settings::parse(SAMPLE).unwrap(), sample());
+    }
+
+    #[test]
+    fn what_a_former_version_has_not_noted_is_not_compared() {
+        let pair = |one: &str, other: &str| (one.to_owned(), other.to_owned());
+        let with =
+            |values: &[(String, String)]| Settings { for_the_process: values.to_vec(), ..sample() };
+        let fresh = with(&[pair("umask", "077"), pair("minfds", "2"), pair("minprocs", "3")]);
+
+        assert_eq!(sample().for_a_restart(&fresh), [""; 0]);
+        let present = with(&[pair("umask", "022"), pair("minfds", "2"), pair("later", "")]);
+        assert_eq!(present.for_a_restart(&fresh), ["umask"]);
+        assert_eq!(present.reread(&fresh).for_the_process, present.for_the_process);
     }
 
     #[test]

@@ -7,43 +7,72 @@ use std::sync::Arc;
 use bardo_core::service::Service;
 use bardo_core::spec::LogTarget;
 use bardo_core::{Input, Pid, ServiceId, SpawnError, Supervisor};
+use bardo_sys::cgroup::Root;
 use bardo_sys::clock;
 use bardo_sys::plan::Plan;
 use rustix::io::Errno;
 
-use super::children::{Life, Start};
+use super::channels::Asks;
+use super::children::{Life, Newborn, Start};
 use super::journal::Entry;
 use super::logs;
 use super::pump::{Channel, Echo, Sink, Stream, StreamKey};
+use super::variables;
 use super::world::Machine;
 
 impl Machine {
     /// Starts a process, or puts that off where there is no room for it now. What is known
     /// of it at once.
     pub(super) fn spawn(&mut self, supervisor: &Supervisor, life: Life) -> Option<Input> {
+        if self.decides_nothing() {
+            // It stays asked for: whoever comes next does it.
+            return None;
+        }
         let start = match self.prepare(supervisor, life) {
             Ok(start) => start,
-            Err(error) => {
-                let Life { service, generation } = life;
-                return Some(Input::SpawnFailed { service, generation, error });
-            }
+            Err(error) => return self.not_started(life, error),
         };
+        let service = supervisor.service(life.service)?;
+        let lacks_copy = Self::lacks_copy(service, &start);
+        let lacks_variables = variables::file_of(service).is_some();
+        if lacks_copy || lacks_variables || self.is_held_up(life.service) {
+            let plan = Arc::clone(&start.plan);
+            self.trees.held.push(start);
+            if lacks_copy && let Some(failed) = self.want_copy(service, &plan) {
+                return Some(failed);
+            }
+            return self.want_variables(service, life, &plan);
+        }
         if self.children.is_crowded(&start) || !self.children.has_room() {
             self.children.put_off(start);
             return None;
         }
-        Some(self.start(start))
+        self.start(start)
+    }
+
+    /// What is told of a start that failed: nothing where that is because the keeper is gone,
+    /// and another one is to come.
+    fn not_started(&mut self, life: Life, error: SpawnError) -> Option<Input> {
+        self.keeper_lost |= self.link.is_of_service() && self.link.is_lost();
+        let Life { service, generation } = life;
+        (!self.decides_nothing()).then_some(Input::SpawnFailed { service, generation, error })
     }
 
     /// Starts a process now.
-    pub(super) fn start(&mut self, start: Start) -> Input {
+    pub(super) fn start(&mut self, start: Start) -> Option<Input> {
         let Life { service, generation } = start.life;
         if !self.undrained.may_begin(service, self.children.count()) {
             let error = SpawnError::Pipes(Errno::MFILE.raw_os_error());
-            return Input::SpawnFailed { service, generation, error };
+            return Some(Input::SpawnFailed { service, generation, error });
         }
-        match self.children.spawn(&self.link, &start) {
-            Ok(newborn) => {
+        let mut born = self.bear(&start);
+        if let Err(error) = &born
+            && self.may_succeed_now(*error)
+        {
+            born = self.bear(&start);
+        }
+        match born {
+            Ok((newborn, root)) => {
                 self.metrics.started(service, start.cause, clock::monotonic());
                 let [stdout, stderr] = start.sinks;
                 let (life, pid) = (start.life, newborn.pid);
@@ -52,9 +81,34 @@ impl Machine {
                     self.attach(life, pid, (Channel::Stderr, pipe, stderr));
                 }
                 self.newborn.push((life, pid));
-                Input::Spawned { service, generation, pid: Pid(newborn.pid) }
+                if let Some(asks) = &start.asks {
+                    self.forget_told(service);
+                    self.channels.add(life, asks, (pid, root), newborn.ends);
+                }
+                Some(Input::Spawned { service, generation, pid: Pid(newborn.pid) })
             }
-            Err(error) => Input::SpawnFailed { service, generation, error },
+            Err(error) => self.not_started(start.life, error),
+        }
+    }
+
+    /// Makes a process in its leaf, and tells what that is below.
+    fn bear(&mut self, start: &Start) -> Result<(Newborn, Option<Arc<Root>>), SpawnError> {
+        let made = self.leaf_for(start)?;
+        let root = self.trees.root_of(made.as_ref().map(|(leaf, _)| leaf));
+        Ok((self.children.spawn(&self.link, start, made)?, root))
+    }
+
+    /// Whether a start that has failed is tried again at once, without what was made ahead.
+    fn may_succeed_now(&mut self, error: SpawnError) -> bool {
+        let is = |number: i32, errno: Errno| number == errno.raw_os_error();
+        match error {
+            // What was made before anybody wanted it is the first to go.
+            SpawnError::Pipes(number) if is(number, Errno::MFILE) || is(number, Errno::NFILE) => {
+                self.give_up_ahead()
+            }
+            // Somebody has removed the leaf that was made ahead.
+            SpawnError::Clone(number) => is(number, Errno::NODEV),
+            _ => false,
         }
     }
 
@@ -73,14 +127,21 @@ impl Machine {
             redirect_stderr: service.spec.program.redirect_stderr,
             sinks: Channel::BOTH.map(|channel| self.sink(service, channel)),
             stdin,
+            asks: Asks::of(supervisor, service),
+            nest: self.nest(service),
             cause: self.metrics.cause(service),
         })
     }
 
     /// Makes the plan of a service and keeps it.
-    fn plan(&mut self, supervisor: &Supervisor, id: ServiceId) -> Result<Arc<Plan>, SpawnError> {
+    pub(super) fn plan(
+        &mut self,
+        supervisor: &Supervisor,
+        id: ServiceId,
+    ) -> Result<Arc<Plan>, SpawnError> {
         let service = supervisor.service(id).ok_or(SpawnError::Empty)?;
         let plan = self.planner.plan(&service.group, &service.spec)?;
+        let plan = self.with_copy(service, plan);
         let place = id.0 as usize;
         if place >= self.plans.len() {
             self.plans.resize(place + 1, None);
@@ -100,6 +161,7 @@ impl Machine {
             compress: log.compress,
             strip_ansi: service.spec.program.strip_ansi.unwrap_or(self.settings.strip_ansi),
             captures: echo.as_ref().is_some_and(Echo::captures),
+            prefix: Arc::clone(&log.prefix),
             echo: echo.map(Box::new),
         }
     }
@@ -183,6 +245,7 @@ impl Machine {
         if let Some(plan) = self.plans.get_mut(id.0 as usize) {
             *plan = None;
         }
+        self.forget_copy(id);
         for channel in Channel::BOTH {
             let key = (id, logs::channel_number(channel));
             if let Some(path) = self.surroundings.auto_logs.get(&key).cloned() {
@@ -193,5 +256,9 @@ impl Machine {
             }
         }
         self.surroundings.processes.remove(&id);
+        self.channels.forget(id);
+        self.trees.forget(id);
+        self.forget_told(id);
+        self.variable_files.forget(id);
     }
 }

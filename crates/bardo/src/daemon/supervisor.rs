@@ -3,9 +3,10 @@
 //! The first supervisor and the hundredth start alike: from the journal and the
 //! descriptors that the keeper holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Arc, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,19 +21,23 @@ use bardo_sys::clock::{self, LocalTime};
 use bardo_sys::launch::inherited;
 use bardo_sys::memory::{self, SharedMemory};
 use bardo_sys::spawn::{Birth, Spawner};
+use bardo_sys::stat::Stat;
 use bardo_sys::waker::Waker;
 use bardo_sys::{poll, process, signals};
 
 use super::adoption::{Inheritance, adopt, attach_all, births, sort};
+use super::channels::Channels;
 use super::children::Children;
 use super::clients::{self, Clients};
 use super::fastcgi::SharedSockets;
+use super::handover;
 use super::journal::{Flaws, Journal, Memory};
 use super::last_words;
 use super::link::Link;
 use super::listeners::Listening;
 use super::listeners::outbox::Outbox;
 use super::main_log::{self, Level};
+use super::outlets::outlets;
 use super::pump::intake::Intake;
 use super::pump::{self, MainLogSettings, PumpHandle, PumpSettings, Severity};
 use super::renewal;
@@ -99,11 +104,15 @@ pub fn run(part: Part) -> Result<i32, TakeOverError> {
 fn take_part(part: Part) -> Result<i32, TakeOverError> {
     signals::block_all();
     process::set_name(match part {
-        Part::Works => "bardo-superv",
+        Part::Works => watching::SUPERVISOR_COMM,
         Part::Watches => watching::COMM,
     });
     end_with_any_thread();
     let socket = inherited(LINK_FD).ok_or(TakeOverError::NotInherited(LINK_FD))?;
+    let link = Link::new(socket);
+    // The keeper ends who has closed it, and who cannot take over must have the time to say
+    // why: that is left to the end of the process.
+    std::mem::forget(link.clone());
     let file = inherited(JOURNAL_FD).ok_or(TakeOverError::NotInherited(JOURNAL_FD))?;
     let memory = SharedMemory::map_whole(file).map_err(system("map the journal"))?;
     let memory = Arc::new(memory);
@@ -113,20 +122,26 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
         Journal::open(Arc::clone(&memory)).map_err(system("read the journal"))?;
     let settings =
         Settings::parse(&known.table.loaded.attachment).map_err(TakeOverError::Settings)?;
+    let settings = settings.of_this_keeper();
+    if settings.service.is_some() {
+        be_expendable(Path::new("/proc/self/oom_score_adj"));
+    }
     let areas = journal.areas().clone();
-    let births = births(&memory, &areas);
     let limit = Some(settings.descriptor_limit);
-    let spawner = Spawner::new(Arc::clone(&memory), areas.births, limit)
+    let spawner = Spawner::new(Arc::clone(&memory), areas.births.clone(), limit)
         .map_err(system("reserve descriptors"))?;
-    let link = Link::new(socket);
-    // The keeper ends who has closed it, and who cannot take over must have the time to say
-    // why: that is left to the end of the process.
-    std::mem::forget(link.clone());
+    let link = if settings.service.is_some() { link.of_service() } else { link };
     let (held, predecessor) =
         link.take_over().map_err(system("take over what the keeper holds"))?;
+    let stepparents = stepparents(predecessor);
+    let service = settings.service.as_ref().map_or("", |service| &service.name);
     let mut inheritance = sort(held);
-    let (machine, pump, api) =
+    let births = births(&memory, &areas, (&stepparents, service), inheritance.former_pid());
+    let (mut machine, pump, api) =
         assemble(settings, journal, &known, spawner, link, &mut inheritance)?;
+    machine.stepparents = stepparents;
+    // Nothing that can be seen ahead is in the way now, and nothing was done yet.
+    machine.end_former(&mut inheritance).map_err(system("end the former supervisor"))?;
     let why = what_became_of(predecessor, words.as_deref());
     if part == Part::Watches {
         let keeper = machine.settings.keeper_pid;
@@ -137,6 +152,24 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
         return Ok(0);
     }
     Ok(supervise(machine, (pump, api), known, births, inheritance, (predecessor, &why)))
+}
+
+/// A unit may spare the keeper when memory is short, which all inherit. Programs are not to be
+/// spared, and are born with what this process has; it may die itself.
+fn be_expendable(file: &Path) {
+    let own = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<i32>().ok());
+    if own.is_some_and(|own| own < 0) {
+        // Without /proc nothing was read either.
+        let _ = std::fs::write(file, "0");
+    }
+}
+
+/// Those who may have adopted the children of a keeper that was killed: all above this one.
+fn stepparents(predecessor: Predecessor) -> Vec<u32> {
+    let above = |pid: &u32| Stat::of(*pid).map(|stat| stat.parent).filter(|parent| *parent > 0);
+    let keeper = Some(std::os::unix::process::parent_id());
+    let all = std::iter::successors(keeper.filter(|_| predecessor.has_new_keeper), above);
+    all.skip(1).collect()
 }
 
 /// Starts the other threads and puts the control thread's world together.
@@ -158,17 +191,22 @@ fn assemble(
     let outbox = outbox.0.zip(outbox.1).map(|(read, write)| Outbox::new(read, write));
     let outbox = outbox.transpose().map_err(system("take over the outbox"))?;
     let listening = Listening::new(intake.clone(), outbox);
+    let outlets = outlets(std::mem::take(&mut inheritance.shared), &link)
+        .map_err(system("make a pipe for shared output"))?;
     let (reports_sender, reports) = std::sync::mpsc::channel();
+    let mut surroundings = known.surroundings.clone();
     let pump_settings = PumpSettings {
         cells: Arc::clone(journal.memory()),
         base: areas.pump.start,
         length: areas.pump.len(),
         staging: (read, write),
+        outlets,
         intake,
         reports: reports_sender,
         waker: Arc::clone(&waker),
         syslog: pump::SYSLOG.into(),
         main_log: main_log(&settings.main_log),
+        owed: surroundings.owed.lines(settings.main_log.level),
     };
     let (pump, pump_thread) = pump::start(pump_settings).map_err(system("start the log pump"))?;
     let (clients, questions) = clients::channel(Arc::clone(&waker));
@@ -176,12 +214,13 @@ fn assemble(
         std::mem::take(&mut inheritance.listeners).into_iter().collect();
     let shown = Arc::new(RwLock::new(shown(&settings)));
     let api = start_api(&settings, clients, &link, &pump, &shown, &listeners)?;
+    let place = settings.service.as_ref().and_then(|service| handover::folder(&service.place));
     let next = known.table.replacement.as_ref();
     let next = next.and_then(|next| Settings::parse(&next.attachment).ok());
     let machine = Machine::new(Parts {
         settings,
         journal,
-        surroundings: known.surroundings.clone(),
+        surroundings,
         children: Children::new(spawner),
         link,
         pump,
@@ -190,9 +229,12 @@ fn assemble(
         questions,
         listening,
         sockets: SharedSockets::new(std::mem::take(&mut inheritance.sockets)),
+        channels: Channels::new().map_err(system("make an epoll set"))?,
         shown,
         doors: api.doors(),
         restart: Restart::new(listeners, next),
+        door: inheritance.door.take(),
+        place,
     });
     Ok((machine, pump_thread, api))
 }
@@ -207,7 +249,10 @@ fn start_api(
     sockets: &BTreeMap<u32, OwnedFd>,
 ) -> Result<Api, TakeOverError> {
     let held = settings.servers.iter().filter_map(|server| {
-        let socket = sockets.get(&server.place)?.try_clone();
+        // A predecessor that was about to end has closed it, also for us: whoever waits for
+        // clients there would do nothing else.
+        let socket = sockets.get(&server.place).filter(|one| !poll::has_hung_up(one.as_fd()))?;
+        let socket = socket.try_clone();
         Some(socket.map(|socket| listener(server, socket)))
     });
     let listeners = held.collect::<io::Result<_>>().map_err(system("open the servers"))?;
@@ -247,7 +292,7 @@ pub(super) fn listener(server: &Server, fd: OwnedFd) -> Listener {
         Address::File(_) => ListenerKind::Unix,
         Address::Port(..) => ListenerKind::Tcp,
     };
-    Listener { fd, kind, auth: server.credentials.clone() }
+    Listener { fd, kind, auth: server.credentials.clone(), owner_only: server.owner_only }
 }
 
 /// What the API shows of the settings.
@@ -260,6 +305,8 @@ pub(super) fn shown(settings: &Settings) -> Shown {
         question_wait: Duration::from_millis(settings.hang_timeout_ms),
         traces: settings.main_log.level <= Level::Trace,
         watching: None,
+        is_minix: settings.is_minix,
+        ends_at_restart: settings.ends_at_restart,
     }
 }
 
@@ -275,20 +322,27 @@ fn supervise(
     last_words::forget(machine.journal.memory());
     let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
     machine.tell(machine.settings.patience());
-    let began = machine.link.say(ToKeeper::TookOver).is_ok();
-    if machine.surroundings.reload_tries > 0 {
-        machine.load_again();
-    } else {
-        machine.retire_strays();
-    }
+    // Who cannot say it has lost its keeper while it took over.
+    machine.keeper_lost |= machine.link.say(ToKeeper::TookOver).is_err();
+    machine.tell_ready(&supervisor);
+    machine.resume_reload(&supervisor);
     // What the start needed is not needed any more.
     memory::give_back();
     let (mut inputs, mut actions) = (Vec::new(), Actions::default());
-    while began && !supervisor.is_finished() && !machine.keeper_lost {
+    while !supervisor.is_finished() && !machine.keeper_lost {
         machine.wait(supervisor.deadline(), &mut inputs);
+        // What has become known is written down; nothing is begun any more.
+        if machine.decides_nothing() && inputs.is_empty() {
+            break;
+        }
         turn(&mut supervisor, &mut machine, &mut inputs, &mut actions);
     }
-    end(machine, threads)
+    // The end is left to whoever can tell a keeper of it.
+    machine.keeper_lost |= machine.link.is_of_service() && machine.link.is_lost();
+    if machine.decides_nothing() {
+        handover::wait_for_heir(&mut machine, &supervisor, &HashMap::new());
+    }
+    end(machine, supervisor.exit_code(), threads)
 }
 
 /// Makes the table what it was, with all that became of it meanwhile, and does what
@@ -313,7 +367,10 @@ fn take_over(
     machine.mend_auto_logs(&supervisor);
     machine.mend_sockets(&supervisor);
     machine.mood = supervisor.mood();
+    machine.mend_images(std::mem::take(&mut inheritance.images));
+    machine.adopt_trees(&supervisor);
     let mut inputs = adopt(machine, &supervisor, births, &mut inheritance);
+    inputs.extend(machine.adopt_helpers(&supervisor, births, &mut inheritance));
     let streams = attach_all(machine, &supervisor, inheritance);
     machine.resume_listening(&streams);
     machine.pump.go();
@@ -329,6 +386,11 @@ fn take_over(
 /// Lines of the start, once; and after that, what became of the predecessor.
 fn greet(machine: &mut Machine, known: &Memory, predecessor: Predecessor, why: &str) {
     machine.greet();
+    if predecessor.has_new_keeper && predecessor.count == 0 {
+        let text = "the keeper was killed; another one has come after it, and all programs that \
+                    are there are looked after";
+        machine.log(Level::Warn, text);
+    }
     if predecessor.count > 0 {
         let text = format!(
             "the supervisor {why}; this one has taken over, number {}",
@@ -373,11 +435,16 @@ fn what_became_of(predecessor: Predecessor, last_words: Option<&str>) -> String 
 
 /// Everything has stopped: what is left in memory goes to the disk, what was made
 /// is removed.
-fn end(mut machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
+fn end(mut machine: Machine, exit_code: u8, (pump, api): (JoinHandle<()>, Api)) -> i32 {
     // What was taken in the last turn is written down; a slow end is not a hang.
     machine.acknowledge();
     machine.close_unused_sockets();
-    let code = i32::from(machine.keeper_lost);
+    // That a service could not be kept running counts more than what a client wanted.
+    let code = match exit_code {
+        _ if machine.keeper_lost => 1,
+        0 => i32::from(machine.surroundings.ends_with),
+        code => i32::from(code),
+    };
     if machine.keeper_lost {
         machine.log(
             Level::Critical,
@@ -393,9 +460,14 @@ fn end(mut machine: Machine, (pump, api): (JoinHandle<()>, Api)) -> i32 {
         machine.restart.close_listeners();
     }
     machine.pump.finish();
+    // What was left of services is gone before the daemon is.
+    let give_up_at = clock::monotonic() + FINISH_WITHIN;
+    machine.errands.finish(give_up_at);
+    if !machine.keeper_lost {
+        machine.trees.close();
+    }
     // A disk that hangs does not hold up the end: the next start finds the files as
     // they are.
-    let give_up_at = clock::monotonic() + FINISH_WITHIN;
     while !pump.is_finished() && clock::monotonic() < give_up_at {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -434,4 +506,24 @@ fn end_with_any_thread() {
 
 fn system(what: &'static str) -> impl FnOnce(io::Error) -> TakeOverError {
     move |source| TakeOverError::System { what, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_spared_when_memory_is_short_is_so_no_more_and_whoever_is_not_stays_so() {
+        let room = tempfile::tempdir().unwrap();
+        let file = room.path().join("oom_score_adj");
+        for (before, after) in [("-900\n", "0"), ("0\n", "0\n"), ("500\n", "500\n"), ("", "")] {
+            std::fs::write(&file, before).unwrap();
+
+            be_expendable(&file);
+
+            assert_eq!(std::fs::read_to_string(&file).unwrap(), after);
+        }
+        be_expendable(&room.path().join("nowhere"));
+        assert!(!room.path().join("nowhere").exists());
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bardo_core::job::{Answer, Refusal};
-use bardo_core::service::Service;
+use bardo_core::job::{Answer, Caller, Refusal};
+use bardo_core::service::{ScriptRun, Service};
 use bardo_core::spec::GroupSpec;
-use bardo_core::{Group, ServiceId, Supervisor};
+use bardo_core::{Group, Pid, ServiceId, Supervisor};
 
 use super::clients::{Measured, ProcessView, Reply, Selection};
 use super::journal::Surroundings;
@@ -40,6 +40,26 @@ pub fn processes(supervisor: &Supervisor, around: &Surroundings, which: &Selecti
         (&one.group.name, &one.spec.name).cmp(&(&other.group.name, &other.spec.name))
     });
     Reply::Processes(views)
+}
+
+/// On behalf of whom the first of these processes acts that is a service's or its script's.
+#[must_use]
+pub(super) fn caller(supervisor: &Supervisor, pids: &[Pid]) -> Caller {
+    let place = |service: &Service| {
+        let script = match service.vitals.as_ref().map(|vitals| vitals.script) {
+            Some(ScriptRun::Running(_, pid)) => Some(pid),
+            Some(ScriptRun::Idle | ScriptRun::Requested(_)) | None => None,
+        };
+        let found = |pid: Option<Pid>| pids.iter().position(|there| Some(*there) == pid);
+        let own = found(service.pid).map(|place| (place, service.id, false));
+        let script = found(script).map(|place| (place, service.id, true));
+        own.into_iter().chain(script).min()
+    };
+    match supervisor.services().filter_map(place).min() {
+        Some((_, service, true)) => Caller::Script(service),
+        Some((_, service, false)) => Caller::Service(service),
+        None => Caller::Nobody,
+    }
 }
 
 /// All processes, and what was counted.

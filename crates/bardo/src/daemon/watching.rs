@@ -17,6 +17,7 @@ use bardo_sys::{clock, poll, process};
 
 use super::adoption::Inheritance;
 use super::clients::{Question, Reply, Request};
+use super::handover;
 use super::journal::Memory;
 use super::main_log::Level;
 use super::noticing::SUPERVISOR;
@@ -25,6 +26,9 @@ use super::world::Machine;
 
 /// SIGTERM.
 const TERMINATE: i32 = 15;
+
+/// What a supervisor that works is known by.
+pub const SUPERVISOR_COMM: &str = "bardo-superv";
 
 /// What it is known by, in `ps` and to the keeper's other children.
 pub const COMM: &str = "bardo-watch";
@@ -84,6 +88,9 @@ pub(super) fn watch(
             }
         }
         machine.listen(&mut Vec::new());
+        if machine.decides_nothing() {
+            handover::wait_for_heir(&mut machine, &supervisor, &inheritance.processes);
+        }
         if machine.keeper_lost {
             return Wish::TryAgain;
         }

@@ -3,49 +3,63 @@
 //! It waits in one place, for two things: the keeper's messages and a wake-up by
 //! another thread. Nothing here decides anything about a program.
 
+mod parts;
+
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bardo_core::id::ExitSequence;
+use bardo_core::spec::Reach;
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Action, Event, ExitStatus, Input, Instant, Mood, Now, Pid, ServiceId, Signal, Supervisor,
-    Ticket, World,
+    Action, Decision, Event, Input, Instant, Mood, Notice, Now, Pid, ServiceId, Supervisor, Ticket,
+    World,
 };
-use bardo_keeper::protocol::{Exit, Roles, ToKeeper};
+use bardo_keeper::protocol::{Roles, ToKeeper};
 use bardo_sys::clock::{self, LocalTime};
-use bardo_sys::limits::{self, Limited};
 use bardo_sys::memory;
 use bardo_sys::plan::Plan;
 use bardo_sys::poll;
 use bardo_sys::process;
 use bardo_sys::spawn::{ChildError, Settled};
 use bardo_sys::waker::Waker;
+use bardo_wire::control::Order;
 
 use super::answers::Pending;
 use super::changes::Changes;
+use super::channels::{self, Channels};
 use super::children::{Children, Life};
 use super::clients::Questions;
+use super::debts::Debts;
+use super::errands::Errands;
 use super::fastcgi::SharedSockets;
+use super::following::Following;
+use super::helpers::{self, Helpers};
+use super::images::Images;
 use super::journal::{Entry, Journal, Process, Surroundings};
 use super::link::{Link, News};
 use super::listeners::Listening;
 use super::main_log::{self, Level};
 use super::metrics::Metrics;
-use super::notices::spawn_error;
+use super::owed::{self, Promise};
 use super::plans::Planner;
 use super::pump::{Channel, PumpHandle, Report, StreamKey};
 use super::restart::{Outcome, Restart};
 use super::settings::Settings;
 use super::stdin::Backlog;
+use super::telling::Telling;
+use super::trees::{self, Trees};
 use super::troubles::Troubles;
 use super::undrained::Undrained;
+use super::variables::VariableFiles;
 use crate::api::{Doors, Shown};
-use crate::personality::{payload, words};
+use crate::personality::payload;
+
+pub use self::parts::Parts;
 
 /// How long, in nanoseconds, a snapshot is put off that was too long for the journal.
 const COMPACT_AGAIN: u64 = 1_000_000_000;
@@ -64,6 +78,14 @@ pub struct Machine {
     pub(super) questions: Questions,
     /// What those who watch the table have not been told yet.
     pub(super) changes: Changes,
+    /// Decisions that are still to be written down.
+    decided: Vec<Decision>,
+    /// Lines that are still to be promised.
+    pub(super) promised: Vec<Promise>,
+    /// The number of the last end that a line is said of, and of the last one whose line was
+    /// handed to the log pump.
+    pub(super) numbered: u64,
+    pub(super) handed_on: u64,
     pub(super) reports: Receiver<Report>,
     /// What is wrong at present.
     pub(super) troubles: Troubles,
@@ -80,11 +102,15 @@ pub struct Machine {
     pub(super) mood: Mood,
     pub(super) tickets: HashMap<Ticket, Pending>,
     pub(super) next_ticket: u64,
+    /// How far the reload of a service has come.
+    pub(super) following: Following,
     /// What the keeper has not been told yet is done with.
     pub(super) taken: Taken,
     pub(super) newborn: Vec<(Life, u32)>,
     /// Lives that are over, and whose pipes have not been handed to their end yet.
-    over: Vec<Life>,
+    pub(super) over: Vec<Life>,
+    /// What is over, and waits until nobody is being born.
+    pub(super) debts: Debts,
     /// The last exit record that the predecessors took for each service, by place.
     pub(super) exits_known: Vec<ExitSequence>,
     /// Births that failed, until their exit comes.
@@ -96,8 +122,21 @@ pub struct Machine {
     pub(super) sockets: SharedSockets,
     pub(super) metrics: Metrics,
     pub(super) undrained: Undrained,
+    pub(super) helpers: Helpers,
+    /// What programs say.
+    pub(super) channels: Channels,
+    /// What is done beside this thread.
+    pub(super) errands: Errands,
+    /// What belongs to lives beside their processes.
+    pub(super) trees: Trees,
+    /// Programs in memory.
+    pub(super) images: Images,
+    /// Variables from files.
+    pub(super) variable_files: VariableFiles,
     settled: Vec<Settled>,
-    news: News,
+    pub(super) news: News,
+    /// What whoever has started us was told.
+    pub(super) telling: Telling,
     /// Whether an entry found no room in the journal: until there is a snapshot, nothing
     /// that has to be written down first may be done.
     pub(super) must_compact: bool,
@@ -107,96 +146,24 @@ pub struct Machine {
     compact_again_at: Option<u64>,
     /// Whether the keeper is gone: nothing can be known of any child any more.
     pub(super) keeper_lost: bool,
+    /// Those who may have programs of a keeper that was killed; nobody where all are the
+    /// keeper's own.
+    pub(super) stepparents: Vec<u32>,
+    /// Where the next keeper is waited for.
+    pub(super) door: Option<OwnedFd>,
+    /// The folder of the service, by which others know whose supervisor this is.
+    _place: Option<OwnedFd>,
 }
 
 #[derive(Default)]
 pub(super) struct Taken {
-    exits: Option<u64>,
-    signals: u64,
+    pub(super) exits: Option<u64>,
+    pub(super) signals: u64,
     /// Whether a configuration has been loaded again.
     pub(super) reload: bool,
 }
 
-/// What a machine is made of.
-pub struct Parts {
-    /// What the daemon was told at its start.
-    pub settings: Settings,
-    /// The journal.
-    pub journal: Journal,
-    /// What it says beside the table.
-    pub surroundings: Surroundings,
-    /// The processes.
-    pub children: Children,
-    /// The keeper.
-    pub link: Link,
-    /// The log pump.
-    pub pump: PumpHandle,
-    /// What it tells.
-    pub reports: Receiver<Report>,
-    /// What wakes the control thread.
-    pub waker: Arc<Waker>,
-    /// The clients' questions.
-    pub questions: Questions,
-    /// Those who listen to events.
-    pub listening: Listening,
-    /// The sockets that programs share.
-    pub sockets: SharedSockets,
-    /// What the API shows.
-    pub shown: Arc<RwLock<Shown>>,
-    /// Where the API listens.
-    pub doors: Doors,
-    /// How far a restart has come.
-    pub(super) restart: Restart,
-}
-
 impl Machine {
-    /// Puts it together.
-    #[must_use]
-    pub fn new(parts: Parts) -> Self {
-        let planner = Planner::new(&parts.settings);
-        Self {
-            log_level: parts.settings.main_log.level,
-            settings: parts.settings,
-            journal: parts.journal,
-            surroundings: parts.surroundings,
-            children: parts.children,
-            link: parts.link,
-            pump: parts.pump,
-            planner,
-            plans: Vec::new(),
-            waker: parts.waker,
-            changes: Changes::new(parts.questions.watch()),
-            questions: parts.questions,
-            reports: parts.reports,
-            troubles: Troubles::default(),
-            stuck: HashMap::new(),
-            loaded_again: std::sync::mpsc::channel(),
-            restart: parts.restart,
-            shown: parts.shown,
-            doors: parts.doors,
-            mood: Mood::Running,
-            tickets: HashMap::new(),
-            next_ticket: 0,
-            taken: Taken::default(),
-            newborn: Vec::new(),
-            over: Vec::new(),
-            exits_known: Vec::new(),
-            stillborn: HashMap::new(),
-            in_the_way: HashMap::new(),
-            backlog: Backlog::default(),
-            listening: parts.listening,
-            sockets: parts.sockets,
-            metrics: Metrics::new(clock::wall_seconds()),
-            undrained: Undrained::new(limits::get(Limited::Descriptors).soft),
-            settled: Vec::new(),
-            news: News::default(),
-            must_compact: false,
-            wants_snapshot: false,
-            compact_again_at: None,
-            keeper_lost: false,
-        }
-    }
-
     /// Writes a line into the main log, if its level is wanted.
     pub fn log(&self, level: Level, message: &str) {
         if level >= self.log_level {
@@ -217,6 +184,13 @@ impl Machine {
     fn compact_in(&self) -> Option<u64> {
         let again = self.compact_again_at.map_or(0, |at| at.saturating_sub(clock::monotonic()));
         (self.must_compact || self.wants_snapshot).then_some(again)
+    }
+
+    /// Puts a snapshot in place of the journal's entries where one of them found no room.
+    pub(super) fn compact_if_must(&mut self, supervisor: &Supervisor) {
+        if self.must_compact {
+            self.compact(supervisor);
+        }
     }
 
     /// Has a snapshot take the place of the journal's entries, because some cannot be read.
@@ -244,6 +218,10 @@ impl Machine {
         let mut settled = std::mem::take(&mut self.settled);
         self.children.spawner().settle(&mut settled);
         for settled in settled.drain(..) {
+            if helpers::is_helper(settled.identity) {
+                self.helpers.settled(settled.pid, settled.error);
+                continue;
+            }
             let life = Life::from_number(settled.identity);
             self.children.settled(life, settled.error.is_none());
             self.is_unstuck(life.service);
@@ -263,6 +241,7 @@ impl Machine {
             self.children.next_executed().or_else(|| self.children.next_adopted())
         {
             inputs.push(Input::Executed { service, generation });
+            self.channels.listen(Life { service, generation }, clock::monotonic());
         }
     }
 
@@ -271,10 +250,18 @@ impl Machine {
     /// of it first.
     fn start_waiting(&mut self, inputs: &mut Vec<Input>) {
         let mut born = Vec::new();
-        while let Some(start) = self.children.next_waiting() {
-            born.push(self.start(start));
+        while !self.decides_nothing()
+            && let Some(start) = self.children.next_waiting()
+        {
+            born.extend(self.start(start));
         }
         inputs.splice(0..0, born);
+        self.start_helpers(inputs);
+    }
+
+    /// Whether the keeper is gone, and another one is to come who decides.
+    pub(super) fn decides_nothing(&self) -> bool {
+        self.keeper_lost && self.settings.service.is_some()
     }
 
     /// Takes what the keeper has handed on.
@@ -284,75 +271,19 @@ impl Machine {
         self.keeper_lost |= news.lost;
         self.news = news;
         self.births(inputs);
+        // What nobody can act upon any more is left to whoever comes next.
+        if self.decides_nothing() {
+            return;
+        }
         self.exits(inputs);
         self.signals(inputs);
     }
 
-    fn exits(&mut self, inputs: &mut Vec<Input>) {
-        for Exit { sequence, pid, status, at } in std::mem::take(&mut self.news.exits) {
-            self.taken.exits = Some(sequence);
-            let sequence = ExitSequence(sequence);
-            if self.was_taken(pid, sequence) {
-                continue;
-            }
-            let status = ExitStatus::from_wait_status(status);
-            let Some(child) = self.children.remove(pid) else {
-                let ending = words::ending(status);
-                self.log(Level::Debug, &format!("reaped unknown pid {pid} ({ending})"));
-                continue;
-            };
-            self.backlog.forget(pid, child.stdin.as_ref());
-            self.listening.unwatch(child.life, child.stdin.as_ref());
-            let Life { service, generation } = child.life;
-            self.is_unstuck(service);
-            inputs.push(match self.stillborn.remove(&pid).and_then(spawn_error) {
-                Some((error, entry)) => {
-                    self.note_file(service, entry);
-                    Input::SpawnFailed { service, generation, error }
-                }
-                None => {
-                    let at = Instant(at);
-                    Input::Exited { service, generation, status, sequence, at }
-                }
-            });
-            self.metrics.exited(service, at);
-            self.over.push(child.life);
-        }
-    }
-
-    /// Whether a predecessor took this record and had no time to say so. The number of
-    /// its process may belong to another one by now.
-    fn was_taken(&self, pid: u32, sequence: ExitSequence) -> bool {
-        let service = self.children.child(pid).map(|child| child.life.service.0 as usize);
-        let known = service.and_then(|place| self.exits_known.get(place));
-        known.is_some_and(|known| sequence <= *known)
-    }
-
     /// A life is over: what is left in its pipes is read, then they are closed.
     pub(super) fn release(&mut self, life: Life) {
-        self.tell(ToKeeper::Drop(life.key(), Roles::STDIN));
+        let roles = Roles::STDIN.and(Roles::PROCESS).and(channels::roles());
+        self.debts.life_is_over(life.key(), roles);
         self.pump.release(life.service, life.generation);
-    }
-
-    fn signals(&mut self, inputs: &mut Vec<Input>) {
-        let signals = std::mem::take(&mut self.news.signals);
-        self.taken.signals |= signals;
-        for signal in (1..64).filter(|number| signals >> number & 1 == 1) {
-            match Signal::from_number(signal) {
-                Some(signal @ (Signal::TERM | Signal::INT | Signal::QUIT)) => {
-                    let text = format!("received {signal} indicating exit request");
-                    self.log(Level::Warn, &text);
-                    inputs.push(Input::Shutdown);
-                }
-                Some(Signal::HUP) => self.hang_up(),
-                Some(Signal::USR2) => {
-                    self.log(Level::Info, "received SIGUSR2 indicating log reopen request");
-                    self.log(Level::Info, "supervisord logreopen");
-                    self.pump.reopen();
-                }
-                Some(_) | None => {}
-            }
-        }
     }
 
     fn reports(&mut self, inputs: &mut Vec<Input>) {
@@ -365,6 +296,8 @@ impl Machine {
             }
         }
         self.renewals(inputs);
+        self.follow_on(inputs);
+        self.helpers.probed(inputs);
     }
 
     /// All that a stream has had is where it belongs.
@@ -376,7 +309,7 @@ impl Machine {
             Channel::Stdout => Roles::STDOUT,
             Channel::Stderr => Roles::STDERR,
         };
-        self.tell(ToKeeper::Drop(Life { service, generation }.key(), role));
+        self.debts.done_with(Life { service, generation }.key(), role);
     }
 
     /// Tells the keeper something; that it is gone is noticed when it is listened to.
@@ -404,8 +337,15 @@ impl Machine {
         for (life, pid) in std::mem::take(&mut self.newborn) {
             let Some((_, child)) = self.children.get(life) else { continue };
             let Some(pidfd) = &child.pidfd else { continue };
+            if self.link.is_of_service() {
+                // Without it a keeper that comes after this one does not learn how it has ended.
+                let _ = self.link.hold(life.key(), Roles::PROCESS, &[pidfd.as_fd()]);
+            }
             if let Ok(identity) = process::identity(pidfd.as_fd(), pid) {
-                let process = Process { generation: life.generation, pid: Pid(pid), identity };
+                let is_session = child.leaf.is_none() && self.trees.has(life.service);
+                let session = is_session.then(|| trees::started(pid));
+                let generation = life.generation;
+                let process = Process { generation, pid: Pid(pid), identity, session };
                 self.note(&Entry::Process(life.service, process));
             }
         }
@@ -432,33 +372,50 @@ impl World for Machine {
         let pump_look = self.look_at_pump();
         self.listen_and_send();
         let look = self.children.next_look();
+        let has_more_to_make = self.catch_up(look.is_some() || !inputs.is_empty());
         // There is time for a snapshot when there is nothing else.
         self.wants_snapshot = inputs.is_empty() && self.journal.is_long();
-        let idle = inputs.is_empty() && self.compact_in() != Some(0) && !self.has_more_to_hear();
+        let idle = inputs.is_empty()
+            && self.compact_in() != Some(0)
+            && !self.has_more_to_hear()
+            && !has_more_to_make;
         let timeout = if idle {
             let now = clock::monotonic();
             let until = deadline.map(|deadline| deadline.0.saturating_sub(now));
             let nanoseconds = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-            let waits =
-                [until, look.map(nanoseconds), self.attend_in(), self.compact_in(), pump_look];
-            waits.into_iter().flatten().min()
+            let rest = self.channels.rest_in(now);
+            let look = look.map(nanoseconds);
+            let own = [self.debts.due_in(now), self.compact_in(), self.tell_in(now)];
+            let waits = [until, look, self.attend_in(), pump_look, rest];
+            let waits = waits.into_iter().chain(own);
+            waits.flatten().min()
         } else {
             Some(0)
         };
-        let rooms = [Some(self.waker.as_fd()), self.backlog.room(), self.listening.room()];
-        let (spoken_to, [woken, has_room, listener_has_room]) =
-            poll::many(self.link.as_fd(), rooms, timeout);
+        let (backlog, listening) = (self.backlog.room(), self.listening.room());
+        let others = [Some(self.waker.as_fd()), backlog, listening, self.channels.fd()];
+        let (spoken_to, [woken, has_room, listener_has_room, said]) =
+            poll::many(self.link.as_fd(), others, timeout);
+        self.keeper_lost |= spoken_to && self.link.is_of_service() && self.link.is_lost();
+        if self.decides_nothing() {
+            // What is not read now is read by whoever comes next.
+            return;
+        }
         if woken {
             self.waker.clear();
         }
         // Before the exits: a birth that failed is known before its exit is read.
         self.births(inputs);
+        if said || self.channels.rest_in(clock::monotonic()) == Some(0) {
+            self.hear_programs(inputs);
+        }
         if spoken_to {
             self.listen(inputs);
         }
         if woken {
             self.reports(inputs);
             self.questions(inputs);
+            self.errands_done(inputs);
         }
         if has_room {
             let children = &self.children;
@@ -467,7 +424,9 @@ impl World for Machine {
         if listener_has_room {
             self.send_on();
         }
-        self.start_waiting(inputs);
+        if !self.decides_nothing() {
+            self.start_waiting(inputs);
+        }
     }
 
     fn publish(&mut self, supervisor: &Supervisor, event: Event) {
@@ -479,36 +438,61 @@ impl World for Machine {
         self.publish_event(supervisor, &event);
     }
 
+    fn decided(&mut self, decision: Decision) {
+        self.decided.push(decision);
+    }
+
+    fn owe(&mut self, supervisor: &Supervisor, notice: &Notice) {
+        self.promise(supervisor, notice);
+    }
+
     fn record(&mut self, supervisor: &mut Supervisor) {
         let mut full = self.must_compact;
         let journal = &mut self.journal;
         let published = self.listening.take_published();
-        let changes = &mut self.changes;
+        let (changes, known) = (&mut self.changes, &mut self.surroundings.decisions);
+        let telling = &mut self.telling;
+        let (promised, owed) = (&mut self.promised, &mut self.surroundings.owed);
         if full {
             // The snapshot has it all.
-            supervisor.take_records(|record| changes.note(&record));
-        } else if !published.is_empty() {
-            // What is published and what it tells of are written down in one entry.
-            let mut both = journal.begin();
-            published.into_iter().for_each(|deed| both.add(&Entry::Audience(deed)));
             supervisor.take_records(|record| {
+                telling.note();
                 changes.note(&record);
-                both.add(&Entry::Table(record));
+                known.note(&record);
             });
-            full = !both.append();
+            known.keep_all(&mut self.decided, changes, |_| {});
+            owed::keep(promised, owed, |_| {});
+        } else if !(published.is_empty() && self.decided.is_empty() && promised.is_empty()) {
+            // What is told, what it tells of and why are written down in one entry.
+            let mut all = journal.begin();
+            published.into_iter().for_each(|deed| all.add(&Entry::Audience(deed)));
+            supervisor.take_records(|record| {
+                telling.note();
+                changes.note(&record);
+                known.note(&record);
+                all.add(&Entry::Table(record));
+            });
+            known.keep_all(&mut self.decided, changes, |entry| all.add(entry));
+            owed::keep(promised, owed, |entry| all.add(entry));
+            full = !all.append();
         }
         // After one that found no room no other is written: what is there stays a
         // beginning of all there was, until the snapshot takes its place.
         supervisor.take_records(|record| {
+            telling.note();
             changes.note(&record);
+            known.note(&record);
             full = full || !journal.append(&Entry::Table(record));
         });
+        known.settle();
         self.want_chunks();
         self.must_compact = full;
         if self.compact_in() == Some(0) {
             self.compact(supervisor);
         }
         self.mood = supervisor.mood();
+        self.tell_how_it_is(supervisor);
+        self.look_at_stops(supervisor);
         self.hand_over(supervisor);
     }
 
@@ -517,11 +501,29 @@ impl World for Machine {
             Action::Spawn { service, generation } => {
                 return self.spawn(supervisor, Life { service, generation });
             }
+            Action::RunScript { service, script, reason, restarts } => {
+                return self.run_script(supervisor, (service, script), (reason, restarts));
+            }
+            Action::EndScript { service, script } => {
+                return self.end_script(service, script);
+            }
+            Action::Check { service, generation, check } => {
+                self.count_kills(Life { service, generation });
+                return self.check(supervisor, (service, generation), check);
+            }
+            Action::EndCheck { service, check } => {
+                self.end_check(service, check);
+            }
             Action::Unspawn { service, generation } => {
-                self.children.forget(Life { service, generation });
+                let life = Life { service, generation };
+                self.children.forget(life);
+                self.trees.held.retain(|start| start.life != life);
             }
             Action::Signal { service, generation, signal, reach } => {
                 let life = Life { service, generation };
+                if reach == Reach::Tree {
+                    return self.signal_tree(life, signal);
+                }
                 return match self.children.signal(life, signal, reach) {
                     Ok(Some(())) => Some(Input::Signalled { service, generation, signal, reach }),
                     Ok(None) => None,
@@ -533,13 +535,32 @@ impl World for Machine {
                 self.pump.forget(service);
                 self.added(supervisor, service);
             }
-            Action::Removed(service) => self.removed(service),
+            Action::Edited(service) => {
+                self.forget_unstartable(service);
+                self.added(supervisor, service);
+                self.confine_anew(supervisor, service);
+            }
+            Action::Removed(service) => {
+                self.forget_checks(service);
+                self.removed(service);
+            }
             Action::Answer { ticket, answer } => self.answer(supervisor, ticket, answer),
             Action::Notice(notice) => self.notice(supervisor, &notice),
             Action::Begin => self.take_up(&supervisor.loaded().attachment),
             Action::Begun => self.welcome(),
-            // An event is told, not performed.
-            Action::Event(_) | Action::Finish => {}
+            Action::Ping { service, generation, number } => {
+                self.count_kills(Life { service, generation });
+                let now = clock::monotonic();
+                self.channels.ping(Life { service, generation }, number, now);
+            }
+            Action::Commit { service, generation } => {
+                self.channels.say(Life { service, generation }, &Order::Commit);
+            }
+            Action::Sweep { service, generation } => {
+                return self.sweep(supervisor, Life { service, generation });
+            }
+            // These are told, not performed.
+            Action::Event(_) | Action::Decided(_) | Action::Finish => {}
         }
         None
     }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use bardo_sys::probe;
 
-use super::cgroup::Places;
 use crate::daemon::pump::SYSLOG;
 use crate::personality::errno;
+use bardo_sys::cgroup::Places;
 
 /// Whether something can be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,29 +144,36 @@ const TRIALS: &[Trial] = &[
         name: "clone3",
         need: Need::Useful,
         attempt: probe::clone3,
-        offered: UNUSED,
-        refused: UNUSED,
+        offered: "Services are born in their cgroups, where clone-into-cgroup is offered too.",
+        refused: "Services join their cgroups themselves, which may take milliseconds.",
     },
     Trial {
         name: "clone-into-cgroup",
         need: Need::Useful,
         attempt: probe::clone_into_cgroup,
-        offered: UNUSED,
-        refused: UNUSED,
+        offered: "Services are born in their cgroups.",
+        refused: "Services join their cgroups themselves, which may take milliseconds.",
     },
     Trial {
         name: "execveat",
         need: Need::Useful,
         attempt: probe::execveat,
-        offered: UNUSED,
-        refused: UNUSED,
+        offered: "Programs that are kept in memory can be started.",
+        refused: "No program can be started from memory.",
     },
     Trial {
         name: "memfd-exec",
         need: Need::Useful,
         attempt: probe::exec_from_memory,
-        offered: UNUSED,
-        refused: UNUSED,
+        offered: "Programs can be kept in memory, sealed.",
+        refused: "Programs that are kept in memory lie in a file system in memory, if one allows to execute them.",
+    },
+    Trial {
+        name: "scheduler-slice",
+        need: Need::Useful,
+        attempt: probe::scheduler_slice,
+        offered: "The length of a service's turn on a processor can be set.",
+        refused: "The length of a service's turn on a processor is what the kernel makes it.",
     },
     Trial {
         name: "pidfd-info",
@@ -179,8 +186,8 @@ const TRIALS: &[Trial] = &[
         name: "pidfd-exit-info",
         need: Need::Useful,
         attempt: exit_info,
-        offered: "Nothing: the keeper reads exit statuses itself.",
-        refused: "Nothing: the keeper reads exit statuses itself.",
+        offered: "How programs end that have outlived their keeper is known.",
+        refused: "Of a program that has outlived its keeper it is not known how it ends.",
     },
     Trial {
         name: "seccomp",

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use bardo_sys::limits::{self, Limit, Limited};
 use bardo_sys::probe;
 
-use super::cgroup::Places;
+use bardo_sys::cgroup::Places;
+
+use super::cgroup::bound;
 use super::facility::{Facility, Verdict, why};
 use crate::daemon::journal;
 use crate::daemon::runtime::Runtime;
@@ -87,7 +89,7 @@ fn processes(limit: Limit, is_free: bool) -> Facility {
 
 fn pids(places: &Places) -> Facility {
     let files = ["pids.max", "pids.current"];
-    let Some(bound) = places.bound("pids", files, files) else {
+    let Some(bound) = bound(places, "pids", files, files) else {
         let follows = "This cgroup ends no start of a program.";
         return Facility::useful("cgroup-pids", Verdict::Offered, "no limit", follows);
     };
@@ -103,7 +105,7 @@ fn pids(places: &Places) -> Facility {
 fn memory(places: &Places) -> Facility {
     let new = ["memory.max", "memory.current"];
     let old = ["memory.limit_in_bytes", "memory.usage_in_bytes"];
-    let Some(bound) = places.bound("memory", new, old) else {
+    let Some(bound) = bound(places, "memory", new, old) else {
         let follows = "Programs may use what the machine has.";
         return Facility::useful("cgroup-memory", Verdict::Offered, "no limit", follows);
     };

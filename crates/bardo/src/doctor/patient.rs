@@ -110,6 +110,14 @@ pub(super) fn examine(wanted: &Wanted) -> Result<Patient, ConfigError> {
     Ok(patient)
 }
 
+/// What a client needs to call the daemon that is meant.
+///
+/// # Errors
+/// When its configuration cannot be read.
+pub(crate) fn whereabouts(wanted: &Wanted) -> Result<ControlSettings, ConfigError> {
+    Place::of(wanted).map(|place| place.settings)
+}
+
 /// Where the daemon is to be found.
 struct Place {
     settings: ControlSettings,

@@ -11,7 +11,8 @@ use crate::personality::supervisorctl::{self, DescribedCommand};
 use crate::personality::{DescribedFlag, bardo};
 
 /// The tools whose words are completed.
-const TOOLS: [&str; 3] = ["bardo", "supervisord", "supervisorctl"];
+const TOOLS: [&str; 5] =
+    ["bardo", "supervisord", "supervisorctl", "minix-service", "bardo_service"];
 
 /// Where a shell looks for the script of a tool, below a folder like `/usr/local/share`.
 fn path(shell: Shell, tool: &str) -> String {
@@ -42,7 +43,9 @@ pub fn all() -> Vec<Document> {
 fn script(shell: Shell, tool: &str) -> String {
     let mut command = match tool {
         "supervisorctl" => return Control::new().script(shell),
+        "minix-service" => return super::service_words::script(shell),
         "supervisord" => bardo::daemon("supervisord"),
+        "bardo_service" => bardo::host(),
         _ => bardo::command(),
     };
     let mut script = Vec::new();

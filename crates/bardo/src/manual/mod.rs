@@ -4,8 +4,12 @@
 //! are stale.
 
 pub mod completions;
+mod host;
 mod page;
 pub mod pages;
+mod service;
+mod service_words;
+pub mod system_conf;
 
 use std::fs;
 use std::io;

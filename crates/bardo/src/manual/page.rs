@@ -90,9 +90,14 @@ impl Page {
 /// A help text as a sentence.
 pub(super) fn sentence(text: &str) -> String {
     let mut letters = text.chars();
-    let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+    // What is typed as it stands here is not a word of the sentence.
+    let is_typed = text.split(' ').next().is_some_and(|word| word.contains('_'));
+    let first = letters.next().map_or_else(String::new, |letter| match is_typed {
+        true => letter.to_string(),
+        false => letter.to_uppercase().to_string(),
+    });
     let end = if text.ends_with('.') { "" } else { "." };
-    first.chain(letters).chain(end.chars()).collect()
+    format!("{first}{}{end}", letters.as_str())
 }
 
 /// A text in lines that are not long, so that a change shows where it is.
@@ -100,9 +105,10 @@ fn wrapped(text: &str) -> String {
     let mut lines = String::new();
     let mut room = WIDTH;
     for word in text.split_whitespace() {
-        // In the source a tick becomes three letters, a dash two, an apostrophe five.
+        // In the source a tick becomes three letters, a dash or a backslash two, an
+        // apostrophe five.
         let marks = 2 * word.matches('`').count() + 4 * word.matches('\'').count();
-        let length = word.len() + marks + word.matches('-').count();
+        let length = word.len() + marks + word.matches(['-', '\\']).count();
         if !lines.is_empty() && length < room {
             lines.push(' ');
             room -= 1;
@@ -135,5 +141,6 @@ mod tests {
     fn a_help_text_becomes_a_sentence() {
         assert_eq!(sentence("print this text"), "Print this text.");
         assert_eq!(sentence("the mask (022)"), "The mask (022).");
+        assert_eq!(sentence("srv_status prints"), "srv_status prints.");
     }
 }

@@ -4,6 +4,7 @@ use bardo_config::options::{Description, EVENT_TYPES, descriptions};
 
 use super::Document;
 use super::page::{Page, sentence};
+use super::{host, service, system_conf};
 use crate::personality::{bardo, supervisorctl, supervisord};
 
 /// All pages.
@@ -14,6 +15,9 @@ pub fn all() -> Vec<Document> {
         document("supervisord", 8, &supervisord_page()),
         document("supervisorctl", 1, &supervisorctl_page()),
         document("supervisord.conf", 5, &configuration_page()),
+        document("system.conf", 5, &system_conf::page()),
+        document("service", 8, &service::page()),
+        document("bardo_service", 8, &host::page()),
         document("pidproxy", 1, &pidproxy_page()),
         document("echo_supervisord_conf", 1, &echo_page()),
     ]
@@ -23,8 +27,9 @@ fn document(name: &str, section: u8, page: &Page) -> Document {
     Document { path: format!("man/man{section}/{name}.{section}"), text: page.render() }
 }
 
-const SEE_ALSO: &str = "`bardo`(1), `supervisord`(8), `supervisorctl`(1), `supervisord.conf`(5), \
-                        `pidproxy`(1), `echo_supervisord_conf`(1)";
+pub(super) const SEE_ALSO: &str = "`bardo`(1), `supervisord`(8), `supervisorctl`(1), `service`(8), `bardo_service`(8), \
+                                   `supervisord.conf`(5), `system.conf`(5), `pidproxy`(1), \
+                                   `echo_supervisord_conf`(1)";
 
 fn bardo_page() -> Page {
     let mut page =
@@ -34,8 +39,10 @@ fn bardo_page() -> Page {
         .heading("DESCRIPTION")
         .text(
             "`bardo` is one executable with several faces. Called by the name of `supervisord`, \
-             `supervisorctl`, `pidproxy` or `echo_supervisord_conf`, as a symbolic link gives it, \
-             it is that tool; otherwise the first word says what it is to be.",
+             `supervisorctl`, `service`, `bardo_service`, `pidproxy` or `echo_supervisord_conf`, as a \
+             symbolic link gives it, it is that tool; otherwise the first word says what it is to be. \
+             A first word like `/install`, `/start` or `/status` makes it a service of the operating \
+             system and steers that: see `bardo_service`(8).",
         )
         .text(
             "The supervisor may crash, be killed or hang: another one takes its place in about \
@@ -51,9 +58,9 @@ fn bardo_page() -> Page {
             for inner in command.get_subcommands() {
                 describe(&mut page, &format!("{} {}", command.get_name(), inner.get_name()), inner);
             }
-        } else if matches!(command.get_name(), "supervisord" | "supervisorctl") {
+        } else if matches!(command.get_name(), "supervisord" | "supervisorctl" | "service") {
             let tool = command.get_name();
-            let section = if tool == "supervisord" { 8 } else { 1 };
+            let section = if tool == "supervisorctl" { 1 } else { 8 };
             page.item(
                 &format!("`{tool}` [ARGUMENT...]"),
                 &format!("{} See `{tool}`({section}).", sentence(&about)),
@@ -67,20 +74,30 @@ fn bardo_page() -> Page {
         .item(
             "`1`",
             "A self-test has found something, a configuration deserves attention, `doctor` has found \
-             that something is wrong now, or a file could not be written.",
+             that something is wrong now, `status` or `why` that nothing is known of a name, a \
+             file could not be written, or `run` was told to restart.",
         )
         .item("`2`", "The command line makes no sense, or a configuration would be refused.")
-        .item("`3`", "`doctor` has found that no program could be run on this machine.")
+        .item(
+            "`3`",
+            "`doctor` has found that no program could be run on this machine, or no supervisor \
+             answers `status`, `why` or `events`.",
+        )
         .item("`70`", "A keeper or supervisor could not do its work; standard error says why.")
+        .item("`130`", "Ctrl-C was pressed while `events` told what happens.")
         .heading("EXAMPLES")
         .text("See it work, without a file and without being root:")
         .example("bardo demo")
+        .text("Bring programs up that are watched and reborn, without a configuration:")
+        .example("bardo run &\nbardo service up /usr/local/bin/web")
         .text("Run what a Supervisor of Python has run so far:")
         .example("bardo supervisord -n -c /etc/supervisor/supervisord.conf")
         .text("Know beforehand what will be different, and what was never right:")
         .example("bardo check /etc/supervisor/supervisord.conf")
         .text("Know what this machine refuses, and what is wrong now:")
         .example("bardo doctor -c /etc/supervisor/supervisord.conf")
+        .text("See how services are, why one of them is as it is, and what happens to all:")
+        .example("bardo status\nbardo why web\nbardo events --follow")
         .text("Be Supervisor for everybody on this machine:")
         .example(
             "ln -s bardo /usr/local/bin/supervisord\nln -s bardo /usr/local/bin/supervisorctl\n\
@@ -317,6 +334,10 @@ fn about(section: &str) -> &'static str {
             "A port for the same, and for the web page. What goes over it is not encrypted."
         }
         "[supervisorctl]" => "How supervisorctl finds the daemon.",
+        "[rs]" => {
+            "How services are kept that service(8) brings up. Supervisor does not know the \
+             section."
+        }
         "[include]" => "More files. These cannot include others.",
         "[rpcinterface:x]" => {
             "Methods of the XML-RPC interface. Without one such section supervisorctl is not \

@@ -7,11 +7,16 @@
 use clap::builder::{PossibleValuesParser, ValueParser};
 use clap::{Arg, ArgAction, Command, ValueHint, value_parser};
 
+use super::service::verbs::VERBS;
 use super::shells::Shell;
-use super::{DescribedFlag, supervisorctl, supervisord};
+use super::{DescribedFlag, host, supervisorctl, supervisord};
+use crate::init::choice;
+use crate::init::sandbox::RESTRICTIONS;
 
-const AFTER: &str = "Called by the name of supervisord, supervisorctl, pidproxy or \
-    echo_supervisord_conf, as a link gives it, bardo is that tool.";
+const AFTER: &str = "Called by the name of supervisord, supervisorctl, service, minix-service, \
+    bardo_service, pidproxy or echo_supervisord_conf, as a link gives it, bardo is that tool.\n\n\
+    With a first word /install, /start, /stop, /status ... (also -start or --start) it makes itself \
+    a service of the operating system and steers it: bardo bardo_service --help.";
 
 /// The whole command line.
 #[must_use]
@@ -36,8 +41,14 @@ pub fn command() -> Command {
         )
         .subcommand(check())
         .subcommand(doctor())
+        .subcommand(status())
+        .subcommand(why())
+        .subcommand(events())
+        .subcommand(restart())
+        .subcommand(run())
         .subcommand(daemon("supervisord"))
         .subcommand(control("supervisorctl"))
+        .subcommand(service())
         .subcommand(
             own("pidproxy", "Run a command, and pass signals on to the process in a file")
                 .arg(path("pidfile", ValueHint::FilePath).required(true))
@@ -76,6 +87,44 @@ pub fn control(name: &'static str) -> Command {
         .arg(path("arguments", ValueHint::Other).num_args(0..))
 }
 
+/// The command line of `bardo_service`, for completion.
+#[must_use]
+pub fn host() -> Command {
+    let verbs = host::table::VERBS.iter().map(|verb| verb.name);
+    let tool = Command::new(host::NAME)
+        .about("Make bardo a service of the operating system, and steer it")
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(Arg::new("verb").value_parser(PossibleValuesParser::new(verbs)))
+        .arg(Arg::new("name").value_hint(ValueHint::Other));
+    tool.args(host::table::OPTIONS.iter().map(|option| {
+        let arg = Arg::new(option.name).long(option.name).help(option.help.replace('`', ""));
+        let Some(value) = option.value() else { return arg.action(ArgAction::SetTrue) };
+        let arg = arg.value_name(value);
+        match value {
+            "FILE" => arg.value_hint(ValueHint::FilePath),
+            "DIR" => arg.value_hint(ValueHint::DirPath),
+            "ACCOUNT" => arg.value_hint(ValueHint::Username),
+            "KIND" => arg.value_parser(PossibleValuesParser::new(choice::NAMES)),
+            _ => {
+                let names = RESTRICTIONS.iter().map(|restriction| restriction.name);
+                arg.value_parser(PossibleValuesParser::new(names.chain(["all"])))
+            }
+        }
+    }))
+}
+
+/// The command line of `service`, for help and completion.
+fn service() -> Command {
+    let names = VERBS.iter().map(|verb| verb.name);
+    Command::new("service")
+        .about("Bring services up that are watched and reborn, as MINIX 3 does")
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .arg(Arg::new("verb").value_parser(PossibleValuesParser::new(names)))
+        .arg(path("arguments", ValueHint::FilePath).num_args(0..))
+}
+
 fn face(
     name: &'static str,
     about: &'static str,
@@ -101,6 +150,31 @@ fn face(
     }))
 }
 
+fn run() -> Command {
+    Command::new("run")
+        .about("Supervise what service(8) brings up, in the foreground")
+        .long_about(
+            "Starts a supervisor in the foreground that needs no configuration: nothing runs in \
+             it until `service up` brings something up. Its socket and its files are in \
+             /run/bardo for root, and in $XDG_RUNTIME_DIR/bardo for others; where that cannot be \
+             had, in /run/bardo-UID and then in /tmp/bardo-UID. With a configuration \
+             it is supervisord in the foreground. It ends with 0 when it was told to shut down, \
+             and with 1 when it was told to restart (`bardo restart --self`): whoever has \
+             started it starts it again then. SIGHUP begins anew without an end. With 70 a \
+             critical service could not be kept running, or the supervisor could not do its \
+             work; with 2 it did not start. Where `exit_on` of the configuration names a program, \
+             it ends with the exit code of that, whatever it is.",
+        )
+        .arg(
+            Arg::new("configuration")
+                .short('c')
+                .long("configuration")
+                .value_name("FILE")
+                .value_hint(ValueHint::FilePath)
+                .help("Read this configuration rather than none"),
+        )
+}
+
 fn check() -> Command {
     Command::new("check")
         .about("Say what in a configuration deserves attention, with file and line")
@@ -112,12 +186,7 @@ fn check() -> Command {
              when the file would be refused.",
         )
         .arg(Arg::new("file").value_hint(ValueHint::FilePath))
-        .arg(
-            Arg::new("json")
-                .long("json")
-                .action(ArgAction::SetTrue)
-                .help("One JSON document instead of text"),
-        )
+        .arg(json())
 }
 
 fn doctor() -> Command {
@@ -131,28 +200,124 @@ fn doctor() -> Command {
              2 when the command line or the configuration makes no sense; with 3 where no program \
              could be run.",
         )
-        .arg(
-            Arg::new("configuration")
-                .long("configuration")
-                .short('c')
-                .value_name("FILE")
-                .value_hint(ValueHint::FilePath)
-                .help("The configuration of the daemon; searched for otherwise"),
+        .args(of_the_daemon())
+        .arg(json())
+}
+
+/// Which daemon is meant.
+fn of_the_daemon() -> [Arg; 2] {
+    [
+        Arg::new("configuration")
+            .long("configuration")
+            .short('c')
+            .value_name("FILE")
+            .value_hint(ValueHint::FilePath)
+            .help("The configuration of the daemon; searched for otherwise"),
+        Arg::new("socket")
+            .long("socket")
+            .value_name("PATH")
+            .value_hint(ValueHint::FilePath)
+            .conflicts_with("configuration")
+            .help("The socket file of the daemon, in place of a configuration"),
+    ]
+}
+
+fn json() -> Arg {
+    let json = Arg::new("json").long("json").action(ArgAction::SetTrue);
+    json.help("One JSON document instead of text")
+}
+
+fn status() -> Command {
+    Command::new("status")
+        .about("Say how services are, and why")
+        .long_about(
+            "Says of each service what state it is in and the reason for it: since when it runs \
+             and how long it took to be ready, for how long it waits after which crash, what it \
+             depends on, who has stopped it. It ends with 0 when that is told; with 1 when \
+             nothing is known of a name; with 2 when the command line or the configuration makes \
+             no sense; with 3 when no supervisor answers.",
+        )
+        .after_help(
+            "Examples:\n  bardo status\n  bardo status web 'worker:*'\n  bardo status --json",
         )
         .arg(
-            Arg::new("socket")
-                .long("socket")
-                .value_name("PATH")
-                .value_hint(ValueHint::FilePath)
-                .conflicts_with("configuration")
-                .help("The socket file of the daemon, in place of a configuration"),
+            Arg::new("name")
+                .num_args(0..)
+                .value_name("NAME")
+                .help("GROUP:NAME, NAME where that is enough, or GROUP:*; all when left out"),
         )
+        .args(of_the_daemon())
+        .arg(json())
+}
+
+fn why() -> Command {
+    Command::new("why")
+        .about("Say why a service is as it is: its last twenty decisions")
+        .long_about(
+            "Says what state a service is in, the reason for it, and the last twenty decisions \
+             about it with their time and cause. They outlive the supervisor; those of a service \
+             that is gone are told until its name is used again. It ends with 0 when that is \
+             told; with 1 when nothing is known of the name; with 2 when the command line or the \
+             configuration makes no sense; with 3 when no supervisor answers.",
+        )
+        .after_help("Examples:\n  bardo why web\n  bardo why worker:a --json")
         .arg(
-            Arg::new("json")
-                .long("json")
+            Arg::new("name")
+                .required(true)
+                .value_name("NAME")
+                .help("GROUP:NAME, or NAME where that is enough"),
+        )
+        .args(of_the_daemon())
+        .arg(json())
+}
+
+fn events() -> Command {
+    Command::new("events")
+        .about("Say what was decided about all services, and what happens to them")
+        .long_about(
+            "Says what was decided about all services, in its order: the last twenty decisions of \
+             each. With --follow it goes on with each decision and each change of a state, until \
+             Ctrl-C (130) or the end of the supervisor (0); the death of a supervisor that is \
+             replaced is not noticed. Otherwise it ends with 0; with 2 when the command line or \
+             the configuration makes no sense; with 3 when no supervisor answers.",
+        )
+        .after_help("Examples:\n  bardo events\n  bardo events --follow --json | jq .text")
+        .arg(
+            Arg::new("follow")
+                .long("follow")
+                .short('f')
                 .action(ArgAction::SetTrue)
-                .help("One JSON document instead of text"),
+                .help("Go on with what happens"),
         )
+        .args(of_the_daemon())
+        .arg(json().help("One JSON document in each line instead of text"))
+}
+
+fn restart() -> Command {
+    Command::new("restart")
+        .about("Have the supervisor itself begin anew")
+        .long_about(
+            "Asks the supervisor itself for a restart, with all that only a restart takes up of \
+             its configuration. One that was started by `bardo run` or as a service stops all \
+             programs and ends with 1: its manager starts it again, where it starts anything \
+             again (a script of SysV init and a service with --no-respawn stay down). One that \
+             was started as supervisord stops all programs and begins anew without an end, as \
+             with `supervisorctl reload`. It ends with 0 when that is under way; with 2 when the \
+             command line or the configuration makes no sense; with 3 when no supervisor answers, \
+             or it refuses. Programs are restarted by `supervisorctl restart`, services of the \
+             operating system by `bardo /restart`.",
+        )
+        .after_help(
+            "Examples:\n  bardo restart --self\n  bardo restart --self -c /etc/bardo/web.conf",
+        )
+        .arg(
+            Arg::new("self")
+                .long("self")
+                .required(true)
+                .action(ArgAction::SetTrue)
+                .help("The supervisor itself is meant, and no program"),
+        )
+        .args(of_the_daemon())
 }
 
 fn selftest() -> Command {
@@ -249,6 +414,37 @@ fn selftest() -> Command {
                         .help("What the median time to an answer of the API must stay below"),
                 )
                 .arg(keep()),
+        )
+        .subcommand(service_test().arg(keep()))
+}
+
+fn service_test() -> Command {
+    Command::new("service")
+        .about("Let services hang and crash, and measure how soon they are there again")
+        .long_about(
+            "Stops a program with a heartbeat of 100 ms again and again and measures how soon the \
+             next one is there; kills a plain program and a service in turns and compares how \
+             long they are away; and measures what the heartbeats of many programs cost, one a \
+             second each.",
+        )
+        .arg(number("hangs", "N").default_value("50").help("How often a program hangs"))
+        .arg(
+            number("replaced-within", "MS")
+                .default_value("210")
+                .help("What the median time from its last answer to the next one may be at most"),
+        )
+        .arg(number("kills", "N").default_value("200").help("How often each of the two is killed"))
+        .arg(
+            number("slower-percent", "P")
+                .default_value("10")
+                .help("How much longer than a program a service may be away"),
+        )
+        .arg(number("hearts", "N").default_value("1000").help("Programs that have a heartbeat"))
+        .arg(number("seconds", "S").default_value("20").help("How long they are watched"))
+        .arg(
+            number("percent", "P")
+                .default_value("2")
+                .help("What keeper and supervisor may use of one processor meanwhile"),
         )
 }
 

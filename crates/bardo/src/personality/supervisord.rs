@@ -224,7 +224,13 @@ fn search(program: &str) -> Result<String, String> {
 }
 
 fn start(program: &str, request: Request, loaded: Loaded) -> ExitCode {
-    match boot::boot(boot::Start { program, request, loaded }) {
+    match boot::boot(boot::Start {
+        program,
+        request,
+        loaded,
+        ends_at_restart: false,
+        service: None,
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(BootError::Refused(message)) => usage(program, &message),
         Err(error @ BootError::Broken { .. }) => {

@@ -7,15 +7,17 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use bardo_core::decision::Sign;
 use bardo_core::service::{Service, StateName};
 use bardo_core::spec::{Reach, ServiceSpec};
 use bardo_core::{Errand, ExitStatus, Notice, Pid, ServiceId, SpawnError, Supervisor};
 use bardo_sys::plan::{Plan, Strings};
 use bardo_sys::spawn::Step;
 
-use super::errno;
+use super::{errno, why};
 use crate::daemon::listeners::note::Note;
 use crate::daemon::main_log::Level;
+use crate::daemon::owed::End;
 
 /// Most bytes of a message that nobody gets which are shown in the main log.
 const SHOWN_BYTES: usize = 1024;
@@ -57,18 +59,22 @@ pub fn notice(supervisor: &Supervisor, notice: &Notice) -> Option<(Level, String
             let service = supervisor.service(*service)?;
             (Level::Info, stayed_up(service))
         }
-        Notice::Exited { service, status, expected } => {
-            let (level, word) =
-                if *expected { (Level::Info, "expected") } else { (Level::Warn, "not expected") };
-            (level, format!("exited: {} ({}; {word})", name(*service)?, ending(*status)))
+        Notice::Ready { service, sign } => {
+            let sign = match sign {
+                Sign::Said => "it has said that it is ready",
+                Sign::Checked => "a check has succeeded",
+                Sign::StayedUp => "it has stayed up",
+            };
+            let text = format!("success: {} entered RUNNING state, {sign}", name(*service)?);
+            (Level::Info, text)
         }
-        Notice::Stopped { service, status, expected } => {
-            let level = if *expected { Level::Info } else { Level::Warn };
-            (level, format!("stopped: {} ({})", name(*service)?, ending(*status)))
+        Notice::Condemned { service, pid, reason } => {
+            let reason = why::because(*reason);
+            (Level::Warn, format!("killing '{}' ({pid}) with SIGKILL: {reason}", name(*service)?))
         }
-        Notice::GaveUp(service) => {
-            let text = "entered FATAL state, too many start retries too quickly";
-            (Level::Info, format!("gave up: {} {text}", name(*service)?))
+        Notice::Exited { .. } | Notice::Stopped { .. } | Notice::GaveUp(_) => {
+            let (service, how) = End::of(notice)?;
+            end(name(service)?, how)
         }
         Notice::Stopping { service, pid, signal, reach } => {
             let group = if *reach == Reach::Group { "process group " } else { "" };
@@ -85,8 +91,32 @@ pub fn notice(supervisor: &Supervisor, notice: &Notice) -> Option<(Level, String
             let text = "which is in BACKOFF state.";
             (Level::Debug, format!("Attempted to kill {}, {text}", name(*service)?))
         }
+        Notice::ScriptSilent(service) => {
+            let text = "its recovery script has ended and has decided nothing";
+            (Level::Warn, format!("{} stays down: {text}", name(*service)?))
+        }
+        Notice::ScriptBusy(service) => {
+            let text = "its recovery script still runs for the crash before";
+            (Level::Warn, format!("{} stays down: {text}", name(*service)?))
+        }
         Notice::SignalFailed { service, pid, errand, errno } => {
             (Level::Critical, signal_problem(name(*service)?, *pid, *errand, *errno))
+        }
+        Notice::NeedsItself { service, on } => {
+            let name = name(*service)?;
+            let text = format!(
+                "{name} depends on {on}, which depends on {name}; it does not wait for that: \
+                 take one of them out of depends_on"
+            );
+            (Level::Warn, text)
+        }
+        Notice::EndsAll { service, exit_code } => {
+            let text = format!(
+                "{} is down for good, and exit_on asks for it: everything ends, with exit code \
+                 {exit_code}",
+                name(*service)?
+            );
+            (Level::Warn, text)
         }
         Notice::WaitingToStop(service) => {
             (Level::Info, format!("waiting for {} to stop", name(*service)?))
@@ -99,13 +129,28 @@ pub fn notice(supervisor: &Supervisor, notice: &Notice) -> Option<(Level, String
     })
 }
 
-fn stayed_up(service: &Service) -> String {
-    let seconds = match service.spec.program.readiness {
-        bardo_core::spec::Readiness::StaysUp(seconds) => seconds.0,
-        bardo_core::spec::Readiness::Notifies(span) => {
-            i64::try_from(span.as_secs()).unwrap_or(i64::MAX)
+/// The line of the main log for the end of a life.
+#[must_use]
+pub fn end(name: &str, end: End) -> (Level, String) {
+    match end {
+        End::Exited { status, expected } => {
+            let (level, word) =
+                if expected { (Level::Info, "expected") } else { (Level::Warn, "not expected") };
+            (level, format!("exited: {name} ({}; {word})", ending(status)))
         }
-    };
+        End::Stopped { status, expected } => {
+            let level = if expected { Level::Info } else { Level::Warn };
+            (level, format!("stopped: {name} ({})", ending(status)))
+        }
+        End::GaveUp => {
+            let text = "entered FATAL state, too many start retries too quickly";
+            (Level::Info, format!("gave up: {name} {text}"))
+        }
+    }
+}
+
+fn stayed_up(service: &Service) -> String {
+    let seconds = service.spec.program.startsecs.0;
     format!(
         "success: {} entered RUNNING state, process has stayed up for > than {seconds} seconds (startsecs)",
         service.spec.name
@@ -161,6 +206,13 @@ pub fn child_failure(plan: &Plan, step: Step, errno: i32) -> String {
         Step::Descriptors => format!("couldn't set up its descriptors: {name}"),
         Step::ProcessGroup => format!("couldn't lead a process group: {name}"),
         Step::Limits => format!("couldn't set its limits: {name}"),
+        Step::Cgroup => format!("couldn't join its cgroup: {name}"),
+        Step::Session => format!("couldn't lead a session: {name}"),
+        Step::Priority => format!("couldn't set its nice value: {name}"),
+        Step::Scheduling => format!("couldn't set how it is scheduled: {name}"),
+        Step::Affinity => format!("couldn't set its processors: {name}"),
+        Step::Capabilities => format!("couldn't give up its capabilities: {name}"),
+        Step::NoNewPrivileges => format!("couldn't give up gaining privileges: {name}"),
     };
     format!("supervisor: {what}\nsupervisor: child process was not spawned\n")
 }
@@ -194,6 +246,14 @@ pub fn spawn_error_at(spec: &ServiceSpec, error: SpawnError, file: &str) -> Stri
         SpawnError::Pipes(errno) => {
             let name = errno::name(errno);
             format!("unknown error making dispatchers for '{}': {name}", spec.name)
+        }
+        SpawnError::Exec(errno) => {
+            format!("command at {} cannot be executed: {}", file(), errno::name(errno))
+        }
+        SpawnError::Variables(errno) => {
+            let file = spec.program.care.as_ref().and_then(|care| care.environment_file.as_deref());
+            let file = quoted(file.unwrap_or_default());
+            format!("can't use the variables of {file}: {}", errno::name(errno))
         }
         SpawnError::Socket(errno) => {
             let socket = spec.program.socket.as_ref();
@@ -373,6 +433,8 @@ mod tests {
             (SpawnError::IsDirectory, "command at '/x/y' is a directory"),
             (SpawnError::NotExecutable, "command at '/x/y' is not executable"),
             (SpawnError::NotPermitted, "no permission to run command '/x/y'"),
+            (SpawnError::Exec(8), "command at '/x/y' cannot be executed: ENOEXEC"),
+            (SpawnError::Variables(2), "can't use the variables of '': ENOENT"),
             (SpawnError::Pipes(24), "too many open files to spawn 'p'"),
             (SpawnError::Pipes(12), "unknown error making dispatchers for 'p': ENOMEM"),
             (SpawnError::Clone(11), "Too many processes in process table to spawn 'p'"),
@@ -386,6 +448,42 @@ mod tests {
         assert_eq!(words(open, SpawnError::NoClosingQuotation), expected);
         let expected = "can't parse command '/x\\\\': No escaped character";
         assert_eq!(words("/x\\", SpawnError::NoEscapedCharacter), expected);
+    }
+
+    #[test]
+    fn what_is_special_about_a_service_that_is_cared_for_is_said() {
+        use crate::api::test_specs;
+        use bardo_core::action::Actions;
+        use bardo_core::decision::Reason;
+        use bardo_core::{Configuration, Input, Now};
+        let groups = vec![test_specs::group("p", vec![test_specs::service("p", "/x")])];
+        let begin = Input::Begin(Configuration { groups, ..Configuration::default() });
+        let mut supervisor = Supervisor::new();
+        supervisor.step(Now::default(), begin, &mut Actions::default());
+        let (service, pid) = (ServiceId(0), Pid(9));
+
+        let cases = [
+            (
+                Notice::Ready { service, sign: Sign::Said },
+                "success: p entered RUNNING state, it has said that it is ready",
+            ),
+            (
+                Notice::Condemned { service, pid, reason: Reason::NoHeartbeat },
+                "killing 'p' (9) with SIGKILL: it gave no sign of life in time",
+            ),
+            (
+                Notice::ScriptBusy(service),
+                "p stays down: its recovery script still runs for the crash before",
+            ),
+            (
+                Notice::ScriptSilent(service),
+                "p stays down: its recovery script has ended and has decided nothing",
+            ),
+        ];
+        for (said, expected) in cases {
+            let (_, text) = notice(&supervisor, &said).unwrap();
+            assert_eq!(text, expected);
+        }
     }
 
     #[test]

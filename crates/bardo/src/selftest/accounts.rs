@@ -59,9 +59,7 @@ fn logged_codes(log: &str, name: &str) -> Vec<u8> {
     lines.filter_map(|(_, rest)| rest.split(';').next()?.parse().ok()).collect()
 }
 
-/// What is logged must be what was noted, in its order and nothing twice. A line that
-/// the supervisor was about to write when it was killed is not there: one moment for
-/// each kill.
+/// What is logged must be what was noted, in its order, all of it and nothing twice.
 fn compare_codes(
     name: &str,
     codes: &[u8],

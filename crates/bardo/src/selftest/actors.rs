@@ -15,7 +15,7 @@ use bardo_sys::{clock, signals};
 use super::board::Board;
 use super::home::add_line;
 use super::lines::Random;
-use super::{events, listener, speakers, visitors, writers};
+use super::{events, hearts, listener, speakers, visitors, writers};
 
 /// The word that calls this face.
 pub const WORD: &str = "selftest-actor";
@@ -151,6 +151,7 @@ pub fn play(words: &[String]) -> io::Result<u8> {
         }
         "acceptor" => visitors::accept(Random::new(seed ^ u64::from(std::process::id()))),
         "counter" => events::count(folder),
+        "heart" => hearts::play(folder, rest),
         "listener" => listener::play(folder, rest),
         // Keeps a file from everybody, so that it cannot be executed.
         "holder" => {

@@ -3,7 +3,6 @@
 //! Whatever happens, nothing that was started here is left when the daemon's value is
 //! dropped: every child of the keeper is ended by its number, then the keeper.
 
-use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
@@ -21,6 +20,7 @@ use bardo_sys::{process, signals};
 use super::client::Client;
 use super::interruption;
 use super::procfs::{self, Stat};
+use crate::daemon::trees;
 
 /// How long something that must happen is waited for. It is not a measure: on a
 /// machine that has no time for us, nothing here may fail.
@@ -141,10 +141,41 @@ impl Daemon {
         home: &Home,
         change: impl FnOnce(&mut Command),
     ) -> io::Result<Self> {
-        let mut daemon = Self::spawn_with(executable, home, change)?;
+        Self::spawn_with(executable, home, change)?.awaited(home)
+    }
+
+    /// Starts `executable run -c` with the configuration of that home, with something
+    /// changed about the command, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not answer.
+    pub fn launch_with(
+        executable: &Path,
+        home: &Home,
+        change: impl FnOnce(&mut Command),
+    ) -> io::Result<Self> {
+        Self::start_as(&["run", "-c"], executable, home, change)
+    }
+
+    /// Starts `executable` with these words and the configuration of that home behind them,
+    /// with something changed about the command, and waits until it answers.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not answer.
+    pub fn start_as(
+        words: &[&str],
+        executable: &Path,
+        home: &Home,
+        change: impl FnOnce(&mut Command),
+    ) -> io::Result<Self> {
+        Self::spawn_as(words, executable, home, change)?.awaited(home)
+    }
+
+    /// Waits until it answers.
+    fn awaited(mut self, home: &Home) -> io::Result<Self> {
         let began = Instant::now();
-        while daemon.client.state().is_err() {
-            if let Some(status) = daemon.keeper.try_wait()? {
+        while self.client.state().is_err() {
+            if let Some(status) = self.keeper.try_wait()? {
                 let said = fs::read_to_string(home.file("console")).unwrap_or_default();
                 return Err(io::Error::other(format!("the daemon has ended ({status}): {said}")));
             }
@@ -154,7 +185,7 @@ impl Daemon {
             }
             thread::sleep(LOOK_EVERY);
         }
-        Ok(daemon)
+        Ok(self)
     }
 
     /// Like [`Self::start`], without waiting for anything.
@@ -174,10 +205,23 @@ impl Daemon {
         home: &Home,
         change: impl FnOnce(&mut Command),
     ) -> io::Result<Self> {
+        Self::spawn_as(&["supervisord", "-n", "-c"], executable, home, change)
+    }
+
+    /// Like [`Self::start_as`], without waiting for anything.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_as(
+        words: &[&str],
+        executable: &Path,
+        home: &Home,
+        change: impl FnOnce(&mut Command),
+    ) -> io::Result<Self> {
         let console = File::create(home.file("console"))?;
         let mut command = Command::new(executable);
         command
-            .args([OsStr::new("supervisord"), OsStr::new("-n"), OsStr::new("-c")])
+            .args(words)
             .arg(home.file("supervisord.conf"))
             .stdin(Stdio::null())
             .stdout(console.try_clone()?)
@@ -270,8 +314,10 @@ impl Drop for Daemon {
         for child in [(); 2].into_iter().flat_map(|()| self.children()) {
             let _ = send(child.pid, KILL);
         }
+        let cgroup = trees::name_of(self.keeper());
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
+        trees::kill_left(&cgroup);
         // Its runtime directory is nobody's any more.
         if let Some(directory) = lock.as_deref().and_then(Path::parent) {
             let _ = fs::remove_dir_all(directory);

@@ -110,6 +110,7 @@ class Page {
         make(
           "div",
           { class: "set" },
+          ...this.build_restart(),
           button("book", "Log", "Log of the supervisor itself", () => this.drawer.open_supervisor()),
           button("theme", "Theme", "Light or dark", () => theme(is_dark() ? "light" : "dark")),
           button("help", "Keys", "Keyboard (?)", () => this.help.showModal()),
@@ -144,6 +145,20 @@ class Page {
     );
   }
 
+  /** A restart of the supervisor itself: where somebody starts it again, which the page without scripts knows. */
+  build_restart() {
+    if (!document.querySelector('#buttons a[href$="action=restartself"]')) return [];
+    const word = "Restart supervisor";
+    const act = async () => {
+      if (!(await this.sure("Stop all processes and restart the supervisor?", word))) return;
+      await this.toasts.attempt(word, async () => {
+        await post("/restart");
+        this.toasts.say("the supervisor ends with 1, for whoever has started it to start it again");
+      });
+    };
+    return [button("restart", word, "Restart the supervisor itself", act)];
+  }
+
   build_ask() {
     this.question = make("p");
     this.yes = make("button", { class: "button plain danger", value: "yes" });
@@ -173,6 +188,8 @@ class Page {
 
   take(name, data) {
     if (name === "trouble") return this.trouble(data);
+    // What was decided is for others.
+    if (name !== "snapshot" && name !== "change") return;
     this.offset = data.now - performance.now() / 1000;
     const told = new Set();
     if (name === "snapshot") {

@@ -18,3 +18,5 @@ mod scene;
 mod server;
 #[cfg(test)]
 mod shell;
+#[cfg(test)]
+mod why;

@@ -9,7 +9,7 @@ use crate::scene::{Heard, Scene, Start as _, open, scene};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
-fn get(scene: &Scene, path: &str) -> Value {
+pub(crate) fn get(scene: &Scene, path: &str) -> Value {
     let answer = scene.http("GET", &format!("/api/v1{path}"), "", "");
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
     parsed(&answer)
@@ -29,10 +29,10 @@ fn told(scene: &Scene) -> Vec<String> {
 }
 
 /// Server-sent events as they come.
-struct Events(BufReader<UnixStream>);
+pub(crate) struct Events(BufReader<UnixStream>);
 
 impl Events {
-    fn open(scene: &Scene, path: &str, headers: &str) -> Self {
+    pub(crate) fn open(scene: &Scene, path: &str, headers: &str) -> Self {
         let mut stream = scene.connect();
         let request = format!("GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
         stream.write_all(request.as_bytes()).unwrap();
@@ -49,7 +49,7 @@ impl Events {
     }
 
     /// The next event: its id, its name, and its data.
-    fn next(&mut self) -> (String, String, Value) {
+    pub(crate) fn next(&mut self) -> (String, String, Value) {
         let (mut id, mut name) = (String::new(), String::new());
         loop {
             // Lines that tell the length of a chunk lie between those of events.
@@ -173,6 +173,21 @@ fn it_asks_for_the_password() {
     for path in ["", "/processes", "/events", "/openapi.json", "/docs"] {
         assert_eq!(scene.http("GET", &format!("/api/v1{path}"), "", "").status, 401, "{path}");
     }
+}
+
+#[test]
+fn whom_the_kernel_names_needs_no_password_for_what_service_asks() {
+    let scene = open(Some(("user", "123")));
+    let json = "Content-Type: application/json\r\n";
+    let body = r#"{"verb":"sysctl","label":"srv_status"}"#;
+
+    let answer = scene.http("POST", "/api/v1/service", json, body);
+
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let reply: Value = serde_json::from_str(&answer.body).unwrap();
+    assert_eq!(reply, json!({ "errno": 0, "message": null, "notes": [] }));
+    assert_ne!(scene.http("GET", "/api/v1/services", "", "").status, 401);
+    assert_eq!(scene.http("POST", "/api/v1/shutdown", json, "{}").status, 401);
 }
 
 #[test]

@@ -13,19 +13,18 @@ use bardo::daemon::changes::{Changed, Watch};
 use bardo::daemon::clients::{
     self, ClearRefusal, Measured, ProcessView, Question, Questions, Reply, Selection, StdinRefusal,
 };
+use bardo::daemon::decisions::Told;
 use bardo::daemon::metrics::Counts;
 use bardo::daemon::settings::Namespace;
+use bardo::daemon::standing::{Explained, Standing};
 use bardo::daemon::troubles::Account;
-use bardo_core::job::{Answer, Outcome};
+use bardo_core::job::{Answer, Caller, Outcome};
 use bardo_core::service::StateName;
-use bardo_core::spec::{
-    Backoff, GroupKind, LogSpec, LogTarget, ProgramSpec, Reach, Readiness, RestartOn,
-    RestartPolicy, Seconds, StopPolicy,
-};
+use bardo_core::spec::{GroupKind, LogSpec, Origin};
 use bardo_core::time::WallTime;
 use bardo_core::{
     Command, Configuration, Difference, GroupSpec, Mood, Pid, Refusal, Scope, ServiceId,
-    ServiceSpec, Signal, Target, Verb,
+    ServiceSpec, Target, Verb,
 };
 use bardo_sys::waker::Waker;
 use bardo_wire::xmlrpc::{Request, Response, Value};
@@ -61,6 +60,14 @@ pub(crate) struct World {
     pub(crate) shutting_down: bool,
     /// What the control thread was asked to do, in words.
     pub(crate) heard: Vec<String>,
+    /// How services stand.
+    pub(crate) standings: Vec<Standing>,
+    /// Decisions that are kept.
+    pub(crate) kept: Vec<Told>,
+    /// Decisions that were not told yet.
+    pub(crate) told: Vec<Told>,
+    /// Whether some were lost before they could be told.
+    pub(crate) missed: bool,
     /// Processes whose start does not end by itself.
     pub(crate) slow: Vec<String>,
     waiting: Vec<(String, tokio::sync::oneshot::Sender<Reply>)>,
@@ -131,6 +138,8 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
             variables: [].into(),
             question_wait: Duration::from_millis(50),
             watching: None,
+            is_minix: false,
+            ends_at_restart: false,
             traces: false,
         })),
         keeper: Pid(std::process::id()),
@@ -147,6 +156,7 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
         fd: listener.into(),
         kind: ListenerKind::Unix,
         auth: auth.map(|(user, password)| (user.to_owned(), password.to_owned())),
+        owner_only: false,
     };
     let api = api::start(settings, vec![door], clients).unwrap();
     Scene { room, socket, play, overdue, api }
@@ -169,6 +179,7 @@ fn cast(room: &Path) -> World {
             name: name.into(),
             priority: 999,
             kind: GroupKind::Programs,
+            origin: Origin::File,
             services: members
                 .iter()
                 .map(|(name, command)| Arc::new(service(name, command)))
@@ -222,47 +233,14 @@ impl Start for ProcessView {
 }
 
 fn service(name: &str, command: &str) -> ServiceSpec {
-    let log = LogSpec {
-        target: LogTarget::Auto,
-        bytes_max: 50 << 20,
-        backups: 10,
-        compress: false,
-        capture_bytes_max: 0,
-        events: false,
-        syslog: false,
-    };
     ServiceSpec {
-        program: Arc::new(ProgramSpec {
-            priority: 999,
-            autostart: true,
-            restart: RestartPolicy {
-                on: RestartOn::Unexpected,
-                start_retries: Some(3),
-                backoff: Backoff::Linear { step: Duration::from_secs(1) },
-            },
-            exit_codes: vec![0],
-            readiness: Readiness::StaysUp(Seconds(1)),
-            heartbeat: None,
-            stop: StopPolicy {
-                signal: Signal::TERM,
-                wait: Seconds(10),
-                stop_reach: Reach::Process,
-                kill_reach: Reach::Process,
-            },
-            user: None,
-            umask: None,
-            strip_ansi: None,
-            ignore_sigpipe: false,
-            redirect_stderr: false,
-            server_url: None,
-            socket: None,
-        }),
+        program: Arc::default(),
         name: name.into(),
         command: command.into(),
         directory: None,
         environment: Arc::new([]),
-        stdout: log.clone(),
-        stderr: log,
+        stdout: LogSpec::default(),
+        stderr: LogSpec::default(),
     }
 }
 
@@ -323,14 +301,35 @@ impl World {
                 Some(Reply::Measured(Box::new(Measured { processes, ..Measured::default() })))
             }
             Question::Mood => Some(Reply::Mood(self.mood())),
+            Question::WhoIs { .. } => {
+                Some(Reply::WhoIs { caller: Caller::Nobody, controls: false })
+            }
             Question::Changed { .. } => Some(Reply::Changed(Changed {
                 whole: true,
                 mood: self.mood(),
                 removed: Vec::new(),
                 processes: self.processes.clone(),
                 troubles: None,
+                decisions: std::mem::take(&mut self.told),
+                missed: std::mem::take(&mut self.missed),
             })),
             Question::Troubles => Some(Reply::Troubles(Account::default())),
+            Question::Services(label) => {
+                let wanted = |standing: &&Standing| {
+                    label.as_ref().is_none_or(|label| standing.label() == **label)
+                };
+                Some(Reply::Services(self.standings.iter().filter(wanted).cloned().collect()))
+            }
+            Question::Why(label) => {
+                let mut all = self.standings.iter();
+                let found = all.find(|standing| standing.label() == **label);
+                Some(Reply::Why(found.cloned().map(Box::new).map(Explained::Present)))
+            }
+            Question::Decisions(after) => {
+                let last = self.kept.iter().map(|told| told.kept.number).max().unwrap_or(0);
+                let later = self.kept.iter().filter(|told| told.kept.number > *after);
+                Some(Reply::Decisions(later.cloned().collect(), last))
+            }
             _ if self.shutting_down => refusal(Refusal::ShuttingDown),
             Question::Processes(selection) => {
                 let views: Vec<_> = self
@@ -382,7 +381,11 @@ impl World {
                 Some(Answer::Difference(difference))
             }
             Command::Reconcile(scope) => Some(self.reconcile(scope)),
-            Command::Join { .. } | Command::Leave { .. } => {
+            Command::Join { .. }
+            | Command::Leave { .. }
+            | Command::Bring { .. }
+            | Command::Manage { .. }
+            | Command::Rest { .. } => {
                 self.heard.push(format!("{command:?}"));
                 Some(Answer::Done)
             }

@@ -491,7 +491,12 @@ fn who_came_through_a_door_that_is_gone_is_shown_out() {
     let fd = UnixListener::bind(&other).unwrap().into();
 
     let auth = Some(("user".to_owned(), "123".to_owned()));
-    scene.api.doors().replace(vec![Listener { fd, kind: ListenerKind::Unix, auth }]);
+    scene.api.doors().replace(vec![Listener {
+        fd,
+        kind: ListenerKind::Unix,
+        auth,
+        owner_only: false,
+    }]);
 
     for connection in [&mut idle, &mut stream] {
         let mut rest = Vec::new();

@@ -2,26 +2,36 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
 
+mod anew;
 mod background;
 mod burst;
 mod children;
 mod damage;
+mod dependencies;
 mod fastcgi;
+mod following;
 mod handlers;
 mod hang;
+mod heirs;
 mod holder;
 mod idle;
 mod lifecycle;
 mod listeners;
 mod logs;
+mod managed;
 mod metrics;
 mod openmetrics;
+mod owed;
 mod reload;
 mod scene;
+mod shared;
 mod signals;
 mod spawning;
+mod speaking;
 mod start;
 mod stuck;
 mod troubles;
+mod variables;
 mod watch;
 mod watching;
+mod why;

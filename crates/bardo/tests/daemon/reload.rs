@@ -261,6 +261,19 @@ fn expect_refusal(scene: &Scene, words: &str) {
 }
 
 #[test]
+fn a_socket_in_use_is_not_opened_to_all_before_its_rules_hold() {
+    let scene = open("", CAT);
+    scene.process("cat");
+    let socket = scene.home.file("s.sock");
+    let file = format!("file={}", socket.display());
+
+    replace(&scene, &file, &format!("{file}\nchmod=0777\nopen_to=owner"));
+    expect_refusal(&scene, "open_to of [unix_http_server] cannot be changed");
+
+    assert_eq!(fs::metadata(socket).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
 fn a_restart_that_cannot_be_is_refused_before_anything_stops() {
     let scene = open("", CAT);
     scene.process("cat");

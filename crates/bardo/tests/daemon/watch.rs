@@ -35,7 +35,8 @@ impl Events {
             assert!(goes_on, "no {what}: {seen:#?}");
             let Some(data) = line.strip_prefix("data: ") else { continue };
             let event: Value = serde_json::from_str(data).unwrap();
-            let processes = event["processes"].as_array().unwrap();
+            // What was decided is told, too.
+            let Some(processes) = event["processes"].as_array() else { continue };
             let none = [Value::Null];
             let processes = if processes.is_empty() { &none[..] } else { processes };
             if let Some(process) = processes.iter().find(|process| wanted(&event, process)) {

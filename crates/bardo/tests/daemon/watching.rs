@@ -27,7 +27,7 @@ fn own(scene: &Scene) -> Option<Stat> {
 
 /// Kills one supervisor after the other before it can take over, until somebody watches.
 /// It looks without a pause: there are some milliseconds only.
-fn make_helpless(scene: &Scene) {
+pub(crate) fn make_helpless(scene: &Scene) {
     let began = Instant::now();
     loop {
         match own(scene) {

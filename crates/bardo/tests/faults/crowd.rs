@@ -74,7 +74,9 @@ fn all_of_ten_thousand_ends_are_taken_and_all_programs_are_there_again() {
     assert_eq!(exits, PROGRAMS, "each of them once");
     assert_eq!(scene.supervisor().pid, supervisor.pid);
     let memory_after = memory(&scene);
-    let most = memory_before + memory_before / 4;
+    // How many ends were under way at once is up to the machine; 400 bytes that were kept of
+    // each would be more.
+    let most = memory_before + memory_before / 2;
     assert!(memory_after <= most, "{memory_before} KiB have become {memory_after}");
     scene.expect_supervision();
     for pid in running(&scene).iter().map(|info| info.pid) {

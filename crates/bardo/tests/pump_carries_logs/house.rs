@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use bardo::daemon::pump::intake::{INTAKE_WORDS, Intake};
 use bardo::daemon::pump::{
-    self, Channel, MainLogSettings, PumpHandle, PumpSettings, Report, Severity, Sink, Stream,
-    StreamKey, words_for,
+    self, Channel, MainLogSettings, OutletSettings, PumpHandle, PumpSettings, Report, Severity,
+    Sink, Stream, StreamKey, words_for,
 };
 use bardo_core::{Generation, ServiceId};
 use bardo_sys::memory::SharedMemory;
 use bardo_sys::pipe;
 use bardo_sys::waker::Waker;
+use rustix::fs::Mode;
 use tempfile::TempDir;
 
 /// No condition takes longer, or something hangs.
@@ -31,7 +32,29 @@ pub(crate) struct House {
     pub(crate) reports: Receiver<Report>,
     pub(crate) cells: OwnedFd,
     pub(crate) staging: (OwnedFd, OwnedFd),
+    pub(crate) output: Option<Output>,
 }
+
+/// What stands for an inherited output: a FIFO, so that it has a name.
+pub(crate) struct Output {
+    pub(crate) read: File,
+    pub(crate) write: File,
+    outbox: (OwnedFd, OwnedFd),
+}
+
+impl Output {
+    fn new(directory: &Path) -> Self {
+        let path = directory.join(OUTPUT);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::from_raw_mode(0o600)).unwrap();
+        let read = File::options().read(true).write(true).open(&path).unwrap();
+        pipe::set_nonblocking(&read, true).unwrap();
+        let write = File::options().write(true).open(&path).unwrap();
+        Self { read, write, outbox: pipe::pipe().unwrap() }
+    }
+}
+
+/// The name of the output that programs share.
+pub(crate) const OUTPUT: &str = "output";
 
 impl House {
     pub(crate) fn new() -> Self {
@@ -45,7 +68,46 @@ impl House {
         let directory = tempfile::tempdir().unwrap();
         let cells = SharedMemory::anonymous("cells").unwrap();
         let staging = pipe::pipe().unwrap();
-        Self::start(directory, cells, staging, copy)
+        Self::start(directory, cells, staging, copy, None)
+    }
+
+    /// A pump with an output that programs share, which the main log may go to as well.
+    pub(crate) fn sharing(copies: Option<()>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let cells = SharedMemory::anonymous("cells").unwrap();
+        let output = Output::new(directory.path());
+        let copy = copies.map(|()| output.write.try_clone().unwrap().into());
+        let house = Self::start(directory, cells, pipe::pipe().unwrap(), copy, Some(output));
+        house.pump.go();
+        house
+    }
+
+    /// The sink of a stream that goes to the shared output.
+    pub(crate) fn shared(&self, prefix: &str) -> Sink {
+        Sink { prefix: prefix.into(), ..self.sink(OUTPUT) }
+    }
+
+    /// What comes out of the shared output until it is `expected`.
+    pub(crate) fn read_shared(&self, expected: &str) {
+        let output = self.output.as_ref().unwrap();
+        let deadline = Instant::now() + LIMIT;
+        let mut text = Vec::new();
+        while text.len() < expected.len() {
+            let mut buffer = [0; 65536];
+            match pipe::read(&output.read, &mut buffer) {
+                Ok(length) => text.extend_from_slice(&buffer[..length]),
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+            }
+            assert!(Instant::now() < deadline, "{:?}", String::from_utf8_lossy(&text));
+            thread::yield_now();
+        }
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            text == expected,
+            "{}\n---\n{}",
+            &text[..text.len().min(900)],
+            &expected[..expected.len().min(900)]
+        );
     }
 
     fn start(
@@ -53,11 +115,16 @@ impl House {
         cells: OwnedFd,
         staging: (OwnedFd, OwnedFd),
         copy: Option<OwnedFd>,
+        output: Option<Output>,
     ) -> Self {
         let words = words_for(64);
         let (sender, reports) = mpsc::channel();
         let memory = SharedMemory::map(cells.try_clone().unwrap(), words).unwrap();
         let ends = (staging.0.try_clone().unwrap(), staging.1.try_clone().unwrap());
+        let shared = output.as_ref().map(|output| OutletSettings {
+            output: output.write.try_clone().unwrap().into(),
+            outbox: (output.outbox.0.try_clone().unwrap(), output.outbox.1.try_clone().unwrap()),
+        });
         let main = directory.path().join("main");
         let intake_memory = SharedMemory::anonymous("intake").unwrap();
         let intake_memory = Arc::new(SharedMemory::map(intake_memory, INTAKE_WORDS).unwrap());
@@ -66,14 +133,16 @@ impl House {
             base: 0,
             length: words,
             staging: ends,
+            outlets: [shared, None],
             intake: Intake::open(intake_memory, 0..INTAKE_WORDS),
             reports: sender,
             waker: Arc::new(Waker::new().unwrap()),
             syslog: directory.path().join("syslog"),
             main_log: main_log(Some(&main), copy),
+            owed: Vec::new(),
         })
         .unwrap();
-        Self { directory, pump, thread: Some(thread), reports, cells, staging }
+        Self { directory, pump, thread: Some(thread), reports, cells, staging, output }
     }
 
     /// Ends the pump and starts another one over the same memory and staging.
@@ -82,7 +151,8 @@ impl House {
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
         let cells = self.cells.try_clone().unwrap();
         let staging = (self.staging.0.try_clone().unwrap(), self.staging.1.try_clone().unwrap());
-        Self::start(directory, cells, staging, None)
+        let output = self.output.take();
+        Self::start(directory, cells, staging, None, output)
     }
 
     pub(crate) fn end(&mut self) {
@@ -109,6 +179,7 @@ impl House {
             compress: false,
             strip_ansi: false,
             captures: false,
+            prefix: "".into(),
             echo: None,
         }
     }

@@ -7,6 +7,8 @@
 mod compressed;
 mod house;
 #[cfg(test)]
+mod shared;
+#[cfg(test)]
 mod shown;
 
 use std::fs::{self, File};
@@ -16,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self};
 use std::time::Instant;
 
-use bardo::daemon::pump::{Sink, Stream};
+use bardo::daemon::pump::{OwedLine, Sink, Stream};
 use bardo_sys::pipe;
 
 use crate::house::{House, LIMIT, SmallDisk, key, say, wait_for};
@@ -473,4 +475,28 @@ fn lines_that_found_no_room_are_counted() {
 
     assert!(copied.contains("line 0\n"));
     assert!(copied.matches('x').count() < 100 * 64 * 1024);
+}
+
+#[test]
+fn lines_that_are_owed_wait_for_their_log_however_many_they_are() {
+    let house = House::new();
+    house.pump.replace_main_log(house.main_log(Some("folder/main")));
+    let line = |number: u64| format!("{number} {}\n", "x".repeat(100));
+
+    // Twice what a queue has room for.
+    for number in 1..=20_000 {
+        house.pump.owed_line(OwedLine { number, text: line(number).into_bytes() });
+    }
+    assert_eq!(house.pump.said(), 0);
+    fs::create_dir(house.path("folder")).unwrap();
+
+    let until = Instant::now() + LIMIT;
+    while house.pump.said() < 20_000 {
+        assert!(Instant::now() < until, "{} are said", house.pump.said());
+        thread::yield_now();
+    }
+    // The pump has told of the log that it could not have.
+    let text = fs::read_to_string(house.path("folder/main")).unwrap();
+    let owed: String = text.split_inclusive('\n').filter(|it| it.ends_with("x\n")).collect();
+    assert!(owed == (1..=20_000).map(line).collect::<String>(), "{} lines", owed.lines().count());
 }

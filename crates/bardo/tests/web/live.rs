@@ -179,6 +179,22 @@ fn a_page_of_another_server_stops_nothing() {
 }
 
 #[test]
+fn the_supervisor_itself_is_restarted_where_somebody_starts_it_again() {
+    let Some(mut browser) = Browser::start() else { return };
+    let button = ".set button[aria-label='Restart the supervisor itself']";
+    let scene = Scene::open(CAST);
+    scene.watch(&mut browser);
+    assert_eq!(browser.see(&format!("document.querySelector(\"{button}\") === null")), true);
+
+    let mut scene = scene.run_instead();
+    scene.watch(&mut browser);
+    browser.click(button);
+    browser.click("dialog[open] button[value=yes]");
+
+    assert_eq!(scene.daemon.wait().unwrap().code(), Some(1));
+}
+
+#[test]
 fn a_page_outlives_the_supervisor() {
     let Some(mut browser) = Browser::start() else { return };
     let scene = Scene::open(CAST);

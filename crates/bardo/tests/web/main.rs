@@ -45,6 +45,16 @@ impl Scene {
         Self { daemon, home, port }
     }
 
+    /// The same as `bardo run`, and with the same programs.
+    pub(crate) fn run_instead(self) -> Self {
+        let Self { daemon, home, port } = self;
+        drop(daemon);
+        let words = ["run", "--configuration"];
+        let executable = Path::new(env!("CARGO_BIN_EXE_bardo"));
+        let daemon = Daemon::start_as(&words, executable, &home, |_| {}).unwrap();
+        Self { daemon, home, port }
+    }
+
     /// The address of a page.
     pub(crate) fn address(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)

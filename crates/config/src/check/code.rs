@@ -68,8 +68,12 @@ codes! {
     UnknownName "unknown-name" Error "A value contains a `%(name)s` that means nothing there."
     UnknownUser "unknown-user" Error "A user or a group is not known on this machine."
     MissingDirectory "missing-directory" Error "A directory that must be there is not."
-    UnknownProgram "unknown-program" Error "A group lists a program that there is not, or twice."
+    UnknownProgram "unknown-program" Error
+        "A group lists a program that there is not, or twice, or `exit_on` names one that there is not."
     UnknownEvent "unknown-event" Error "A listener subscribes to an event that is never sent."
+    UnknownDependency "unknown-dependency" Error
+        "A program depends on one that there is not, or on a name that several have."
+    CircularDependency "circular-dependency" Error "Programs wait for each other for ever."
     PythonPlugin "python-plugin" Error "A Python object is named that Bardo cannot load."
     IncompleteAuthentication "incomplete-authentication" Error
         "A user name stands without a password, or the reverse."
@@ -117,6 +121,13 @@ codes! {
     UserCannotSwitch "user-cannot-switch" Warning
         "A program is to run as a user that the daemon may not become."
 
+    ShortHeartbeat "short-heartbeat" Warning
+        "A program owes signs of life more often than a busy machine lets it give them."
+    NoRetries "no-retries" Warning "A program is killed when one check of its health fails."
+    ImpliedCondition "implied-condition" Remark
+        "A dependency does not say how far it must have come."
+    MissingFile "missing-file" Warning "A file that a program needs is not there."
+
     SharedLog "shared-log" Warning "One log file serves several streams."
     DeprecatedSyslog "deprecated-syslog" Warning "A log file is called `syslog`."
     RedirectIgnoresFile "redirect-ignores-file" Warning
@@ -127,6 +138,8 @@ codes! {
         "Backups are asked for, and the log is never rotated."
     NothingToCompress "nothing-to-compress" Warning
         "Backups are to be compressed, and none is ever made."
+    NothingToPrefix "nothing-to-prefix" Warning
+        "Lines are to have a prefix, and no output that programs share has them."
     EmptiedLog "emptied-log" Remark "A log that is full is emptied, because no backup is kept."
     DeviceLog "device-log" Remark "A log is a device: it is not rotated, where Supervisor fails."
     ForeignDescriptor "foreign-descriptor" Warning

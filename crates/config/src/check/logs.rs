@@ -81,6 +81,17 @@ pub(super) fn examine(context: &Context<'_>, program: &Program<'_>, findings: &m
         let place = context.place(program, &format!("{}_logfile_compress", stream.name));
         examine_compression(stream.has_backups(), place, findings);
     }
+    for stream in streams(program, 0).iter().filter(|stream| !stream.log.prefix.is_empty()) {
+        let option = format!("{}_logfile_prefix", stream.name);
+        if context.says(program, &option) && !stream.path().is_some_and(is_device) {
+            findings.add(
+                context.place(program, &option),
+                Code::NothingToPrefix,
+                "files and syslog have no prefix, and this log is one of them",
+                format!("{}_logfile=/dev/stdout, or leave this away", stream.name),
+            );
+        }
+    }
     let ignored = program.processes.first().map(|process| &process.draft.stderr.file);
     if program.draft.redirect_stderr && matches!(ignored, Some(LogFile::Target(LogTarget::File(_))))
     {

@@ -8,7 +8,8 @@ use crate::lexer::{Grammar, split};
 use crate::load::Source;
 
 /// Options in whose values quotes have a meaning, or may.
-const QUOTED_OPTIONS: [&str; 2] = ["command", "environment"];
+const QUOTED_OPTIONS: [&str; 4] =
+    ["command", "environment", "stdout_logfile_prefix", "stderr_logfile_prefix"];
 
 /// Turns the notes of the reader into findings, where they deserve it.
 pub(super) fn examine(source: &Source<'_>, findings: &mut Findings) {

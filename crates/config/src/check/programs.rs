@@ -15,8 +15,9 @@ use crate::expand::Value;
 use crate::ini::Section;
 use crate::load::{SectionReader, Source, programs};
 use crate::options::{
-    Expansion, FASTCGI_OPTIONS, FastCgiDraft, GroupDraft, LISTENER_OPTIONS, ListenerDraft,
-    PROCESS_OPTIONS, PROGRAM_GROUP_OPTIONS, PROGRAM_OPTIONS, ProcessDraft, ProgramDraft,
+    CARE_OPTIONS, CareDraft, Expansion, FASTCGI_OPTIONS, FastCgiDraft, GroupDraft,
+    LISTENER_OPTIONS, ListenerDraft, PROCESS_OPTIONS, PROGRAM_GROUP_OPTIONS, PROGRAM_OPTIONS,
+    ProcessDraft, ProgramDraft,
 };
 use crate::path::{join, with_home};
 use crate::value;
@@ -45,6 +46,8 @@ pub(super) struct Process {
     pub(super) draft: ProcessDraft,
     /// `environment`, its names replaced.
     pub(super) environment: Option<String>,
+    /// What it asks for beyond Supervisor's rules.
+    pub(super) care: Option<CareDraft>,
 }
 
 /// The groups that list a section of processes, by the section's name.
@@ -156,9 +159,30 @@ fn read_processes(
                 refuse(reader.source, findings, place, &wrap(error));
             }
         }
+        if programs::has_care(reader.source, reader.section) {
+            process.care = Some(read_care(reader, findings, wrap));
+        }
         processes.push(process);
     }
     processes
+}
+
+fn read_care(
+    reader: &SectionReader<'_>,
+    findings: &mut Findings,
+    wrap: &dyn Fn(ConfigError) -> ConfigError,
+) -> CareDraft {
+    let mut draft = CareDraft::default();
+    read_table(reader, CARE_OPTIONS, &mut draft, findings, wrap);
+    if let Err(error) = draft.check() {
+        let option = match error {
+            ConfigError::TwoHealthChecks { second, .. } => second,
+            _ => "ready",
+        };
+        let place = place_of(reader.source, reader.section, option);
+        refuse(reader.source, findings, place, &wrap(error));
+    }
+    draft
 }
 
 /// What deserves attention about a program.

@@ -133,11 +133,16 @@ fn code_of(error: &ConfigError) -> Code {
         | ConfigError::NoFactory { .. }
         | ConfigError::NoPort(_)
         | ConfigError::NoFile(_)
-        | ConfigError::NoPassword(_) => Code::MissingOption,
-        ConfigError::UnknownProgram { .. } | ConfigError::AmbiguousProgram { .. } => {
-            Code::UnknownProgram
-        }
+        | ConfigError::NoPassword(_)
+        | ConfigError::NoHealthCheck => Code::MissingOption,
+        ConfigError::UnknownProgram { .. }
+        | ConfigError::AmbiguousProgram { .. }
+        | ConfigError::UnknownEnd { .. } => Code::UnknownProgram,
         ConfigError::UnknownEvent { .. } => Code::UnknownEvent,
+        ConfigError::UnknownDependency { .. } | ConfigError::AmbiguousDependency { .. } => {
+            Code::UnknownDependency
+        }
+        ConfigError::CircularDependency { .. } => Code::CircularDependency,
         ConfigError::Unresolved { .. } => Code::PythonPlugin,
         ConfigError::IncompleteAuthentication(_) => Code::IncompleteAuthentication,
         ConfigError::Expand(ExpandError::UnknownName { .. }) => Code::UnknownName,
@@ -192,6 +197,14 @@ fn advice(source: &Source<'_>, error: &ConfigError) -> String {
         ConfigError::NoProcessNumber => {
             "for example: process_name = %(program_name)s_%(process_num)02d".to_owned()
         }
+        ConfigError::UnknownEnd { program, .. } => unknown_program(source, program),
+        ConfigError::AmbiguousDependency { .. } => {
+            "write the group before it, with a colon between them".to_owned()
+        }
+        ConfigError::UnknownDependency { dependency, .. } => unknown_dependency(source, dependency),
+        ConfigError::CircularDependency { .. } => {
+            "take one dependency of the circle away".to_owned()
+        }
         ConfigError::StopsGroupKillsProcess => {
             "remove `killasgroup`: what is asked to stop as a group is killed as one".to_owned()
         }
@@ -214,11 +227,46 @@ fn advice_of_value(error: &ValueError) -> &'static str {
         ValueError::Integer(_) => {
             "a whole number; sizes may end in KB, MB or GB, and times are seconds without a unit"
         }
+        ValueError::Duration(_) | ValueError::NoTime(_) => {
+            "seconds, as 5 or 0.5, or a number with ms, s, m or h behind it, as 500ms"
+        }
+        ValueError::LinePrefix(_) => "a short text, as \"%(program_name)s | \"",
+        ValueError::Size(_) => "a number of bytes, or one with K, M, G or T behind it, as 256M",
+        ValueError::Percent(_) => "a whole number of percent of one processor, as 50%",
+        ValueError::NotAbsolute(_) => "begin it with a slash, or with %(here)s",
+        ValueError::HealthUrl(_) => "as http://localhost:8080/health; there is no TLS here",
+        ValueError::HealthAddress(_) => "as localhost:5432, or /run/postgresql/.s.PGSQL.5432",
         ValueError::Boolean(_) => "true or false",
         ValueError::Restart(_) => "true, false or unexpected",
         ValueError::LogLevel(_) => "critical, error, warn, info, debug, trace or blather",
         ValueError::ExitCodes(_) => "numbers from 0 to 255, between commas",
         _ => "",
+    }
+}
+
+fn unknown_dependency(source: &Source<'_>, dependency: &str) -> String {
+    let name = dependency.rsplit(':').next().unwrap_or(dependency);
+    let known = source.ini.sections().filter_map(|section| section.name().split_once(':'));
+    let known = known.filter(|(head, _)| {
+        matches!(*head, "program" | "fcgi-program" | "group" | "eventlistener")
+    });
+    match nearest(name, known.map(|(_, name)| name).filter(|known| *known != name)) {
+        Some(known) => format!("perhaps `{known}` is meant"),
+        None => "a name is that of a group, or of a process that only one group has".to_owned(),
+    }
+}
+
+/// Adds what is wrong with a dependency, where it is written.
+pub(super) fn of_dependency(source: &Source<'_>, findings: &mut Findings, error: &ConfigError) {
+    let (ConfigError::UnknownDependency { section, .. }
+    | ConfigError::AmbiguousDependency { section, .. }
+    | ConfigError::CircularDependency { section, .. }) = error
+    else {
+        return;
+    };
+    if let Some(section) = source.ini.section(section) {
+        let place = place_of(source, section, "depends_on");
+        findings.add(place, code_of(error), error.to_string(), advice(source, error));
     }
 }
 

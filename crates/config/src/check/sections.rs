@@ -8,9 +8,9 @@ use super::suggest::{nearest, offer};
 use crate::ini::{Entry, Section};
 use crate::load::Source;
 use crate::options::{
-    CONTROL_OPTIONS, FASTCGI_OPTIONS, GROUP_OPTIONS, INCLUDE_OPTIONS, INET_SERVER_OPTIONS,
-    LISTENER_OPTIONS, OptionEntry, PROCESS_OPTIONS, PROGRAM_OPTIONS, SERVER_OPTIONS,
-    UNIX_SERVER_OPTIONS,
+    CARE_OPTIONS, CONTROL_OPTIONS, FASTCGI_OPTIONS, GROUP_OPTIONS, INCLUDE_OPTIONS,
+    INET_SERVER_OPTIONS, LISTENER_OPTIONS, OptionEntry, PROCESS_OPTIONS, PROGRAM_OPTIONS,
+    RS_OPTIONS, SERVER_OPTIONS, UNIX_SERVER_OPTIONS,
 };
 
 /// What a section is, by its name.
@@ -23,6 +23,7 @@ pub(super) enum Kind {
     Listener,
     FastCgi,
     Group,
+    Services,
     Interface,
     Plugin,
     Inet,
@@ -40,18 +41,22 @@ const NAMES: &[(&str, Kind)] = &[
     ("eventlistener:", Kind::Listener),
     ("fcgi-program:", Kind::FastCgi),
     ("group:", Kind::Group),
+    ("rs", Kind::Services),
     ("rpcinterface:", Kind::Interface),
     ("ctlplugin:", Kind::Plugin),
     ("inet_http_server", Kind::Inet),
     ("unix_http_server", Kind::Unix),
 ];
 
-/// Options that Supervisor does not know.
+/// Options that Supervisor does not know, beside those of [`CARE_OPTIONS`].
 const OWN_OPTIONS: &[(Kind, &str)] = &[
+    (Kind::Server, "exit_on"),
     (Kind::Server, "hang_timeout"),
     (Kind::Server, "keeper_stopwaitsecs"),
     (Kind::Server, "logfile_compress"),
     (Kind::Server, "require_password"),
+    (Kind::Server, "stdout_logfile_prefix"),
+    (Kind::Server, "stderr_logfile_prefix"),
     (Kind::Program, "strip_ansi"),
     (Kind::Listener, "strip_ansi"),
     (Kind::FastCgi, "strip_ansi"),
@@ -61,10 +66,17 @@ const OWN_OPTIONS: &[(Kind, &str)] = &[
     (Kind::Program, "stderr_logfile_compress"),
     (Kind::Listener, "stderr_logfile_compress"),
     (Kind::FastCgi, "stderr_logfile_compress"),
+    (Kind::Program, "stdout_logfile_prefix"),
+    (Kind::Listener, "stdout_logfile_prefix"),
+    (Kind::FastCgi, "stdout_logfile_prefix"),
+    (Kind::Program, "stderr_logfile_prefix"),
+    (Kind::Listener, "stderr_logfile_prefix"),
+    (Kind::FastCgi, "stderr_logfile_prefix"),
     (Kind::Program, "ignore_sigpipe"),
     (Kind::Listener, "ignore_sigpipe"),
     (Kind::FastCgi, "ignore_sigpipe"),
     (Kind::Listener, "event_length"),
+    (Kind::Services, "compat"),
 ];
 
 impl Kind {
@@ -96,6 +108,7 @@ impl Kind {
             Self::Control => names(CONTROL_OPTIONS),
             Self::Include => names(INCLUDE_OPTIONS),
             Self::Group => names(GROUP_OPTIONS),
+            Self::Services => names(RS_OPTIONS),
             Self::Inet => names(INET_SERVER_OPTIONS),
             Self::Unix => names(UNIX_SERVER_OPTIONS),
             Self::Program => Vec::new(),
@@ -106,8 +119,15 @@ impl Kind {
         if self.is_process() {
             names.extend(self::names(PROGRAM_OPTIONS));
             names.extend(self::names(PROCESS_OPTIONS));
+            names.extend(self::names(CARE_OPTIONS));
         }
         Some(names)
+    }
+
+    /// Whether Supervisor does not know that option of such a section.
+    fn is_own(self, option: &str) -> bool {
+        OWN_OPTIONS.contains(&(self, option))
+            || (self.is_process() && CARE_OPTIONS.iter().any(|entry| entry.name == option))
     }
 }
 
@@ -181,7 +201,7 @@ fn option(
     findings: &mut Findings,
 ) {
     let (place, key) = (Place::entry(section, entry), entry.key.as_str());
-    if OWN_OPTIONS.contains(&(kind, key)) {
+    if kind.is_own(key) {
         let message = format!("`{key}` is Bardo's own; Supervisor ignores it");
         findings.add(place, Code::BardoOnly, message, "");
     } else if !known.contains(&key) {

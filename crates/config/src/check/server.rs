@@ -9,8 +9,8 @@ use super::{Inspector, environment, logs};
 use crate::error::ConfigError;
 use crate::host::Account;
 use crate::ini::Section;
-use crate::load::Source;
-use crate::options::{Expansion, Known, SERVER_OPTIONS, ServerDraft};
+use crate::load::{Source, check_ends};
+use crate::options::{Expansion, Known, RS_OPTIONS, RsDraft, SERVER_OPTIONS, ServerDraft};
 use crate::value;
 
 /// What the rest needs to know of the daemon.
@@ -67,10 +67,21 @@ pub(super) fn examine(
     {
         environment::examine(inspector, &Place::entry(section, entry), &text, findings);
     }
+    if let Err(error) = check_ends(source, &draft.exit_on) {
+        refuse(source, findings, place_of(source, section, "exit_on"), &error);
+    }
     daemon.logfile = Some(draft.logfile).filter(|file| file != "syslog");
     daemon.environment = draft.environment;
     daemon.require_password = draft.require_password;
     daemon
+}
+
+/// What would be refused of `[rs]`.
+pub(super) fn examine_services(source: &Source<'_>, findings: &mut Findings) {
+    if let Some(section) = source.ini.section("rs") {
+        let reader = source.section_with_here(section);
+        read_table(&reader, RS_OPTIONS, &mut RsDraft::default(), findings, &|error| error);
+    }
 }
 
 fn examine_paths(

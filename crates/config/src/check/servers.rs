@@ -107,12 +107,12 @@ fn examine_server(
                 "set username and password, or listen on a socket file instead",
             );
         }
-        Listen::Unix { mode, .. } if mode & WRITABLE != 0 && is_open => {
+        Listen::Unix { mode, .. } if mode & WRITABLE != 0 && is_open && !server.owner_only => {
             findings.add(
                 place_of(source, section, "chmod"),
                 Code::OpenSocket,
                 format!("mode {mode:04o} lets every user of this machine command the daemon"),
-                "chmod=0700, or 0770 and a group that may",
+                "chmod=0700, or 0770 and a group that may, or open_to=owner",
             );
         }
         _ => {}

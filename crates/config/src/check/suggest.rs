@@ -1,7 +1,7 @@
 //! What somebody may have meant.
 
 /// The known word that is nearest, if one is near: a third of the letters may be wrong.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.to_lowercase().replace(['-', ' '], "_");
     let word = plain(word);
     let errors_max = (word.chars().count() / 3).max(1);

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bardo_core::ServiceSpec;
+use bardo_core::spec::EndsAll;
 
 use super::{Messages, Source, programs, variable};
 use crate::error::ConfigError;
@@ -58,7 +59,8 @@ pub fn load_program(
     let section = source.ini.section(&title).expect("the section was added just now");
     check_size(&source, section, described)?;
     let bytes_max = usize::try_from(DESCRIBED_BYTES_MAX).ok();
-    let given = programs::Given { environment: &[], socket: None, bytes_max };
+    let ends_all = EndsAll::Never;
+    let given = programs::Given { environment: &[], socket: None, bytes_max, ends_all };
     programs::services(&source, section, &described.group, &given, &mut Messages::default())
 }
 

@@ -4,40 +4,48 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bardo_core::spec::{GroupKind, ListenerSpec, SocketSpec};
+use bardo_core::spec::{GroupKind, ListenerSpec, Origin, SocketSpec};
 use bardo_core::{Configuration, GroupSpec, ServiceSpec};
 
+use super::dependencies::{self, Places, Written};
 use super::programs::{Given, services, without_doubles};
 use super::{Messages, Source};
 use crate::error::ConfigError;
 use crate::ini::Section;
 use crate::options::{FASTCGI_OPTIONS, GROUP_OPTIONS, LISTENER_OPTIONS, PROGRAM_GROUP_OPTIONS};
-use crate::value;
+use crate::value::{self, ExitOn};
 
 /// Collects the groups of a configuration.
 pub(super) struct Groups<'a> {
     source: &'a Source<'a>,
     /// What `[supervisord]` sets for every program.
     environment: Vec<(Arc<str>, Arc<str>)>,
+    /// With which programs everything ends.
+    exit_on: &'a ExitOn,
     messages: &'a mut Messages,
     /// Sections that are in a `[group:x]` and form no group of their own.
     taken: BTreeSet<&'a str>,
     groups: Vec<Arc<GroupSpec>>,
+    /// Where it is written what processes depend on.
+    depending: Places,
 }
 
 impl<'a> Groups<'a> {
     pub(super) fn new(
         source: &'a Source<'a>,
         environment: &[(String, String)],
+        exit_on: &'a ExitOn,
         messages: &'a mut Messages,
     ) -> Self {
         let variable = |(key, text): &(String, String)| (key.as_str().into(), text.as_str().into());
         Self {
             source,
             environment: environment.iter().map(variable).collect(),
+            exit_on,
             messages,
             taken: BTreeSet::new(),
             groups: Vec::new(),
+            depending: Places::new(),
         }
     }
 
@@ -59,8 +67,9 @@ impl<'a> Groups<'a> {
     }
 
     /// The groups in start order. Supervisor starts the first of two groups that
-    /// have the same name and says nothing of the other.
-    pub(super) fn finish(mut self) -> Configuration {
+    /// have the same name and says nothing of the other. With them comes what is wrong
+    /// with dependencies.
+    pub(super) fn finish(mut self) -> (Configuration, Vec<ConfigError>) {
         self.groups
             .sort_by(|one, other| (one.priority, &one.name).cmp(&(other.priority, &other.name)));
         let mut names = BTreeSet::new();
@@ -75,7 +84,8 @@ impl<'a> Groups<'a> {
                 ));
             }
         }
-        Configuration { groups, ..Configuration::default() }
+        let errors = dependencies::resolve(&mut groups, &self.depending);
+        (Configuration { groups, ..Configuration::default() }, errors)
     }
 
     fn sections(&self, prefix: &str) -> Vec<&'a Section> {
@@ -176,12 +186,33 @@ impl<'a> Groups<'a> {
         group: &str,
         socket: Option<Arc<SocketSpec>>,
     ) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
-        let given = Given { environment: &self.environment, socket, bytes_max: None };
-        services(self.source, section, group, &given, self.messages)
+        let ends_all = self.exit_on.ends_all(section.suffix().unwrap_or_default());
+        let given = Given { environment: &self.environment, socket, bytes_max: None, ends_all };
+        let services = services(self.source, section, group, &given, self.messages)?;
+        self.note_dependencies(section, group, &services);
+        Ok(services)
+    }
+
+    fn note_dependencies(&mut self, section: &Section, group: &str, services: &[Arc<ServiceSpec>]) {
+        let depends = |service: &&Arc<ServiceSpec>| {
+            service.program.care.as_ref().is_some_and(|care| !care.depends_on.is_empty())
+        };
+        let Some(entry) = self.source.ini.get(section, "depends_on") else { return };
+        let place = format!("{}:{}", entry.file, entry.line);
+        for service in services.iter().filter(depends) {
+            let written = Written { section: section.name().to_owned(), place: place.clone() };
+            self.depending.insert((group.into(), Arc::clone(&service.name)), written);
+        }
     }
 
     fn add(&mut self, name: &str, priority: i64, kind: GroupKind, members: Vec<Arc<ServiceSpec>>) {
         let services = without_doubles(name, members, self.messages);
-        self.groups.push(Arc::new(GroupSpec { name: name.into(), priority, kind, services }));
+        self.groups.push(Arc::new(GroupSpec {
+            name: name.into(),
+            priority,
+            kind,
+            origin: Origin::File,
+            services,
+        }));
     }
 }

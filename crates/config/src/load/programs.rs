@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bardo_core::ServiceSpec;
+use bardo_core::spec::care::Check;
 use bardo_core::spec::{
-    Backoff, LogSpec, LogTarget, ProgramSpec, Reach, Readiness, RestartPolicy, Seconds, SocketSpec,
-    StopPolicy,
+    Backoff, Care, EndsAll, LogSpec, LogTarget, ProgramSpec, Reach, RestartPolicy, Seconds,
+    SocketSpec, StopPolicy,
 };
 
 use super::{Messages, SectionReader, Source, shared};
@@ -18,7 +19,8 @@ use crate::error::ConfigError;
 use crate::expand::Value;
 use crate::ini::Section;
 use crate::options::{
-    Expansion, LogDraft, PROCESS_OPTIONS, PROGRAM_OPTIONS, ProcessDraft, ProgramDraft, StreamDraft,
+    CARE_OPTIONS, CareDraft, Expansion, LogDraft, PROCESS_OPTIONS, PROGRAM_OPTIONS, ProcessDraft,
+    ProgramDraft, StreamDraft,
 };
 use crate::value::{self, LogFile};
 
@@ -33,6 +35,8 @@ pub(super) struct Given<'a> {
     pub(super) socket: Option<Arc<SocketSpec>>,
     /// Most bytes of all that is expanded; a file may have as many as it likes.
     pub(super) bytes_max: Option<usize>,
+    /// With which of their ends everything ends.
+    pub(super) ends_all: EndsAll,
 }
 
 /// The processes of a section, in start order. Every error says where it is.
@@ -65,7 +69,12 @@ fn read(
     let draft = reader.read(PROGRAM_OPTIONS)?;
     draft.check()?;
     warn_of_program(section.name(), &draft, messages);
-    let program = Arc::new(ProgramSpec { socket: given.socket.clone(), ..program_spec(&draft) });
+    let program = Arc::new(ProgramSpec {
+        socket: given.socket.clone(),
+        ends_all: given.ends_all,
+        ..program_spec(&draft)
+    });
+    let own_name: Arc<str> = program_name.into();
     let mut services: Vec<Arc<ServiceSpec>> = Vec::new();
     let mut bytes = 0;
     for offset in 0..draft.numprocs {
@@ -73,10 +82,12 @@ fn read(
         reader.names.set("process_num", Value::Integer(number));
         reader.names.set("numprocs", Value::Integer(draft.numprocs));
         let process = read_process(&mut reader)?;
+        let care = read_care(&reader)?.map(|draft| draft.care(&own_name)).transpose()?;
         warn_of_process(section.name(), &draft, &process, messages);
         let name = reader.expand("process_name", Expansion::Unlabelled, &draft.process_name)?;
         let sibling = services.last().map(Arc::as_ref);
         let streams = (&draft.stdout, &draft.stderr);
+        let program = with_care(&program, care, sibling);
         let service = service_spec(&program, &name, &process, streams, given.environment, sibling);
         bytes += expanded_bytes(&service);
         if let Some(most) = given.bytes_max.filter(|most| bytes > *most) {
@@ -120,19 +131,67 @@ fn read_process(reader: &mut SectionReader<'_>) -> Result<ProcessDraft, ConfigEr
     Ok(process)
 }
 
+/// Whether a section asks for anything beyond Supervisor's rules.
+pub(crate) fn has_care(source: &Source<'_>, section: &Section) -> bool {
+    CARE_OPTIONS.iter().any(|entry| source.ini.get(section, entry.name).is_some())
+}
+
+/// Reads what a process is to have beyond Supervisor's rules; none where the section asks
+/// for nothing.
+fn read_care(reader: &SectionReader<'_>) -> Result<Option<CareDraft>, ConfigError> {
+    if !has_care(reader.source, reader.section) {
+        return Ok(None);
+    }
+    reader.read(CARE_OPTIONS).map(Some)
+}
+
+/// The program with what one of its processes asks for: that of the process before, if it
+/// asks for the same.
+fn with_care(
+    program: &Arc<ProgramSpec>,
+    care: Option<Care>,
+    sibling: Option<&ServiceSpec>,
+) -> Arc<ProgramSpec> {
+    let Some(care) = care else { return Arc::clone(program) };
+    match sibling {
+        Some(sibling) if sibling.program.care.as_deref() == Some(&care) => {
+            Arc::clone(&sibling.program)
+        }
+        _ => Arc::new(ProgramSpec { care: Some(Arc::new(care)), ..ProgramSpec::clone(program) }),
+    }
+}
+
 /// Bytes of the texts that expansion has made for a process.
 fn expanded_bytes(service: &ServiceSpec) -> usize {
     let variables = service.environment.iter().map(|(key, text)| key.len() + text.len());
-    let logs = [&service.stdout, &service.stderr].into_iter().map(|log| match &log.target {
-        LogTarget::File(path) => path.len(),
-        LogTarget::None | LogTarget::Auto => 0,
+    let logs = [&service.stdout, &service.stderr].into_iter().map(|log| {
+        let path = match &log.target {
+            LogTarget::File(path) => path.len(),
+            LogTarget::None | LogTarget::Auto => 0,
+        };
+        path + log.prefix.len()
     });
     let directory = service.directory.as_ref().map_or(0, |path| path.len());
+    let care = service.program.care.as_deref().map_or(0, care_bytes);
     service.command.len()
+        + care
         + service.name.len()
         + directory
         + variables.sum::<usize>()
         + logs.sum::<usize>()
+}
+
+/// Bytes of the texts of what a process asks for beyond Supervisor's rules.
+fn care_bytes(care: &Care) -> usize {
+    let check = match care.health.as_ref().map(|health| &health.check) {
+        Some(Check::Command(text) | Check::Http(text) | Check::Connect(text)) => text.len(),
+        Some(Check::Listening) | None => 0,
+    };
+    let script = care.script.as_ref().and_then(|script| script.path.as_ref());
+    let paths = [script, care.environment_file.as_ref()].into_iter().flatten();
+    let names = care.depends_on.iter().flat_map(|it| [&it.group, &it.name]);
+    // The check stands there twice when it also says when the program is ready.
+    size_of::<Care>() + 2 * check + paths.chain(names).map(|text| text.len()).sum::<usize>()
 }
 
 fn program_spec(draft: &ProgramDraft) -> ProgramSpec {
@@ -146,8 +205,7 @@ fn program_spec(draft: &ProgramDraft) -> ProgramSpec {
             backoff: Backoff::Linear { step: BACKOFF_STEP },
         },
         exit_codes: draft.exitcodes.clone(),
-        readiness: Readiness::StaysUp(Seconds(draft.startsecs)),
-        heartbeat: None,
+        startsecs: Seconds(draft.startsecs),
         stop: StopPolicy {
             signal: draft.stopsignal,
             wait: Seconds(draft.stopwaitsecs),
@@ -161,6 +219,8 @@ fn program_spec(draft: &ProgramDraft) -> ProgramSpec {
         ignore_sigpipe: draft.ignore_sigpipe,
         server_url: draft.serverurl.as_deref().map(Into::into),
         socket: None,
+        care: None,
+        ends_all: EndsAll::Never,
     }
 }
 
@@ -229,6 +289,7 @@ fn log_spec(draft: &LogDraft, stream: &StreamDraft, sibling: Option<&LogSpec>) -
         capture_bytes_max: stream.capture_bytes_max,
         events: stream.events,
         syslog,
+        prefix: shared(&draft.prefix, sibling.map(|sibling| &sibling.prefix)),
     }
 }
 

@@ -38,8 +38,22 @@ impl SectionReader<'_> {
             }
             (None, Fallback::Text(text)) => (entry.apply)(draft, &reading, text),
             (None, Fallback::Nothing) => Ok(()),
+            (None, Fallback::Server) => self.read_from_server(entry, draft),
             (None, Fallback::Missing(_, missing)) => missing(draft, &reading),
         }
+    }
+
+    /// Reads an option of `[supervisord]` as if it stood in this section.
+    fn read_from_server<D>(
+        &self,
+        entry: &OptionEntry<D>,
+        draft: &mut D,
+    ) -> Result<(), ConfigError> {
+        let server = self.source.ini.section("supervisord");
+        let found = server.and_then(|server| self.source.ini.get(server, entry.name));
+        let Some(found) = found else { return Ok(()) };
+        let text = self.names.expand(&found.value, &format!("supervisord.{}", entry.name))?;
+        (entry.apply)(draft, &self.reading(), &text)
     }
 
     /// What follows the colon of the section's name.
@@ -61,7 +75,8 @@ impl SectionReader<'_> {
     ) -> Result<String, ConfigError> {
         let label = || format!("{}.{option}", self.section.name());
         Ok(match expansion {
-            Expansion::Once => self.names.expand(text, &label())?,
+            Expansion::Percentage if value::percent(text).is_ok() => text.to_owned(),
+            Expansion::Once | Expansion::Percentage => self.names.expand(text, &label())?,
             Expansion::OnceWith(known) => {
                 let (name, meaning) = match known {
                     Known::Here => ("here", self.source.here.as_str()),

@@ -1,10 +1,12 @@
 //! Whole files, on a machine that exists only in memory.
 
+mod care;
 mod meaning;
 mod refusals;
 
 use bardo_core::spec::{
-    EventLength, GroupKind, LogSpec, LogTarget, Reach, Readiness, RestartOn, Seconds, SocketAddress,
+    EndsAll, EventLength, GroupKind, LogSpec, LogTarget, ProgramSpec, Reach, RestartOn, Seconds,
+    SocketAddress,
 };
 use bardo_core::{GroupSpec, ServiceSpec};
 use proptest::prelude::*;

@@ -15,6 +15,7 @@ pub struct ServerDraft {
     pub(crate) file: String,
     pub(crate) chown: Option<Owner>,
     pub(crate) chmod: u32,
+    pub(crate) owner_only: bool,
 }
 
 impl ServerDraft {
@@ -74,6 +75,19 @@ pub const UNIX_SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
             set(&mut draft.chmod, value::octal(text).map_err(refused)?)
         },
         help: "Mode of the socket file, in octal.",
+    },
+    OptionEntry {
+        name: "open_to",
+        fallback: Fallback::Text("all"),
+        expansion: Expansion::Once,
+        apply: |draft, _, text| match trim(text) {
+            "all" => set(&mut draft.owner_only, false),
+            "owner" => set(&mut draft.owner_only, true),
+            other => Err(ValueError::OpenTo(other.to_owned()).into()),
+        },
+        help: "Who may do everything through this socket: `all` who can open it, as in \
+               Supervisor, or its `owner`: root and the daemon's own user. Others may then only \
+               ask what service(8) permits to services that hold `control`.",
     },
 ];
 

@@ -25,6 +25,7 @@ pub struct LogDraft {
     pub(crate) backups: i64,
     pub(crate) compress: bool,
     pub(crate) syslog: bool,
+    pub(crate) prefix: String,
 }
 
 impl Default for LogDraft {
@@ -35,6 +36,7 @@ impl Default for LogDraft {
             backups: 0,
             compress: false,
             syslog: false,
+            prefix: String::new(),
         }
     }
 }
@@ -92,6 +94,15 @@ pub const PROCESS_OPTIONS: &[OptionEntry<ProcessDraft>] = &[
         help: "Size at which the file of standard output is rotated; 0 is never.",
     },
     OptionEntry {
+        name: "stdout_logfile_prefix",
+        fallback: Fallback::Server,
+        expansion: Expansion::Once,
+        apply: |draft, _, text| set(&mut draft.stdout.prefix, value::line_prefix(text)?),
+        help: "What stands before each line of standard output in an output that programs share, \
+               as /dev/stdout is; in double quotes, where blanks are at its end. Files with a \
+               name of their own and syslog have no prefix. Bardo's own.",
+    },
+    OptionEntry {
         name: "stdout_syslog",
         fallback: Fallback::Text("false"),
         expansion: Expansion::Once,
@@ -125,6 +136,15 @@ pub const PROCESS_OPTIONS: &[OptionEntry<ProcessDraft>] = &[
         expansion: Expansion::Once,
         apply: |draft, _, text| set(&mut draft.stderr.bytes_max, value::byte_size(text)?),
         help: "Size at which the file of standard error is rotated; 0 is never.",
+    },
+    OptionEntry {
+        name: "stderr_logfile_prefix",
+        fallback: Fallback::Server,
+        expansion: Expansion::Once,
+        apply: |draft, _, text| set(&mut draft.stderr.prefix, value::line_prefix(text)?),
+        help: "What stands before each line of standard error in an output that programs share, \
+               as /dev/stdout is; in double quotes, where blanks are at its end. Files with a \
+               name of their own and syslog have no prefix. Bardo's own.",
     },
     OptionEntry {
         name: "stderr_syslog",

@@ -1,7 +1,7 @@
 //! `[supervisord]`, and the flags that stand for its options.
 
 use super::{Expansion, Fallback, Flag, Known, OptionEntry, Takes, set};
-use crate::value::{self, LogLevel, ValueError};
+use crate::value::{self, ExitOn, LogLevel, ValueError};
 
 /// What `[supervisord]` and the command line say.
 #[derive(Debug, Default)]
@@ -27,6 +27,7 @@ pub struct ServerDraft {
     pub(crate) hang_timeout: i64,
     pub(crate) keeper_stop_wait: i64,
     pub(crate) require_password: bool,
+    pub(crate) exit_on: ExitOn,
 }
 
 /// The only list of options of `[supervisord]`.
@@ -204,6 +205,34 @@ pub const SERVER_OPTIONS: &[OptionEntry<ServerDraft>] = &[
         apply: |draft, _, text| set(&mut draft.require_password, value::boolean(text)?),
         help: "Refuse a configuration in which a port has no password. \
                Not an option of Supervisor.",
+    },
+    OptionEntry {
+        name: "stdout_logfile_prefix",
+        fallback: Fallback::Text(""),
+        expansion: Expansion::Later,
+        apply: |_, _, text| value::line_prefix(text).map(drop).map_err(Into::into),
+        help: "`stdout_logfile_prefix` of every program that has none of its own; it is expanded \
+               there, so that %(program_name)s is the program. Not an option of Supervisor.",
+    },
+    OptionEntry {
+        name: "stderr_logfile_prefix",
+        fallback: Fallback::Text(""),
+        expansion: Expansion::Later,
+        apply: |_, _, text| value::line_prefix(text).map(drop).map_err(Into::into),
+        help: "`stderr_logfile_prefix` of every program that has none of its own; it is expanded \
+               there, so that %(program_name)s is the program. Not an option of Supervisor.",
+    },
+    OptionEntry {
+        name: "exit_on",
+        fallback: Fallback::Text("none"),
+        expansion: Expansion::Once,
+        apply: |draft, _, text| set(&mut draft.exit_on, value::exit_on(text)),
+        help: "With whose end everything ends: `none`; names of programs, between commas or \
+               blanks; `any_fatal` for every one that becomes FATAL. When one of them is EXITED or \
+               FATAL for good by its own policy (autorestart comes first), all others are stopped \
+               in order and the daemon ends with its exit code: 128 and the number for a signal, \
+               70 where there is none. A program's 1 is passed on as well. One that a client stops \
+               ends nothing. Not an option of Supervisor.",
     },
 ];
 

@@ -10,7 +10,7 @@ use bardo_config::value::{self, LogLevel};
 use bardo_config::{
     ConfigError, HttpServer, Listen, Loaded, MainLog, Request, check_flag, command, control, load,
 };
-use bardo_core::spec::{GroupKind, LogSpec, LogTarget, Reach, Readiness, RestartOn};
+use bardo_core::spec::{GroupKind, LogSpec, LogTarget, Reach, RestartOn};
 use bardo_core::{GroupSpec, ServiceSpec, SpawnError};
 use serde_json::{Map, Value, json};
 
@@ -244,7 +244,7 @@ fn group(group: &GroupSpec) -> Value {
 
 fn process(service: &ServiceSpec) -> Value {
     let program = &service.program;
-    let Readiness::StaysUp(startsecs) = program.readiness else { panic!("a time") };
+    let startsecs = program.startsecs;
     let mut shown = json!({
         "command": &*service.command,
         "directory": service.directory.as_deref(),

@@ -1,7 +1,8 @@
 //! What a service can be doing, and what can happen to it.
 
+use crate::decision::{Reason, Wish};
 use crate::id::{ExitSequence, Generation, Pid};
-use crate::input::Found;
+use crate::input::{Finding, Found, Saying};
 use crate::signal::Signal;
 use crate::spec::Reach;
 use crate::status::{ExitStatus, SpawnError};
@@ -26,6 +27,13 @@ pub enum State {
         /// At this time.
         until: Instant,
     },
+    /// It has crashed, and its recovery script is asked what is to be done.
+    Recovering {
+        /// When it was to be asked.
+        since: Instant,
+        /// How far that has come.
+        inquiry: Inquiry,
+    },
     /// It has been told to stop.
     Stopping {
         /// When SIGKILL is sent, again and again.
@@ -44,6 +52,8 @@ pub enum State {
 /// How far a start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Launch {
+    /// Something that it depends on is not there yet: no process was asked for.
+    Held,
     /// It was decided; no process is known yet.
     Requested,
     /// There is a process, on its way to its program.
@@ -55,9 +65,27 @@ pub enum Launch {
     Executed,
 }
 
+/// How far the question to a recovery script has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inquiry {
+    /// The script that was asked before still runs: this one waits for its end.
+    Waits,
+    /// It still does, and people were told.
+    Overdue,
+    /// The script has been asked for, or runs.
+    Asked,
+    /// The script has ended and nothing was decided.
+    Silent {
+        /// When people are told; `None` once they were.
+        warn_at: Option<Instant>,
+    },
+}
+
 /// Which signal a stopping process is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
+    /// Who depends on it stops first; no signal is to be sent before.
+    Held,
     /// The stop signal is to be sent.
     Stop,
     /// The stop signal has been sent.
@@ -77,7 +105,7 @@ pub enum StateName {
     Starting,
     /// [`State::Running`]
     Running,
-    /// [`State::Backoff`]
+    /// [`State::Backoff`] and [`State::Recovering`]
     Backoff,
     /// [`State::Stopping`]
     Stopping,
@@ -116,6 +144,18 @@ pub enum Goal {
     Up,
     /// It shall not run.
     Down,
+    /// It shall not run, and not be in the table any more once it does not.
+    Gone,
+}
+
+impl Goal {
+    /// The goal of what is not wanted any more.
+    pub(crate) fn lowered(self) -> Self {
+        match self {
+            Self::Up | Self::Down => Self::Down,
+            Self::Gone => Self::Gone,
+        }
+    }
 }
 
 /// Which part an instance plays.
@@ -138,6 +178,8 @@ pub enum Failure {
     ExitedTooQuickly,
     /// It ended with a code that is not an expected one; -1 is a signal.
     BadExitCode(i32),
+    /// It was killed for this, or its start was given up.
+    Condemned(Reason),
 }
 
 /// What happened to one service.
@@ -150,6 +192,16 @@ pub enum Stimulus {
     /// It is not wanted because all ends. Supervisor makes a service FATAL that
     /// waits for its next try when that happens, and STOPPED for a client.
     ShutDown,
+    /// It is not wanted, but who depends on it stops first.
+    HoldStop,
+    /// Its process is to be replaced by a fresh one.
+    Refresh,
+    /// It shall not wait for its next start any longer, nor for its script.
+    RestartNow,
+    /// Its process is to crash.
+    Inject,
+    /// What it was held for is there, or gone.
+    Release,
     /// See [`crate::Input::Spawned`].
     Spawned(Generation, Pid),
     /// See [`crate::Input::Executed`].
@@ -158,6 +210,22 @@ pub enum Stimulus {
     SpawnFailed(Generation, SpawnError),
     /// See [`crate::Input::Exited`].
     Exited(Generation, ExitStatus, ExitSequence, Instant),
+    /// See [`crate::Input::OutOfMemory`].
+    OutOfMemory(Generation),
+    /// See [`crate::Input::Said`].
+    Said(Generation, Saying),
+    /// See [`crate::Input::Checked`].
+    Checked(Generation, u32, Finding),
+    /// See [`crate::Input::Swept`].
+    Swept(Generation),
+    /// See [`crate::Input::ScriptSpawned`].
+    ScriptSpawned(u32, Pid),
+    /// See [`crate::Input::ScriptFailed`].
+    ScriptFailed(u32, SpawnError),
+    /// See [`crate::Input::ScriptEnded`].
+    ScriptEnded(u32),
+    /// See [`crate::Input::ScriptFound`].
+    ScriptFound(u32, Option<Pid>),
     /// See [`crate::Input::Signalled`].
     Signalled(Generation, Signal, Reach),
     /// See [`crate::Input::SignalFailed`].
@@ -168,4 +236,16 @@ pub enum Stimulus {
     Resume,
     /// Its deadline has passed.
     Timeout,
+}
+
+impl Stimulus {
+    /// Who wants the stop that this is.
+    pub(super) fn wish(self) -> Wish {
+        if self == Self::ShutDown { Wish::End } else { Wish::Client }
+    }
+
+    /// How a process has ended of which this is the news.
+    pub(crate) fn exit(self) -> Option<ExitStatus> {
+        if let Self::Exited(_, status, ..) = self { Some(status) } else { None }
+    }
 }

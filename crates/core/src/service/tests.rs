@@ -1,8 +1,11 @@
 //! The transition table, row by row.
 
+mod care;
+
 use super::*;
 use crate::example::{at, drain, entered, program, service as example};
-use crate::spec::{Backoff, ProgramSpec, Readiness, Seconds};
+use crate::input::{Finding, Saying};
+use crate::spec::{Backoff, ProgramSpec, RestartOn, Seconds};
 use crate::status::SpawnError;
 use StateName as Name;
 
@@ -107,7 +110,7 @@ fn with(change: impl FnOnce(&mut ProgramSpec)) -> ProgramSpec {
 }
 
 fn startsecs(seconds: i64) -> ProgramSpec {
-    with(|program| program.readiness = Readiness::StaysUp(Seconds(seconds)))
+    with(|program| program.startsecs = Seconds(seconds))
 }
 
 fn retries(retries: i64) -> ProgramSpec {
@@ -821,7 +824,9 @@ fn every_stimulus_in_every_state_is_answered_and_deadlines_move() {
         seed % limit
     };
     for _ in 0..300 {
-        let mut bench = Bench::new(retries(i64::try_from(draw(4)).unwrap() - 1));
+        let plain = retries(i64::try_from(draw(4)).unwrap() - 1);
+        let programs = [plain, care::with_everything(draw(2) == 0)];
+        let mut bench = Bench::new(programs[usize::try_from(draw(2)).unwrap()].clone());
         let mut now = 0;
         for _ in 0..200 {
             now += draw(3) * draw(2000);
@@ -829,7 +834,12 @@ fn every_stimulus_in_every_state_is_answered_and_deadlines_move() {
                 [usize::try_from(draw(4)).unwrap()];
             let generation = Generation(bench.service.generation.0 - u32::from(draw(8) == 0));
             let status = [ZERO, SEVEN, KILLED][usize::try_from(draw(3)).unwrap()];
-            let stimulus = match draw(14) {
+            let number = u32::try_from(draw(3)).unwrap();
+            let script = bench.service.generation.0 - number / 2;
+            let says =
+                [Saying::Hello, Saying::Ready, Saying::Alive, Saying::Reset, Saying::Trigger]
+                    [usize::try_from(draw(5)).unwrap()];
+            let stimulus = match draw(26) {
                 0 | 1 => Stimulus::Start,
                 2 => Stimulus::Stop,
                 3 => Stimulus::ShutDown,
@@ -841,6 +851,23 @@ fn every_stimulus_in_every_state_is_answered_and_deadlines_move() {
                 10 => Stimulus::SignalFailed(generation, Signal::KILL, 1),
                 11 => Stimulus::Found(generation, Found::Alive(PID, at(now).instant)),
                 12 => Stimulus::Found(generation, Found::NeverCloned),
+                13 | 14 => Stimulus::Said(generation, says),
+                15 => Stimulus::Said(generation, Saying::Period(Duration::from_millis(draw(900)))),
+                16 | 17 => {
+                    let last = bench.service.vitals.as_ref().map_or(0, |vitals| vitals.checks);
+                    Stimulus::Checked(
+                        generation,
+                        last.wrapping_sub(number / 2),
+                        Finding::of(draw(2) == 0),
+                    )
+                }
+                18 => Stimulus::OutOfMemory(generation),
+                19 => Stimulus::ScriptSpawned(script, PID),
+                20 => Stimulus::ScriptFailed(script, SpawnError::NotFound),
+                21 => Stimulus::ScriptEnded(script),
+                22 => Stimulus::Refresh,
+                23 => Stimulus::RestartNow,
+                24 => Stimulus::Inject,
                 _ => Stimulus::Resume,
             };
             bench.step(now, stimulus);

@@ -5,18 +5,25 @@ use std::time::Duration;
 
 use super::Supervisor;
 use crate::action::{Action, Actions, Notice};
+use crate::decision::What;
 use crate::event::Event;
-use crate::group::start_order;
+use crate::group::{Group, start_order};
 use crate::id::ServiceId;
 use crate::input::Mood;
 use crate::mutant::{self, Mutant};
 use crate::record::Record;
 use crate::service::Stimulus;
 use crate::spec::Configuration;
+use crate::status::ExitStatus;
 use crate::time::Now;
 
 /// How often the main log says whom the end waits for.
 const DEATH_REPORT_EVERY: Duration = Duration::from_secs(3);
+
+/// What the daemon ends with when a critical service cannot be kept running, or a program with
+/// which everything ends has no exit code of its own. Not 1: that would ask whoever keeps the
+/// daemon to start it again.
+const EXIT_LOST: u8 = 70;
 
 /// How far the end has come. It can be found out from the table at any time, and
 /// is kept only so that it need not be at every exit.
@@ -32,12 +39,59 @@ pub(super) struct Winding {
 
 impl Supervisor {
     pub(super) fn shut_down(&mut self, now: Now, actions: &mut Actions) {
-        if self.mood == Mood::Running {
+        self.begin_to_end(now, actions);
+        self.change_mood(Mood::Shutdown);
+        self.change_replacement(None);
+    }
+
+    /// Everything ends because of a service that nothing follows.
+    pub(super) fn end_for_lost(&mut self, now: Now, exit_code: u8, actions: &mut Actions) {
+        self.begin_to_end(now, actions);
+        // In one record: half of it would be another end.
+        self.mood = Mood::Shutdown;
+        self.winding = None;
+        self.exit_code = exit_code;
+        self.changes.table.push(Record::Ends(self.exit_code));
+        self.change_replacement(None);
+    }
+
+    /// Finds out whether everything ends with a service: one that was named for it is down for
+    /// good, or a critical one has failed for good. `ended` is how its process has ended just
+    /// now. Where there are several the first one gives the code.
+    pub(super) fn consider_end(
+        &mut self,
+        now: Now,
+        id: ServiceId,
+        ended: Option<ExitStatus>,
+        actions: &mut Actions,
+    ) {
+        let Some(service) = self.service(id) else {
+            return;
+        };
+        let ends_all = service.is_end_of_all();
+        if self.lost.is_some()
+            || !(ends_all || service.is_lost())
+            || self.mood_for(id) != Mood::Running
+        {
+            return;
+        }
+        let mut exit_code = EXIT_LOST;
+        if ends_all {
+            let status = service.exit.or(ended).filter(|_| !mutant::on(Mutant::ForgetsExitCode));
+            exit_code = status.and_then(ExitStatus::shell_code).unwrap_or(EXIT_LOST);
+            actions.push(Action::Notice(Notice::EndsAll { service: id, exit_code }));
+            service.decide(now, What::EndsAll(exit_code), actions);
+        }
+        self.lost = Some(exit_code);
+    }
+
+    fn begin_to_end(&mut self, now: Now, actions: &mut Actions) {
+        // Whoever waits for it is answered before the end.
+        self.part(actions);
+        if !self.is_ending() {
             actions.push(Action::Event(Event::SupervisorStopping));
             self.death_report_at = Some(now.instant);
         }
-        self.change_mood(Mood::Shutdown);
-        self.change_replacement(None);
     }
 
     /// Everything stops, then `configuration` begins. A shutdown wins over it.
@@ -50,17 +104,21 @@ impl Supervisor {
         if self.mood == Mood::Shutdown {
             return;
         }
-        if self.mood == Mood::Running {
+        if !self.is_ending() {
             actions.push(Action::Event(Event::SupervisorStopping));
             self.death_report_at = Some(now.instant);
         }
         // First what follows the end, then that it has begun: see `take_records`.
         self.change_replacement(Some(configuration));
         self.change_mood(Mood::Restarting);
+        // Those that a rest has kept.
+        self.consider_all_parting(now, actions);
     }
 
-    fn change_mood(&mut self, mood: Mood) {
+    pub(super) fn change_mood(&mut self, mood: Mood) {
         if self.mood != mood {
+            // Others may be concerned now.
+            self.winding = None;
             self.mood = mood;
             self.changes.table.push(Record::Mood(mood));
         }
@@ -103,6 +161,7 @@ impl Supervisor {
 
     fn winding(&self) -> Winding {
         let mut groups = start_order(&self.groups);
+        groups.retain(|index| self.is_to_end(&self.groups[*index]));
         if mutant::on(Mutant::StopsInStartOrder) {
             groups.reverse();
         }
@@ -110,16 +169,30 @@ impl Supervisor {
     }
 
     fn tell_group(&mut self, now: Now, group: usize, actions: &mut Actions) {
-        for id in self.groups[group].by_priority().into_iter().rev() {
-            if self.service(id).is_some_and(|service| service.state_name().is_up()) {
-                self.stir(now, id, Stimulus::ShutDown, actions);
+        let members = self.groups[group].by_priority().into_iter().rev().collect();
+        let is_up = |supervisor: &Self, id| {
+            supervisor.service(id).is_some_and(|service| service.state_name().is_up())
+        };
+        // Who depends on one of them stops before it, whatever group that is in.
+        let order = self.in_stop_order(members, |supervisor, user| {
+            let ends = supervisor.mood == Mood::Shutdown || !supervisor.brought.has(user);
+            ends && is_up(supervisor, user)
+        });
+        for id in order {
+            if is_up(self, id) {
+                self.tell_to_stop(now, id, Stimulus::ShutDown, actions);
             }
         }
     }
 
+    /// Whether a group stops now: a reload passes over those that were brought up.
+    fn is_to_end(&self, group: &Group) -> bool {
+        self.mood == Mood::Shutdown || group.is_of_file() || mutant::on(Mutant::ReloadStopsBrought)
+    }
+
     fn report_deaths(&mut self, now: Now, actions: &mut Actions) {
-        let names: Vec<ServiceId> =
-            self.groups.iter().flat_map(|group| self.unstopped(group)).collect();
+        let ending = self.groups.iter().filter(|group| self.is_to_end(group));
+        let names: Vec<ServiceId> = ending.flat_map(|group| self.unstopped(group)).collect();
         self.death_report_at = None;
         if !names.is_empty() {
             actions.push(Action::Notice(Notice::WaitingToDie(names)));
@@ -135,18 +208,24 @@ impl Supervisor {
                 let configuration = configuration.clone();
                 actions.push(Action::Event(Event::Cleared));
                 for index in (0..self.groups.len()).rev() {
-                    self.take_out_group(index, actions);
+                    if self.groups[index].is_of_file() {
+                        self.take_out_group(index, actions);
+                    }
                 }
                 // Recorded at the end of `begin`: until then the end can come again.
                 self.mood = Mood::Running;
                 self.begin(now, configuration, actions);
                 self.change_replacement(None);
             }
-            _ if !self.finished => {
+            _ if self.finished => {}
+            // News of a birth that is being taken back may still come in this turn.
+            _ if actions.takes_back() => {
+                self.death_report_at = Some(now.instant + Duration::from_nanos(1));
+            }
+            _ => {
                 self.finished = true;
                 actions.push(Action::Finish);
             }
-            _ => {}
         }
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::Supervisor;
 use crate::action::{Action, Actions};
-use crate::group::member_change;
+use crate::group::{Group, member_change};
 use crate::id::ServiceId;
 use crate::job::{Answer, Refusal};
 use crate::record::{Record, ServiceRecord};
 use crate::service::{Service, Stimulus};
-use crate::spec::{GroupKind, ServiceSpec};
+use crate::spec::{GroupKind, Origin, ServiceSpec};
 use crate::time::Now;
 
 impl Supervisor {
@@ -22,8 +22,7 @@ impl Supervisor {
         services: Vec<Arc<ServiceSpec>>,
         actions: &mut Actions,
     ) -> Answer {
-        let found = self.groups.iter().find(|there| there.spec.name == *group);
-        let Some(there) = found else {
+        let Some(there) = self.file_group(group) else {
             return Answer::Refused(Refusal::NoSuchGroup);
         };
         let known = |name: &Arc<str>| there.spec.services.iter().any(|other| other.name == *name);
@@ -53,8 +52,7 @@ impl Supervisor {
         process: &str,
         actions: &mut Actions,
     ) -> Answer {
-        let found = self.groups.iter().find(|there| there.spec.name == *group);
-        let Some(there) = found else {
+        let Some(there) = self.file_group(group) else {
             return Answer::Refused(Refusal::NoSuchGroup);
         };
         let place = there.spec.services.iter().position(|service| *service.name == *process);
@@ -69,6 +67,12 @@ impl Supervisor {
         member_change(&mut self.groups, &mut self.loaded, &change);
         self.changes.table.push(change);
         Answer::Done
+    }
+
+    /// The group of this name, if it is one of the configuration file.
+    pub(super) fn file_group(&self, name: &str) -> Option<&Group> {
+        let is_meant = |there: &&Group| *there.spec.name == *name && there.is_of_file();
+        self.groups.iter().find(is_meant)
     }
 
     /// Gives services of a group their places in the table.
@@ -101,6 +105,8 @@ impl Supervisor {
         self.winding = None;
         self.timers.set(id.0, None);
         if let Some(service) = self.services[id.0 as usize].take() {
+            self.depends.go(&service);
+            self.brought.set(id, Origin::File);
             self.generations[id.0 as usize] = service.generation;
             let record = Record::Service(ServiceRecord::from(&service));
             self.changes.table.push(record);

@@ -1,13 +1,21 @@
 //! The order of things, clients, the end, and what outlives a crash.
 
+use std::time::Duration;
+
 use super::*;
-use crate::action::Errand;
+use crate::action::{Errand, Notice};
 use crate::example::{at, configuration, drain, group, plain_group, program, service};
-use crate::id::{ExitSequence, Pid};
+use crate::id::{ExitSequence, Pid, Ticket};
 use crate::input::Found;
-use crate::service::State;
-use crate::spec::{ProgramSpec, ServiceSpec};
+use crate::job::{Answer, Command, Outcome, Refusal, Target, Verb, Wait};
+use crate::reconcile::Scope;
+use crate::service::{State, StateName};
+use crate::spec::{GroupSpec, ProgramSpec, ServiceSpec};
 use crate::status::ExitStatus;
+
+mod brought;
+mod depends;
+mod ends_all;
 
 /// A supervisor with a world that does at once what it is told.
 struct Bench {
@@ -272,6 +280,58 @@ fn the_end_of_nothing_comes_at_once_and_once() {
 
     assert!(finishes(&bench.step(Input::Shutdown)));
     assert!(!finishes(&bench.step(Input::Shutdown)));
+}
+
+#[test]
+fn a_birth_that_crosses_the_end_is_waited_for_before_the_next_group() {
+    let groups =
+        [plain_group("a", 1, &["x"]), plain_group("b", 2, &["y"]), plain_group("c", 3, &["z"])];
+    let mut bench = Bench::up(&[&groups[0], &groups[1]]);
+    bench.is_fertile = false;
+    bench.command(Command::Load(configuration(&[&groups[2]])));
+    bench.command(Command::Reconcile(Scope::Add(Arc::from("c"))));
+    let (service, generation) = (ServiceId(2), bench.service(2).generation);
+    assert_eq!(signalled(&bench.step(Input::Shutdown)), [1], "the last group has no process");
+
+    let crossing = bench.step(Input::Spawned { service, generation, pid: Pid(9) });
+    assert_eq!(signalled(&crossing), [2]);
+    assert_eq!(signalled(&bench.exit(1, 0)), [], "it has one after all");
+
+    assert_eq!(signalled(&bench.exit(2, 0)), [0]);
+    assert!(finishes(&bench.exit(0, 0)));
+}
+
+#[test]
+fn the_end_does_not_come_before_a_birth_that_crosses_it() {
+    let (mut bench, _) = Bench::new(&[]);
+    bench.is_fertile = false;
+    bench.command(Command::Load(configuration(&[&plain_group("g", 1, &["a"])])));
+    bench.command(Command::Reconcile(Scope::Add(Arc::from("g"))));
+    let (service, generation) = (ServiceId(0), bench.service(0).generation);
+
+    let mut actions = Actions::default();
+    for input in [Input::Shutdown, Input::Spawned { service, generation, pid: Pid(9) }] {
+        bench.supervisor.step(at(bench.now), input, &mut actions);
+    }
+
+    assert!(!bench.supervisor.is_finished());
+    let actions = drain(&mut actions);
+    assert_eq!((signalled(&actions), finishes(&actions)), (vec![0], false));
+    bench.record();
+    assert!(finishes(&bench.exit(0, 0)));
+}
+
+#[test]
+fn the_end_that_takes_back_a_birth_comes_in_the_next_turn() {
+    let (mut bench, _) = Bench::new(&[]);
+    bench.is_fertile = false;
+    bench.command(Command::Load(configuration(&[&plain_group("g", 1, &["a"])])));
+    bench.command(Command::Reconcile(Scope::Add(Arc::from("g"))));
+
+    assert!(!finishes(&bench.step(Input::Shutdown)));
+    let deadline = bench.supervisor.deadline().expect("it comes by itself");
+    assert_eq!(deadline, at(bench.now).instant + Duration::from_nanos(1));
+    assert!(finishes(&bench.pass(1)));
 }
 
 #[test]

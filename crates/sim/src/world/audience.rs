@@ -1,6 +1,8 @@
 //! What event listeners have been told, and whether it is the truth: every change of
 //! state once, in its order, whenever the supervisor is cut off.
 
+use std::sync::Arc;
+
 use bardo_core::service::StateName;
 use bardo_core::{Command, Event, Input, Supervisor};
 
@@ -15,8 +17,18 @@ impl Machine {
         })
     }
 
+    /// The groups of the file that were there before a turn, if it clears them away. What is
+    /// there after it tells nothing of that: one that was brought up may have left as well.
+    pub(super) fn groups_of_the_file(&self) -> Vec<Arc<str>> {
+        if !self.mortal.events.contains(&Event::Cleared) {
+            return Vec::new();
+        }
+        let of_file = self.journal.groups.iter().filter(|group| group.is_of_file());
+        of_file.map(|group| Arc::clone(&group.spec.name)).collect()
+    }
+
     /// The events of a turn become known, together with its records.
-    pub(super) fn make_known(&mut self, somebody_leaves: bool) {
+    pub(super) fn make_known(&mut self, somebody_leaves: bool, mut of_file: Vec<Arc<str>>) {
         for event in std::mem::take(&mut self.mortal.events) {
             match event {
                 Event::ProcessState { group, name, from, to, .. } => {
@@ -31,8 +43,11 @@ impl Machine {
                 }
                 Event::GroupRemoved(gone) => {
                     self.told_states.retain(|(group, _), _| *group != gone);
+                    of_file.retain(|group| *group != gone);
                 }
-                Event::Cleared => self.told_states.clear(),
+                Event::Cleared => {
+                    self.told_states.retain(|(group, _), _| !of_file.contains(group));
+                }
                 Event::SupervisorRunning | Event::SupervisorStopping | Event::GroupAdded(_) => {}
             }
         }

@@ -46,7 +46,7 @@ impl Machine {
             for (spec, member) in group.spec.services.iter().zip(&group.members) {
                 if *member == id {
                     let name = format!("{}:{}", group.spec.name, spec.name);
-                    return (name, spec.program.readiness.span());
+                    return (name, spec.program.startsecs.duration());
                 }
             }
         }
@@ -82,6 +82,7 @@ impl Machine {
                 self.lives.push(Life { service, generation, pid, cloned, ended: false });
                 let ours = true;
                 self.mortal.births.push(Birth { service, generation, ours });
+                self.give_voice(service, generation);
                 Input::Spawned { service, generation, pid }
             }
             Err(errno) => {
@@ -132,6 +133,7 @@ impl Machine {
                     },
                     _ => exited(life, record),
                 };
+                self.last_words(life.service, life.generation, inputs);
                 inputs.push(input);
             }
             self.mortal.read = record.sequence;

@@ -9,8 +9,11 @@ use bardo_core::{Input, Launch, State, Supervisor};
 use super::births::exited;
 use super::{Birth, Machine, Mortal};
 use crate::check;
-use crate::kernel::ExitRecord;
+use crate::kernel::{ExitRecord, Statuses};
 use crate::reference::Reference;
+
+/// How often in a thousand the keeper dies with a supervisor that is cut off.
+const KEEPER_KILLED: u64 = 150;
 
 impl Machine {
     /// Puts a successor in the place of a supervisor that was cut off.
@@ -28,6 +31,9 @@ impl Machine {
         };
         self.clock = self.clock + Duration::from_nanos(outage);
         self.kernel.advance(self.clock);
+        if self.keeper_chance.happens(KEEPER_KILLED) {
+            self.lose_keeper();
+        }
         self.mortal = Mortal::default();
         self.clients.forget();
         self.mailbox.clear();
@@ -35,6 +41,7 @@ impl Machine {
         for life in &mut self.lives {
             life.ended = false;
         }
+        self.helpers_recover();
         if self.journal.mood.is_none() {
             // Nothing was begun, so nothing can have been started.
             self.journal = Snapshot::default();
@@ -46,11 +53,36 @@ impl Machine {
         let supervisor = Supervisor::recover(self.journal.clone());
         self.check_recovered(&supervisor);
         self.reference = Reference::new(&supervisor, true);
+        for service in supervisor.services() {
+            // An edit may have been written down and not told.
+            self.note_edit(&supervisor, service.id);
+        }
         self.find(&supervisor);
         if self.trace {
             println!("    -- cut off; a successor takes over at {}", self.clock.0);
         }
         supervisor
+    }
+
+    /// The keeper was killed too, at the same moment.
+    fn lose_keeper(&mut self) {
+        let knows = self.keeper_chance.happens(500);
+        let statuses = if knows { Statuses::Kept } else { Statuses::Forgotten };
+        let places = &self.journal.places;
+        let is_known = |record: &ExitRecord| {
+            let (id, generation) = record.life;
+            let service = places.get(id.0 as usize).and_then(|place| place.service.as_ref());
+            service.is_some_and(|service| {
+                service.generation == generation && service.exit_sequence < record.sequence
+            })
+        };
+        self.kernel.lose_keeper(self.clock, statuses, is_known);
+        // Those of whom nothing will come any more.
+        let kernel = &self.kernel;
+        self.lives.retain(|life| {
+            kernel.process(life.service, life.generation).is_some()
+                || kernel.records().any(|record| record.life == (life.service, life.generation))
+        });
     }
 
     pub(super) fn check_recovered(&mut self, supervisor: &Supervisor) {
@@ -91,6 +123,7 @@ impl Machine {
                 self.mortal.births.push(Birth { service: id, generation, ours });
             }
         }
+        self.find_scripts(supervisor);
         // The keeper hands on its records at once, or a little later.
         let at_once = self.random.happens(600);
         let records: Vec<ExitRecord> = self.kernel.records().filter(|_| at_once).collect();
@@ -99,6 +132,9 @@ impl Machine {
                 && let Some(service) = supervisor.service(life.service)
                 && record.sequence > service.exit_sequence
             {
+                let mut words = Vec::new();
+                self.last_words(life.service, life.generation, &mut words);
+                self.first.append(&mut words);
                 self.first.push(exited(life, record));
             }
             self.mortal.read = record.sequence;

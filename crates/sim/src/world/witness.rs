@@ -1,5 +1,6 @@
 //! What must not happen at the very moment at which something is done.
 
+use bardo_core::decision::Reason;
 use bardo_core::{Generation, Input, ServiceId, Signal, State, Supervisor};
 
 use super::Machine;
@@ -45,7 +46,14 @@ impl Machine {
         }
         let twice = process.stops > 1 + process.stops_forgotten;
         // The kill may have been decided together with the stop that was refused.
-        let is_meant = is_stopping || process.untouchable;
+        let is_meant = is_stopping
+            || process.untouchable
+            || signal == Signal::KILL && service.verdict().is_some();
+        // It may well speak between the first kill and the next, which its stop may send.
+        let is_first_kill = signal == Signal::KILL && process.kills == 1;
+        if is_first_kill && service.verdict() == Some(Reason::NoHeartbeat) {
+            self.check_silence(service);
+        }
         if (signal == Signal::KILL || signal == stop) && !is_meant {
             self.violate(|| format!("{signal} to {id:?}, which nobody stops"));
         } else if signal == stop && twice {
@@ -75,9 +83,13 @@ impl Machine {
             if let Input::Command { ticket, command } = &input {
                 self.clients.asked(*ticket, command, &self.reference);
             }
+            self.note_signs(now.instant, &input);
             let answer = self.reference.step(now, &input);
             if let Input::Command { ticket, .. } = &input {
                 self.clients.expect(*ticket, answer);
+            }
+            for (ticket, answer) in self.reference.take_answers() {
+                self.clients.expect(ticket, Some(answer));
             }
         }
         if let Err(difference) = self.reference.compare(supervisor) {

@@ -23,6 +23,8 @@ pub(super) enum Sweep {
     Refresh,
     Stop,
     Restart,
+    /// The supervisor itself ends, and whoever has started it starts it again.
+    RestartSelf,
 }
 
 impl Action {
@@ -85,28 +87,30 @@ impl Action {
 }
 
 impl Sweep {
-    /// The one of that word in an address.
-    pub(super) fn find(word: &str) -> Option<Self> {
+    /// The one of that word in an address. Where nobody starts the supervisor again it has no
+    /// restart of itself, as Supervisor's page has none.
+    pub(super) fn find(word: &str, ends_at_restart: bool) -> Option<Self> {
         match word {
             "refresh" => Some(Self::Refresh),
             "stopall" => Some(Self::Stop),
             "restartall" => Some(Self::Restart),
+            "restartself" if ends_at_restart => Some(Self::RestartSelf),
             _ => None,
         }
     }
 
     /// Does it, and says so.
     pub(super) async fn run(self, context: &Arc<Context>) -> String {
-        let what = match self {
-            Self::Refresh => "Page refreshed",
-            Self::Stop => "All stopped",
-            Self::Restart => "All restarted",
+        let (what, methods): (_, &[&str]) = match self {
+            Self::Refresh => ("Page refreshed", &[]),
+            Self::Stop => ("All stopped", &["supervisor.stopAllProcesses"]),
+            Self::Restart => {
+                ("All restarted", &["supervisor.stopAllProcesses", "supervisor.startAllProcesses"])
+            }
+            Self::RestartSelf => ("Restart of the supervisor begun", &["supervisor.restart"]),
         };
-        if self != Self::Refresh {
-            let _ = call_all(context, "supervisor.stopAllProcesses").await;
-        }
-        if self == Self::Restart {
-            let _ = call_all(context, "supervisor.startAllProcesses").await;
+        for method in methods {
+            let _ = call_all(context, method).await;
         }
         format!("{what} at {}", calendar_time(LocalTime::now()))
     }

@@ -26,6 +26,8 @@ struct StatusPage<'a> {
     rows: Vec<Row>,
     version: &'static str,
     supervisor_version: &'static str,
+    /// Whether somebody starts the supervisor again when it ends for that.
+    ends_at_restart: bool,
 }
 
 struct Row {
@@ -76,7 +78,8 @@ pub(super) async fn answer(context: &Arc<Context>, head: &Parts, form: &Form) ->
             return super::notice(StatusCode::FORBIDDEN, "Nothing was done", ELSEWHERE);
         }
         let name = form.get("processname");
-        let message = match (Sweep::find(word), Action::find(word), name) {
+        let sweep = Sweep::find(word, context.shown().ends_at_restart);
+        let message = match (sweep, Action::find(word), name) {
             (Some(sweep), _, _) => sweep.run(context).await,
             (None, Some(action), Some(name)) => action.run(context, name).await,
             (None, Some(_), None) => "No process name found".to_owned(),
@@ -105,6 +108,7 @@ pub(super) async fn answer(context: &Arc<Context>, head: &Parts, form: &Form) ->
         rows,
         version: env!("CARGO_PKG_VERSION"),
         supervisor_version: SUPERVISOR_VERSION,
+        ends_at_restart: context.shown().ends_at_restart,
     };
     super::rendered(&page, context.room.share()).await
 }
@@ -141,7 +145,10 @@ mod tests {
     }
 
     fn page(message: Option<&str>, rows: Vec<Row>) -> String {
-        StatusPage { message, rows, version: "1", supervisor_version: "4.3.0" }.render().unwrap()
+        let (version, supervisor_version) = ("1", "4.3.0");
+        StatusPage { message, rows, version, supervisor_version, ends_at_restart: false }
+            .render()
+            .unwrap()
     }
 
     #[test]

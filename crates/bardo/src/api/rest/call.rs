@@ -13,6 +13,7 @@ use super::problem::Problem;
 use crate::api::body::Received;
 use crate::api::faults::Fault;
 use crate::api::page::form::Form;
+use crate::api::peer::Peer;
 use crate::api::places::Place;
 use crate::api::room::Share;
 use crate::api::{Context, names, rpc};
@@ -39,6 +40,8 @@ impl Said {
 pub(super) struct Call {
     pub(super) context: Arc<Context>,
     pub(super) place: Arc<Place>,
+    /// Who asks, where that is known.
+    pub(super) peer: Option<Arc<Peer>>,
     pub(super) share: Share,
     pub(super) headers: HeaderMap,
     /// What stands in the places that the route's path leaves open.
@@ -64,7 +67,7 @@ pub(super) enum Whom {
 impl Call {
     pub(super) fn new(
         context: &Arc<Context>,
-        place: &Arc<Place>,
+        (place, peer): (&Arc<Place>, Option<&Arc<Peer>>),
         head: &Parts,
         captured: Vec<String>,
         body: Received,
@@ -74,6 +77,7 @@ impl Call {
         let mut call = Self {
             context: Arc::clone(context),
             place: Arc::clone(place),
+            peer: peer.cloned(),
             share: share.clone(),
             headers: head.headers.clone(),
             captured,
@@ -129,6 +133,12 @@ impl Call {
         field.ok_or_else(|| Problem::missing(name))
     }
 
+    /// The JSON object that was sent, as a value of one type.
+    pub(super) fn object<T: serde::de::DeserializeOwned>(&mut self) -> Result<T, Problem> {
+        let object = serde_json::Value::Object(std::mem::take(&mut self.object));
+        serde_json::from_value(object).map_err(|error| Problem::bad_body(&error.to_string()))
+    }
+
     /// A field that is a number of bytes.
     pub(super) fn bytes(&self, name: &'static str) -> Result<Option<i64>, Problem> {
         let Some(text) = self.field(name) else { return Ok(None) };
@@ -136,6 +146,12 @@ impl Call {
             Ok(number) if number >= 0 => Ok(Some(number)),
             Ok(_) | Err(_) => Err(Problem::no_number(name, &text)),
         }
+    }
+
+    /// A field that is a number and no number of bytes.
+    pub(super) fn number(&self, name: &'static str) -> Result<Option<u64>, Problem> {
+        let Some(text) = self.field(name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| Problem::not_a_number(name, &text))
     }
 
     /// Whether to wait until it is done; true when nothing is said.

@@ -2,7 +2,8 @@
 //!
 //! A `snapshot` comes first, or what has changed since the `Last-Event-ID`; then a
 //! `change` for what happens. A process is always told whole, so whoever has missed some
-//! of its states knows the last one.
+//! of its states knows the last one. A `decision` is told as it is made, once and in order;
+//! `missed` takes the place of those of which there were too many.
 
 use std::future::poll_fn;
 use std::pin::pin;

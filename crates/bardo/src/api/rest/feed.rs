@@ -15,12 +15,15 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use super::processes::described;
+use super::services;
 use super::shapes::{self, Process};
+use super::told::Told;
 use super::troubles;
 use crate::api::faults::Code;
 use crate::api::{Context, info};
 use crate::daemon::changes::Changed;
 use crate::daemon::clients::{Question, Reply};
+use crate::daemon::decisions;
 use crate::daemon::troubles::Account;
 
 /// How long changes gather after some were told: what happens all at once is told at
@@ -54,6 +57,7 @@ struct State {
     watchers: usize,
     asker: Option<AbortHandle>,
     table: Option<Table>,
+    decisions: Told,
     /// Whether the control thread answers no more.
     over: bool,
 }
@@ -92,6 +96,8 @@ pub(super) struct Watcher {
     context: Arc<Context>,
     told: watch::Receiver<u64>,
     position: Option<Position>,
+    /// How many decisions it has been told, of all that somebody was told.
+    heard: u64,
 }
 
 impl Feed {
@@ -115,8 +121,9 @@ impl Watcher {
             state.over = false;
             state.asker = Some(tokio::spawn(ask(Arc::clone(context))).abort_handle());
         }
+        let heard = state.decisions.count();
         drop(state);
-        Self { context: Arc::clone(context), told, position }
+        Self { context: Arc::clone(context), told, position, heard }
     }
 
     /// Waits until something may be new.
@@ -132,14 +139,22 @@ impl Watcher {
         let Some(table) = &state.table else {
             return if state.over { News::Over } else { News::None };
         };
+        let decisions = state.decisions.since(self.heard);
+        self.heard = state.decisions.count();
         if self.position == Some(table.position) {
-            return if state.over { News::Over } else { News::None };
+            return match decisions.is_empty() {
+                false => News::Event(decisions),
+                true if state.over => News::Over,
+                true => News::None,
+            };
         }
         let known = self.position.filter(|known| {
             known.epoch == table.position.epoch && known.version >= table.complete_from
         });
         self.position = Some(table.position);
-        News::Event(table.event(known.map(|known| known.version), &self.context))
+        let event = table.event(known.map(|known| known.version), &self.context);
+        // What has changed follows from what was decided; the table as it was comes first.
+        News::Event(if known.is_some() { decisions + &event } else { event + &decisions })
     }
 }
 
@@ -153,6 +168,7 @@ impl Drop for Watcher {
                 asker.abort();
             }
             state.table = None;
+            state.decisions.forget();
         }
     }
 }
@@ -190,6 +206,9 @@ async fn take(context: &Arc<Context>, changed: Changed) -> Option<()> {
         .iter()
         .map(|view| (view.group.name.to_string(), view.spec.name.to_string()))
         .collect();
+    let decisions: Vec<_> = changed.decisions.iter().map(decision).collect();
+    let is_told = changed.missed || !decisions.is_empty();
+    context.feed.state().decisions.take(changed.missed, decisions.into_iter());
     let processes = described(context, changed.processes).await.ok()?;
     let mut state = context.feed.state();
     let table = state.table.get_or_insert_with(|| Table::new(epoch()));
@@ -199,10 +218,16 @@ async fn take(context: &Arc<Context>, changed: Changed) -> Option<()> {
     let has_troubles = changed.troubles.is_some_and(|troubles| table.take_troubles(troubles));
     if is_new || mood_changed || has_troubles {
         table.position.version += 1;
-        drop(state);
+    }
+    drop(state);
+    if is_new || mood_changed || has_troubles || is_told {
         context.feed.told.send_modify(|count| *count += 1);
     }
     Some(())
+}
+
+fn decision(told: &decisions::Told) -> String {
+    serde_json::to_string(&services::told(told)).unwrap_or_default()
 }
 
 fn written(process: &Process) -> String {

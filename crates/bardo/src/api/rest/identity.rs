@@ -1,5 +1,6 @@
 //! The supervisor itself: who it is, and its end.
 
+use bardo_core::Mood;
 use serde::Serialize;
 
 use super::call::{Call, Said};
@@ -19,6 +20,7 @@ struct Identity<'a> {
     pid: u32,
     logfile: Option<&'a str>,
     watching: Option<&'a str>,
+    ends_at_restart: bool,
     openapi: String,
     docs: String,
 }
@@ -28,6 +30,10 @@ pub(super) async fn identity(call: Call) -> Result {
     let Reply::Mood(mood) = call.context.ask(Question::Mood).await? else {
         return Err(misanswered().into());
     };
+    told(&call, mood)
+}
+
+fn told(call: &Call, mood: Mood) -> Result {
     let shown = call.context.shown();
     Said::json(&Identity {
         identifier: &shown.identifier,
@@ -37,6 +43,7 @@ pub(super) async fn identity(call: Call) -> Result {
         pid: call.context.settings.keeper.0,
         logfile: shown.main_log.as_deref(),
         watching: shown.watching.as_deref(),
+        ends_at_restart: shown.ends_at_restart,
         openapi: format!("{ROOT}/openapi.json"),
         docs: format!("{ROOT}/docs"),
     })
@@ -44,10 +51,14 @@ pub(super) async fn identity(call: Call) -> Result {
 
 pub(super) async fn shutdown(call: Call) -> Result {
     call.rpc("shutdown", Vec::new()).await?;
-    identity(call).await
+    // Who is asked now may have ended before the answer.
+    told(&call, Mood::Shutdown)
 }
 
 pub(super) async fn restart(call: Call) -> Result {
     call.rpc("restart", Vec::new()).await?;
+    if call.context.shown().ends_at_restart {
+        return told(&call, Mood::Shutdown);
+    }
     identity(call).await
 }

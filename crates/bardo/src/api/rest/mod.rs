@@ -15,9 +15,12 @@ mod logs;
 mod openapi;
 mod problem;
 mod processes;
+pub(super) mod service;
+mod services;
 mod setup;
 mod shapes;
 mod table;
+mod told;
 mod troubles;
 
 use std::sync::Arc;
@@ -35,6 +38,7 @@ use super::Context;
 use super::answer::{self, Content};
 use super::body::Received;
 use super::page::{POLICY, origin};
+use super::peer::Peer;
 use super::places::Place;
 use super::room::Share;
 
@@ -52,7 +56,7 @@ pub(super) fn is_ours(path: &str) -> bool {
 /// Answers a request below [`ROOT`].
 pub(super) async fn answer(
     context: &Arc<Context>,
-    place: &Arc<Place>,
+    whence: (&Arc<Place>, Option<&Arc<Peer>>),
     head: &Parts,
     body: Received,
 ) -> Response<Content> {
@@ -65,7 +69,7 @@ pub(super) async fn answer(
         return told(Problem::from_elsewhere());
     }
     let share = context.room.share();
-    let said = match Call::new(context, place, head, captured, body, &share) {
+    let said = match Call::new(context, whence, head, captured, body, &share) {
         Ok(call) => (route.run)(call).await,
         Err(problem) => Err(problem),
     };
@@ -90,6 +94,11 @@ async fn spoken(said: Said, share: Share) -> Response<Content> {
         Ok(()) => fresh(answer::whole(kind, share.around(text))),
         Err(fault) => told(fault.into()),
     }
+}
+
+/// What somebody gets who may not even look.
+pub(super) fn not_permitted() -> Response<Content> {
+    told(Problem::not_permitted())
 }
 
 fn told(problem: Problem) -> Response<Content> {

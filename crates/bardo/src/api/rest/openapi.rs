@@ -198,6 +198,7 @@ fn schemas() -> Value {
             ("pid", number()),
             ("logfile", maybe("string")),
             ("watching", maybe("string")),
+            ("ends_at_restart", json!({ "type": "boolean" })),
             ("openapi", text()),
             ("docs", text()),
         ]),
@@ -209,6 +210,12 @@ fn schemas() -> Value {
             ("fault", or_null(fault)),
         ]),
         "Troubles": troubles(),
+        "Service": service(),
+        "Services": list(reference("Service")),
+        "Rules": object(&[("minix", json!({ "type": "boolean" }))]),
+        "Why": why(),
+        "Decisions": decisions(),
+        "ServiceReply": object(&[("errno", number()), ("message", maybe("string")), ("notes", names())]),
         "Anything": {},
     })
 }
@@ -225,6 +232,55 @@ fn troubles() -> Value {
     ]);
     let of_kind: Vec<(&str, Value)> = kinds.iter().map(|kind| (*kind, number.clone())).collect();
     object(&[("now", number), ("counts", object(&of_kind)), ("troubles", list(trouble))])
+}
+
+fn service() -> Value {
+    let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    object(&[
+        ("label", text.clone()),
+        ("endpoint", number.clone()),
+        ("pid", number.clone()),
+        ("state", text.clone()),
+        ("description", text.clone()),
+        ("flags", text.clone()),
+        ("device", number.clone()),
+        ("period", number.clone()),
+        ("alive_at", number.clone()),
+        ("restarts", number.clone()),
+        ("crashes", number),
+        ("command", text.clone()),
+        ("binary", text.clone()),
+        ("details", list(list(text))),
+    ])
+}
+
+/// The members of a decision.
+fn decided() -> Vec<(&'static str, Value)> {
+    let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    vec![
+        ("number", number.clone()),
+        ("at", json!({ "type": "integer", "description": "Seconds since 1970." })),
+        ("generation", number),
+        ("what", text.clone()),
+        ("text", text),
+    ]
+}
+
+fn why() -> Value {
+    let text = json!({ "type": "string" });
+    object(&[
+        ("name", text.clone()),
+        ("state", text.clone()),
+        ("reason", text),
+        ("decisions", list(object(&decided()))),
+    ])
+}
+
+fn decisions() -> Value {
+    let (text, number) = (json!({ "type": "string" }), json!({ "type": "integer" }));
+    let mut told = vec![("name", text), ("endpoint", number.clone())];
+    told.extend(decided());
+    object(&[("now", number.clone()), ("last", number), ("decisions", list(object(&told)))])
 }
 
 fn process() -> Value {

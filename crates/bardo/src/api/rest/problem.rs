@@ -85,6 +85,25 @@ impl Problem {
         )
     }
 
+    pub(super) fn not_through_a_port() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Nothing was done",
+            "through a port nobody can be told from anybody else",
+            "ask through the socket file of [unix_http_server], as service(8) does",
+        )
+    }
+
+    pub(super) fn not_permitted() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "Not permitted",
+            "only root, the user of the supervisor, and a service that holds control over another \
+             may look at services",
+            "ask as one of them, or give [unix_http_server] a password for others",
+        )
+    }
+
     pub(super) fn bad_body(why: &str) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -101,6 +120,11 @@ impl Problem {
 
     pub(super) fn no_number(field: &str, text: &str) -> Self {
         let detail = format!("{field}={text} is no number of bytes");
+        Self::new(StatusCode::BAD_REQUEST, "Not a number", detail, "use digits alone")
+    }
+
+    pub(super) fn not_a_number(field: &str, text: &str) -> Self {
+        let detail = format!("{field}={text} is no number");
         Self::new(StatusCode::BAD_REQUEST, "Not a number", detail, "use digits alone")
     }
 

@@ -57,6 +57,8 @@ pub(super) fn mood(mood: Mood) -> &'static str {
         Mood::Running => "RUNNING",
         Mood::Restarting => "RESTARTING",
         Mood::Shutdown => "SHUTDOWN",
+        // Supervisor has no word for it: it works, only nothing is started again.
+        Mood::Resting => "RUNNING",
     }
 }
 

@@ -9,7 +9,10 @@ use percent_encoding::percent_decode_str;
 use super::actions::{Deed, to_all, to_group, to_process};
 use super::call::{Call, Said};
 use super::problem::Problem;
-use super::{ROOT, events, identity, log_events, logs, openapi, processes, setup, troubles};
+use super::{
+    ROOT, events, identity, log_events, logs, openapi, processes, service, services, setup,
+    troubles,
+};
 
 /// What a route does, while it does it.
 pub(super) type Running = Pin<Box<dyn Future<Output = Result<Said, Problem>> + Send>>;
@@ -92,6 +95,52 @@ const LENGTH: Field = Field {
     required: false,
     help: "So many bytes after the offset; 0 is all there are.",
 };
+
+const AFTER: Field = Field {
+    name: "after",
+    kind: "integer",
+    required: false,
+    help: "Only those after the decision of this number.",
+};
+/// See `service/request.rs`: what is asked for has fields of its own.
+const SERVICE_REQUEST: &[Field] = &[
+    Field {
+        name: "verb",
+        kind: "string",
+        required: true,
+        help: "up, run, edit, update, down, refresh, restart, clone, unclone, fi, sysctl or shutdown.",
+    },
+    Field {
+        name: "label",
+        kind: "string",
+        required: true,
+        help: "The service; for up and run the name it is given.",
+    },
+    Field {
+        name: "minix",
+        kind: "boolean",
+        required: false,
+        help: "Whether all is done as MINIX does.",
+    },
+    Field {
+        name: "wait",
+        kind: "string",
+        required: false,
+        help: "When to answer: usual, begun or ready.",
+    },
+    Field {
+        name: "stop",
+        kind: "boolean",
+        required: false,
+        help: "For shutdown: whether everything is stopped.",
+    },
+    Field {
+        name: "asked",
+        kind: "object",
+        required: false,
+        help: "For up, run, edit and update: what is asked for; times are in milliseconds.",
+    },
+];
 
 const NOTHING: &[Field] = &[];
 const LOG_PART: &[Field] = &[TAIL, OFFSET, LENGTH];
@@ -190,10 +239,22 @@ pub(super) const ROUTES: &[Route] = &[
     route!("POST" "/restart", "Stop all processes, read the configuration anew and begin again.",
         NOTHING, Answer::Json("Identity"), identity::restart),
     route!("GET" "/events", "How all processes are, and every change as it happens.",
-        NOTHING, Answer::Events("`snapshot` with all processes, then `change` with those that have changed and the groups that are gone (they come first); after either, `trouble` with all that is wrong, if that has changed. `id` is taken back as Last-Event-ID."),
+        NOTHING, Answer::Events("`snapshot` with all processes, then `change` with those that have changed and the groups that are gone (they come first); after either, `trouble` with all that is wrong, if that has changed. `decision` is one decision of the supervisor, as it is made; `missed` says that there were more than could be told: /decisions has those that are kept. `id` is taken back as Last-Event-ID."),
         events::events),
+    route!("GET" "/services", "How all services are, and why.",
+        NOTHING, Answer::Json("Services"), services::all),
+    route!("GET" "/services/{label}", "How one service is, and why: GROUP:NAME, or NAME where that is enough.",
+        NOTHING, Answer::Json("Service"), services::one),
+    route!("GET" "/rules", "Whether services are kept by MINIX's rules.",
+        NOTHING, Answer::Json("Rules"), service::rules),
+    route!("GET" "/why/{label}", "Why a service is as it is, and the last twenty decisions about it.",
+        NOTHING, Answer::Json("Why"), services::why),
+    route!("GET" "/decisions", "The decisions about all services that are kept, in their order.",
+        &[AFTER], Answer::Json("Decisions"), services::decisions),
     route!("GET" "/troubles", "What is wrong with the supervisor and its surroundings, and since when.",
         NOTHING, Answer::Json("Troubles"), troubles::all),
+    route!("POST" "/service", "Do what service(8) asks for; the answer has MINIX's number. Through a socket file only.",
+        SERVICE_REQUEST, Answer::Json("ServiceReply"), service::act),
     route!("GET" "/openapi.json", "This interface, for programs (OpenAPI 3.1).",
         NOTHING, Answer::Json("Anything"), openapi::file),
     route!("GET" "/docs", "This interface, for people.",
@@ -249,7 +310,7 @@ mod tests {
     fn every_route_is_found_at_its_own_address() {
         for route in ROUTES {
             let path = route.path.replace("{process}", "g%3Aa%2Fb").replace("{group}", "g");
-            let path = path.replace("{channel}", "stderr");
+            let path = path.replace("{channel}", "stderr").replace("{label}", "g");
 
             let (there, captured) = found(route.method, &path).expect(route.path);
 

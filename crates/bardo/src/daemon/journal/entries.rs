@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use bardo_core::record::Snapshot;
-use bardo_core::{Generation, Pid, ServiceId};
+use bardo_core::{Generation, Group, Pid, ServiceId};
 
-use super::codec::Unreadable::{self, Unknown};
+use super::codec::Unreadable::{self, Malformed, Unknown};
 use super::codec::{Decoder, Encoder};
-use super::{Entry, Process, SNAPSHOT, Surroundings, audience, records};
+use super::{Entry, Process, SNAPSHOT, Surroundings, audience, decisions, owed, records};
 use crate::daemon::cache::{Cache, Change};
+use crate::daemon::channels::{Doing, Told};
+use crate::daemon::decisions::Decisions;
+use crate::daemon::images::MemoryCopy;
+use crate::daemon::owed::Owed;
 
 pub(super) fn write_all(to: &mut Encoder, table: &Snapshot, surroundings: &Surroundings) {
     to.byte(SNAPSHOT);
@@ -43,9 +47,23 @@ fn write_surroundings(to: &mut Encoder, surroundings: &Surroundings) {
     audience::write(to, &surroundings.audience);
     let stored: Vec<Change> = surroundings.cache.changes().collect();
     to.list(&stored, |to, change| to.frame(|to| write_change(to, change)));
+    to.byte(surroundings.ends_with);
+    decisions::write(to, &surroundings.decisions);
+    let told: Vec<_> = surroundings.told.iter().collect();
+    to.list(&told, |to, (service, told)| to.frame(|to| write_told(to, **service, told)));
+    let checks: Vec<_> = surroundings.checks.iter().collect();
+    to.list(&checks, |to, (service, process)| {
+        to.small(|to| write_process(to, **service, process));
+    });
+    let copies: Vec<_> = surroundings.copies.iter().collect();
+    to.list(&copies, |to, (service, copy)| to.frame(|to| write_copy(to, **service, copy)));
+    owed::write(to, &surroundings.owed);
 }
 
-pub(super) fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, Unreadable> {
+pub(super) fn read_surroundings(
+    from: &mut Decoder<'_>,
+    groups: &[Group],
+) -> Result<Surroundings, Unreadable> {
     let (greeted, reload_tries) = (from.u64()?, from.byte()?);
     let auto_log =
         |from: &mut Decoder<'_>| Ok(((from.service()?, from.byte()?), from.text()?.into()));
@@ -57,14 +75,32 @@ pub(super) fn read_surroundings(from: &mut Decoder<'_>) -> Result<Surroundings, 
     for change in from.list(|from| from.frame(read_change))? {
         cache.apply(&change);
     }
+    let ends_with = if from.is_at_end() { 0 } else { from.byte()? };
+    let mut known = Decisions::default();
+    known.inhabit(groups);
+    if !from.is_at_end() {
+        decisions::read(from, &mut known)?;
+    }
+    let told = if from.is_at_end() { Vec::new() } else { from.list(|from| from.frame(read_told))? };
+    let checks =
+        if from.is_at_end() { Vec::new() } else { from.list(|from| from.small(read_process))? };
+    let copies =
+        if from.is_at_end() { Vec::new() } else { from.list(|from| from.frame(read_copy))? };
+    let owed = if from.is_at_end() { Owed::default() } else { owed::read(from)? };
     Ok(Surroundings {
+        owed,
+        copies: copies.into_iter().collect(),
         cache,
+        decisions: known,
+        told: told.into_iter().collect(),
+        checks: checks.into_iter().collect(),
         greeted,
         reload_tries,
         auto_logs: logs.into_iter().collect(),
         processes: processes.into_iter().collect(),
         audience,
         sockets: sockets.into_iter().collect(),
+        ends_with,
     })
 }
 
@@ -105,6 +141,32 @@ pub(super) fn write_entry(to: &mut Encoder, entry: &Entry) {
             to.byte(9);
             write_change(to, change);
         }
+        Entry::EndsWith(code) => {
+            to.byte(12);
+            to.byte(*code);
+        }
+        Entry::Decided(number, decision) => {
+            to.byte(10);
+            decisions::write_decision(to, *number, decision);
+        }
+        Entry::Check(service, process) => {
+            to.byte(14);
+            to.u32(service.0);
+            to.option(process.as_ref(), |to, process| write_process(to, *service, process));
+        }
+        Entry::Copy(service, copy) => {
+            to.byte(15);
+            to.u32(service.0);
+            to.option(copy.as_ref(), |to, copy| write_copy(to, *service, copy));
+        }
+        Entry::Owed(promise) => {
+            to.byte(16);
+            owed::write_promise(to, promise);
+        }
+        Entry::Told(service, told) => {
+            to.byte(13);
+            write_told(to, *service, told);
+        }
     }
 }
 
@@ -125,8 +187,41 @@ pub(super) fn read_entry(from: &mut Decoder<'_>) -> Result<Entry, Unreadable> {
         7 => Entry::Audience(audience::read_deed(from)?),
         8 => Entry::Socket(from.u32()?, from.option(|from| from.text().map(Arc::from))?),
         9 => Entry::Cache(read_change(from)?),
+        12 => Entry::EndsWith(from.byte()?),
+        10 => {
+            let (number, decision) = decisions::read_decision(from)?;
+            Entry::Decided(number, decision)
+        }
+        13 => {
+            let (service, told) = read_told(from)?;
+            Entry::Told(service, told)
+        }
+        14 => {
+            let service = from.service()?;
+            Entry::Check(service, from.option(|from| Ok(read_process(from)?.1))?)
+        }
+        15 => {
+            let service = from.service()?;
+            Entry::Copy(service, from.option(|from| Ok(read_copy(from)?.1))?)
+        }
+        16 => Entry::Owed(owed::read_promise(from)?),
         _ => return Err(Unknown),
     })
+}
+
+fn write_copy(to: &mut Encoder, service: ServiceId, copy: &MemoryCopy) {
+    to.u32(service.0);
+    to.u32(copy.number);
+    to.text(&copy.program);
+    to.text(&copy.name);
+    to.blob(&copy.hash);
+}
+
+fn read_copy(from: &mut Decoder<'_>) -> Result<(ServiceId, MemoryCopy), Unreadable> {
+    let (service, number) = (from.service()?, from.u32()?);
+    let (program, name) = (from.text()?.into(), from.text()?.into());
+    let hash = from.blob()?.try_into().map_err(|_| Malformed)?;
+    Ok((service, MemoryCopy { number, program, name, hash }))
 }
 
 fn write_change(to: &mut Encoder, change: &Change) {
@@ -162,15 +257,42 @@ fn read_change(from: &mut Decoder<'_>) -> Result<Change, Unreadable> {
     })
 }
 
+fn write_told(to: &mut Encoder, service: ServiceId, told: &Told) {
+    to.u32(service.0);
+    to.text(&told.status);
+    to.byte(match told.doing {
+        None => 0,
+        Some(Doing::Reloading) => 1,
+        Some(Doing::Stopping) => 2,
+    });
+    to.u32(told.main_pid.unwrap_or(0));
+}
+
+fn read_told(from: &mut Decoder<'_>) -> Result<(ServiceId, Told), Unreadable> {
+    let service = from.service()?;
+    let status = from.text()?.into();
+    let doing = match from.byte()? {
+        0 => None,
+        1 => Some(Doing::Reloading),
+        2 => Some(Doing::Stopping),
+        _ => return Err(Unknown),
+    };
+    let main_pid = from.u32()?;
+    Ok((service, Told { status, doing, main_pid: (main_pid != 0).then_some(main_pid) }))
+}
+
 fn write_process(to: &mut Encoder, service: ServiceId, process: &Process) {
     to.u32(service.0);
     to.u32(process.generation.0);
     to.u32(process.pid.0);
     to.u64(process.identity);
+    to.option(process.session, Encoder::u64);
 }
 
 fn read_process(from: &mut Decoder<'_>) -> Result<(ServiceId, Process), Unreadable> {
     let service = from.service()?;
     let (generation, pid) = (Generation(from.u32()?), Pid(from.u32()?));
-    Ok((service, Process { generation, pid, identity: from.u64()? }))
+    let identity = from.u64()?;
+    let session = if from.is_at_end() { None } else { from.option(Decoder::u64)? };
+    Ok((service, Process { generation, pid, identity, session }))
 }

@@ -32,13 +32,13 @@ pub const LAST_WORDS: Range<usize> = 32..HEADER_WORDS;
 const NAME: u64 = u64::from_be_bytes(*b"BARDOJNL");
 
 /// The version that this program writes. It goes up whenever what is written changes.
-pub(super) const VERSION: u16 = 5;
+pub(super) const VERSION: u16 = 8;
 
 /// The least version that can read what this program writes. It goes up only when what an
 /// older one passes over, or takes a default for, would lead it astray, or when what the
 /// other areas hold, and the tidings that are copied from there, is laid out differently:
 /// nothing there is framed.
-pub(super) const LEAST: u16 = 5;
+pub(super) const LEAST: u16 = 7;
 
 /// Words of the log pump's cells. Untouched, they cost nothing.
 const PUMP_WORDS: usize = 1 << 20;

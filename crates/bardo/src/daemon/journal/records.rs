@@ -4,7 +4,7 @@ use bardo_core::group::Group;
 use bardo_core::id::ExitSequence;
 use bardo_core::input::Mood;
 use bardo_core::record::{Place, Record, ServiceRecord, Snapshot};
-use bardo_core::service::{Failure, Goal, Launch, Order, Role, State};
+use bardo_core::service::{Failure, Goal, Inquiry, Launch, Order, Role, State};
 use bardo_core::time::{Instant, WallTime};
 use bardo_core::{ExitStatus, Generation, Pid, Signal, SpawnError};
 
@@ -14,6 +14,7 @@ use super::specs::{
     read_configuration, read_group, read_service as read_service_spec, read_text,
     write_configuration, write_group, write_service as write_service_spec, write_text,
 };
+use super::vitals::{read_reason, read_vitals, write_reason, write_vitals};
 
 type Read<T> = Result<T, Unreadable>;
 
@@ -34,6 +35,7 @@ pub(super) fn write_record(to: &mut Encoder, record: &Record) {
         Record::Service(service) => {
             to.byte(3);
             write_service(to, service);
+            to.option(service.vitals.as_ref(), write_vitals);
         }
         Record::Mood(mood) => {
             to.byte(4);
@@ -54,6 +56,15 @@ pub(super) fn write_record(to: &mut Encoder, record: &Record) {
             write_text(to, group);
             to.u32(service.0);
         }
+        Record::Edited { service, spec } => {
+            to.byte(8);
+            to.u32(service.0);
+            write_service_spec(to, spec);
+        }
+        Record::Ends(exit_code) => {
+            to.byte(9);
+            to.byte(*exit_code);
+        }
     }
 }
 
@@ -62,7 +73,13 @@ pub(super) fn read_record(from: &mut Decoder<'_>) -> Read<Record> {
         0 => Record::Loaded(read_configuration(from)?),
         1 => Record::GroupAdded(read_member_group(from)?),
         2 => Record::GroupRemoved(read_text(from)?),
-        3 => Record::Service(read_service(from)?),
+        3 => {
+            let mut service = read_service(from)?;
+            if !from.is_at_end() {
+                service.vitals = from.option(read_vitals)?;
+            }
+            Record::Service(service)
+        }
         4 => Record::Mood(read_mood(from)?),
         5 => Record::Replacement(from.option(read_configuration)?),
         6 => {
@@ -74,6 +91,8 @@ pub(super) fn read_record(from: &mut Decoder<'_>) -> Read<Record> {
             Record::MembersJoined { group, services, members }
         }
         7 => Record::MemberLeft { group: read_text(from)?, service: from.service()? },
+        8 => Record::Edited { service: from.service()?, spec: read_service_spec(from)? },
+        9 => Record::Ends(from.byte()?),
         _ => return Err(Unknown),
     })
 }
@@ -85,18 +104,39 @@ pub(super) fn write_snapshot(to: &mut Encoder, snapshot: &Snapshot) {
         to.list(&snapshot.places, write_place);
         to.option(snapshot.mood, write_mood);
         to.option(snapshot.replacement.as_ref(), write_configuration);
+        let vitals: Vec<_> = (0..)
+            .zip(&snapshot.places)
+            .filter_map(|(place, there)| Some((place, there.service.as_ref()?.vitals.as_ref()?)))
+            .collect();
+        to.list(&vitals, |to, (place, vitals)| {
+            to.u32(*place);
+            write_vitals(to, vitals);
+        });
+        to.byte(snapshot.exit_code);
     });
 }
 
 pub(super) fn read_snapshot(from: &mut Decoder<'_>) -> Read<Snapshot> {
     from.frame(|from| {
-        Ok(Snapshot {
+        let mut snapshot = Snapshot {
             loaded: read_configuration(from)?,
             groups: from.list(read_member_group)?,
             places: from.list(read_place)?,
             mood: from.option(read_mood)?,
             replacement: from.option(read_configuration)?,
-        })
+            exit_code: 0,
+        };
+        if !from.is_at_end() {
+            for (place, vitals) in from.list(|from| Ok((from.u32()?, read_vitals(from)?)))? {
+                let there = snapshot.places.get_mut(place as usize);
+                let service = there.and_then(|place| place.service.as_mut()).ok_or(Malformed)?;
+                service.vitals = Some(vitals);
+            }
+        }
+        if !from.is_at_end() {
+            snapshot.exit_code = from.byte()?;
+        }
+        Ok(snapshot)
     })
 }
 
@@ -137,6 +177,7 @@ fn write_mood(to: &mut Encoder, mood: Mood) {
         Mood::Running => 0,
         Mood::Restarting => 1,
         Mood::Shutdown => 2,
+        Mood::Resting => 3,
     });
 }
 
@@ -145,6 +186,7 @@ fn read_mood(from: &mut Decoder<'_>) -> Read<Mood> {
         0 => Mood::Running,
         1 => Mood::Restarting,
         2 => Mood::Shutdown,
+        3 => Mood::Resting,
         _ => return Err(Unknown),
     })
 }
@@ -157,7 +199,11 @@ fn write_service(to: &mut Encoder, service: &ServiceRecord) {
             Role::Replica => 1,
             Role::Candidate => 2,
         });
-        to.byte(u8::from(service.goal == Goal::Up));
+        to.byte(match service.goal {
+            Goal::Down => 0,
+            Goal::Up => 1,
+            Goal::Gone => 2,
+        });
         write_state(to, service.state);
         to.u32(service.generation.0);
         to.option(service.pid, |to, pid| to.u32(pid.0));
@@ -181,7 +227,11 @@ fn read_service(from: &mut Decoder<'_>) -> Read<ServiceRecord> {
                 2 => Role::Candidate,
                 _ => return Err(Unknown),
             },
-            goal: if from.byte()? == 1 { Goal::Up } else { Goal::Down },
+            goal: match from.byte()? {
+                1 => Goal::Up,
+                2 => Goal::Gone,
+                _ => Goal::Down,
+            },
             state: read_state(from)?,
             generation: Generation(from.u32()?),
             pid: from.option(|from| from.u32().map(Pid))?,
@@ -192,6 +242,7 @@ fn read_service(from: &mut Decoder<'_>) -> Read<ServiceRecord> {
             failure: from.option(read_failure)?,
             exit_sequence: ExitSequence(from.u64()?),
             stop_report_at: from.option(|from| from.u64().map(Instant))?,
+            vitals: None,
         })
     })
 }
@@ -217,11 +268,25 @@ fn write_state(to: &mut Encoder, state: State) {
                 Order::StopSent => 1,
                 Order::Kill => 2,
                 Order::KillSent => 3,
+                Order::Held => 4,
             });
         }
         State::Exited => to.byte(5),
         State::Fatal => to.byte(6),
         State::Unknown => to.byte(7),
+        State::Recovering { since, inquiry } => {
+            to.byte(8);
+            to.u64(since.0);
+            match inquiry {
+                Inquiry::Waits => to.byte(0),
+                Inquiry::Asked => to.byte(1),
+                Inquiry::Overdue => to.byte(3),
+                Inquiry::Silent { warn_at } => {
+                    to.byte(2);
+                    to.option(warn_at, |to, time| to.u64(time.0));
+                }
+            }
+        }
     });
 }
 
@@ -239,12 +304,23 @@ fn read_state(from: &mut Decoder<'_>) -> Read<State> {
                     1 => Order::StopSent,
                     2 => Order::Kill,
                     3 => Order::KillSent,
+                    4 => Order::Held,
                     _ => return Err(Unknown),
                 },
             },
             5 => State::Exited,
             6 => State::Fatal,
             7 => State::Unknown,
+            8 => State::Recovering {
+                since: Instant(from.u64()?),
+                inquiry: match from.byte()? {
+                    0 => Inquiry::Waits,
+                    1 => Inquiry::Asked,
+                    3 => Inquiry::Overdue,
+                    2 => Inquiry::Silent { warn_at: from.option(|from| from.u64().map(Instant))? },
+                    _ => return Err(Unknown),
+                },
+            },
             _ => return Err(Unknown),
         })
     })
@@ -258,6 +334,7 @@ fn write_launch(to: &mut Encoder, launch: Launch) {
             to.option(report_at, |to, time| to.u64(time.0));
         }
         Launch::Executed => to.byte(2),
+        Launch::Held => to.byte(3),
     });
 }
 
@@ -267,12 +344,13 @@ fn read_launch(from: &mut Decoder<'_>) -> Read<Launch> {
             0 => Launch::Requested,
             1 => Launch::Cloned { report_at: from.option(|from| from.u64().map(Instant))? },
             2 => Launch::Executed,
+            3 => Launch::Held,
             _ => return Err(Unknown),
         })
     })
 }
 
-fn write_exit(to: &mut Encoder, exit: ExitStatus) {
+pub(super) fn write_exit(to: &mut Encoder, exit: ExitStatus) {
     to.small(|to| match exit {
         ExitStatus::Code(code) => {
             to.byte(0);
@@ -286,7 +364,7 @@ fn write_exit(to: &mut Encoder, exit: ExitStatus) {
     });
 }
 
-fn read_exit(from: &mut Decoder<'_>) -> Read<ExitStatus> {
+pub(super) fn read_exit(from: &mut Decoder<'_>) -> Read<ExitStatus> {
     from.small(|from| {
         Ok(match from.byte()? {
             0 => ExitStatus::Code(from.byte()?),
@@ -300,7 +378,7 @@ fn read_exit(from: &mut Decoder<'_>) -> Read<ExitStatus> {
     })
 }
 
-fn write_failure(to: &mut Encoder, failure: Failure) {
+pub(super) fn write_failure(to: &mut Encoder, failure: Failure) {
     to.small(|to| match failure {
         Failure::Spawn(error) => {
             let (kind, errno) = match error {
@@ -314,6 +392,8 @@ fn write_failure(to: &mut Encoder, failure: Failure) {
                 SpawnError::Pipes(errno) => (7, errno),
                 SpawnError::Clone(errno) => (8, errno),
                 SpawnError::Socket(errno) => (9, errno),
+                SpawnError::Exec(errno) => (10, errno),
+                SpawnError::Variables(errno) => (11, errno),
             };
             to.byte(0);
             to.byte(kind);
@@ -324,10 +404,14 @@ fn write_failure(to: &mut Encoder, failure: Failure) {
             to.byte(2);
             to.i64(i64::from(code));
         }
+        Failure::Condemned(reason) => {
+            to.byte(3);
+            write_reason(to, reason);
+        }
     });
 }
 
-fn read_failure(from: &mut Decoder<'_>) -> Read<Failure> {
+pub(super) fn read_failure(from: &mut Decoder<'_>) -> Read<Failure> {
     from.small(|from| {
         Ok(match from.byte()? {
             0 => {
@@ -344,11 +428,14 @@ fn read_failure(from: &mut Decoder<'_>) -> Read<Failure> {
                     7 => SpawnError::Pipes(errno),
                     8 => SpawnError::Clone(errno),
                     9 => SpawnError::Socket(errno),
+                    10 => SpawnError::Exec(errno),
+                    11 => SpawnError::Variables(errno),
                     _ => return Err(Unknown),
                 })
             }
             1 => Failure::ExitedTooQuickly,
             2 => Failure::BadExitCode(i32::try_from(from.i64()?).map_err(|_| Malformed)?),
+            3 => Failure::Condemned(read_reason(from)?),
             _ => return Err(Unknown),
         })
     })

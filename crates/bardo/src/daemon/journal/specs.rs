@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use bardo_core::Signal;
 use bardo_core::spec::{
-    Backoff, Configuration, EventLength, GroupKind, GroupSpec, Heartbeat, ListenerSpec, LogSpec,
-    LogTarget, ProgramSpec, Reach, Readiness, RestartOn, RestartPolicy, Seconds, ServiceSpec,
+    Backoff, Configuration, EndsAll, EventLength, GroupKind, GroupSpec, ListenerSpec, LogSpec,
+    LogTarget, Origin, ProgramSpec, Reach, RestartOn, RestartPolicy, Seconds, ServiceSpec,
     SocketAddress, SocketSpec, StopPolicy, User,
 };
 
+use super::care::{read_care, write_care};
 use super::codec::Unreadable::{self, Malformed, Unknown};
 use super::codec::{Decoder, Encoder};
 
-type Read<T> = Result<T, Unreadable>;
+pub(super) type Read<T> = Result<T, Unreadable>;
 
 pub(super) fn write_configuration(to: &mut Encoder, value: &Configuration) {
     to.frame(|to| {
@@ -35,6 +36,7 @@ pub(super) fn write_group(to: &mut Encoder, value: &Arc<GroupSpec>) {
             to.i64(group.priority);
             write_kind(to, &group.kind);
             to.list(&group.services, write_service);
+            to.byte(u8::from(group.origin == Origin::Brought));
         });
     });
 }
@@ -44,7 +46,11 @@ pub(super) fn read_group(from: &mut Decoder<'_>) -> Read<Arc<GroupSpec>> {
         from.frame(|from| {
             let (name, priority) = (read_text(from)?, from.i64()?);
             let (kind, services) = (read_kind(from)?, from.list(read_service)?);
-            Ok(Arc::new(GroupSpec { name, priority, kind, services }))
+            let origin = match from.is_at_end() || from.byte()? == 0 {
+                true => Origin::File,
+                false => Origin::Brought,
+            };
+            Ok(Arc::new(GroupSpec { name, priority, kind, origin, services }))
         })
     })
 }
@@ -182,6 +188,7 @@ fn write_log(to: &mut Encoder, log: &LogSpec) {
         to.i64(log.backups);
         to.i64(log.capture_bytes_max);
         to.byte(u8::from(log.events) | u8::from(log.syslog) << 1 | u8::from(log.compress) << 2);
+        write_text(to, &log.prefix);
     });
 }
 
@@ -205,6 +212,7 @@ fn read_log(from: &mut Decoder<'_>) -> Read<LogSpec> {
             capture_bytes_max,
             events: flags & 1 != 0,
             syslog: flags & 2 != 0,
+            prefix: if from.is_at_end() { "".into() } else { read_text(from)? },
         })
     })
 }
@@ -219,19 +227,12 @@ fn write_program(to: &mut Encoder, program: &ProgramSpec) {
         );
         write_restart(to, &program.restart);
         to.list(&program.exit_codes, |to, code| to.byte(*code));
-        to.small(|to| match program.readiness {
-            Readiness::StaysUp(span) => {
-                to.byte(0);
-                to.i64(span.0);
-            }
-            Readiness::Notifies(span) => {
-                to.byte(1);
-                write_duration(to, span);
-            }
+        to.small(|to| {
+            to.byte(0);
+            to.i64(program.startsecs.0);
         });
-        to.option(program.heartbeat, |to, heartbeat| {
-            to.small(|to| write_duration(to, heartbeat.period));
-        });
+        // Where versions up to the fifth could have written a heartbeat.
+        to.option(None::<u8>, Encoder::byte);
         write_stop(to, &program.stop);
         to.option(program.user.as_ref(), |to, user| {
             to.frame(|to| {
@@ -244,6 +245,12 @@ fn write_program(to: &mut Encoder, program: &ProgramSpec) {
         to.option(program.strip_ansi, |to, strip| to.byte(u8::from(strip)));
         to.option(program.server_url.as_ref(), write_text);
         to.option(program.socket.as_ref(), |to, socket| to.shared(socket, write_socket));
+        to.option(program.care.as_ref(), |to, care| to.shared(care, write_care));
+        to.byte(match program.ends_all {
+            EndsAll::Never => 0,
+            EndsAll::Fatal => 1,
+            EndsAll::Down => 2,
+        });
     });
 }
 
@@ -253,23 +260,15 @@ fn read_program(from: &mut Decoder<'_>) -> Read<Arc<ProgramSpec>> {
         let flags = from.byte()?;
         let restart = read_restart(from)?;
         let exit_codes = from.list(Decoder::byte)?;
-        let readiness = from.small(|from| {
-            Ok(match from.byte()? {
-                0 => Readiness::StaysUp(Seconds(from.i64()?)),
-                1 => Readiness::Notifies(read_duration(from)?),
-                _ => return Err(Unknown),
-            })
-        })?;
-        let heartbeat =
-            from.option(|from| from.small(|from| Ok(Heartbeat { period: read_duration(from)? })))?;
+        let startsecs = from.small(read_startsecs)?;
+        from.option(|from| from.small(read_duration))?;
         let stop = read_stop(from)?;
         Ok(Arc::new(ProgramSpec {
             priority,
             autostart: flags & 1 != 0,
             restart,
             exit_codes,
-            readiness,
-            heartbeat,
+            startsecs,
             stop,
             user: from.option(|from| from.frame(read_user))?,
             umask: from.option(Decoder::u32)?,
@@ -278,7 +277,34 @@ fn read_program(from: &mut Decoder<'_>) -> Read<Arc<ProgramSpec>> {
             ignore_sigpipe: flags & 4 != 0,
             server_url: from.option(read_text)?,
             socket: from.option(|from| from.shared(|from| read_socket(from).map(Arc::new)))?,
+            care: match from.is_at_end() {
+                true => None,
+                false => from.option(|from| from.shared(read_care))?,
+            },
+            ends_all: match from.is_at_end() {
+                true => EndsAll::Never,
+                false => read_ends_all(from)?,
+            },
         }))
+    })
+}
+
+fn read_ends_all(from: &mut Decoder<'_>) -> Read<EndsAll> {
+    Ok(match from.byte()? {
+        0 => EndsAll::Never,
+        1 => EndsAll::Fatal,
+        2 => EndsAll::Down,
+        _ => return Err(Unknown),
+    })
+}
+
+/// Versions up to the fifth could have written a limit for programs that say themselves
+/// that they are ready.
+fn read_startsecs(from: &mut Decoder<'_>) -> Read<Seconds> {
+    Ok(match from.byte()? {
+        0 => Seconds(from.i64()?),
+        1 => Seconds(i64::try_from(read_duration(from)?.as_secs()).unwrap_or(i64::MAX)),
+        _ => return Err(Unknown),
     })
 }
 
@@ -290,7 +316,12 @@ fn write_stop(to: &mut Encoder, stop: &StopPolicy) {
     to.small(|to| {
         to.i64(i64::from(stop.signal.number()));
         to.i64(stop.wait.0);
-        let reach = |reach| u8::from(reach == Reach::Group);
+        // Versions up to the fifth know no tree, and take the group.
+        let reach = |reach| match reach {
+            Reach::Process => 0,
+            Reach::Group => 1,
+            Reach::Tree => 0b101,
+        };
         to.byte(reach(stop.stop_reach) | reach(stop.kill_reach) << 1);
     });
 }
@@ -299,10 +330,13 @@ fn read_stop(from: &mut Decoder<'_>) -> Read<StopPolicy> {
     from.small(|from| {
         let signal = Signal::from_number(from.i64()?).ok_or(Malformed)?;
         let (wait, reaches) = (Seconds(from.i64()?), from.byte()?);
-        let reach = |bit: u8| {
-            if reaches & bit != 0 { Reach::Group } else { Reach::Process }
+        let reach = |bits: u8| match bits & 0b101 {
+            0b001 => Reach::Group,
+            0b101 => Reach::Tree,
+            _ => Reach::Process,
         };
-        Ok(StopPolicy { signal, wait, stop_reach: reach(1), kill_reach: reach(2) })
+        let (stop_reach, kill_reach) = (reach(reaches), reach(reaches >> 1));
+        Ok(StopPolicy { signal, wait, stop_reach, kill_reach })
     })
 }
 
@@ -355,11 +389,11 @@ fn read_backoff(from: &mut Decoder<'_>) -> Read<Backoff> {
     })
 }
 
-fn write_duration(to: &mut Encoder, value: Duration) {
+pub(super) fn write_duration(to: &mut Encoder, value: Duration) {
     to.u64(u64::try_from(value.as_nanos()).unwrap_or(u64::MAX));
 }
 
-fn read_duration(from: &mut Decoder<'_>) -> Read<Duration> {
+pub(super) fn read_duration(from: &mut Decoder<'_>) -> Read<Duration> {
     from.u64().map(Duration::from_nanos)
 }
 

@@ -12,6 +12,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use bardo_sys::pipe;
 
 use super::Report;
 use super::compress::{Age, Aged};
+use super::outlet::{Identity, OutletId};
 use super::pulse::Pulse;
 use super::record::Place;
 use super::rotation;
@@ -114,6 +116,8 @@ struct LogFile {
     rotate_after: Option<Second>,
     /// Whether the control thread knows that it takes nothing.
     told: bool,
+    /// The output that it is, since it was opened last.
+    outlet: Option<OutletId>,
 }
 
 /// The table.
@@ -133,6 +137,8 @@ pub(super) struct Files {
     reports: Vec<Report>,
     /// Logs of which a backup may have to be compressed.
     aged: Vec<Aged>,
+    /// The outputs that programs share.
+    outputs: Vec<(Identity, OutletId)>,
 }
 
 impl Files {
@@ -148,7 +154,13 @@ impl Files {
             pulse,
             reports: Vec::new(),
             aged: Vec::new(),
+            outputs: Vec::new(),
         }
+    }
+
+    /// From now on it is known which files are these outputs.
+    pub(super) fn know_outputs(&mut self, outputs: Vec<(Identity, OutletId)>) {
+        self.outputs = outputs;
     }
 
     /// The file of that path, for one more user. It is not opened yet.
@@ -170,6 +182,7 @@ impl Files {
             trouble: Trouble::None,
             rotate_after: None,
             told: false,
+            outlet: None,
         });
         self.pulse.name(id, Some(path));
         self.by_path.insert(Arc::clone(path), id);
@@ -325,7 +338,8 @@ impl Files {
         );
         let path = Arc::clone(&self.file(id).path);
         let is_file = self.file(id).kind == Kind::Regular;
-        if !has_gone || is_file || !target::is_inherited(&path) {
+        let is_ours = self.file(id).outlet.is_some() || target::is_inherited(&path);
+        if !has_gone || is_file || !is_ours {
             return false;
         }
         let Ok(nowhere) = pipe::open_target(Path::new("/dev/null")) else { return false };
@@ -394,6 +408,27 @@ impl Files {
     /// Whether bytes can be moved into the file without looking at them.
     pub(super) fn splices(&self, id: FileId) -> bool {
         self.file(id).splices
+    }
+
+    /// The output that a file is, if it is one. To be called after [`Files::prepare`].
+    pub(super) fn outlet(&self, id: FileId) -> Option<OutletId> {
+        self.file(id).outlet
+    }
+
+    /// The output that an open file is, if it is one.
+    pub(super) fn output(&self, file: impl AsFd) -> Option<OutletId> {
+        if self.outputs.is_empty() {
+            return None;
+        }
+        let identity = Identity::of(file).ok()?;
+        let known = self.outputs.iter().find(|(known, _)| *known == identity);
+        known.map(|(_, outlet)| *outlet)
+    }
+
+    /// Some file that is this output, open, and may be written to.
+    pub(super) fn way_out(&self, outlet: OutletId) -> Option<FileId> {
+        let is_way = |file: &LogFile| file.outlet == Some(outlet) && file.file.is_some();
+        self.which(is_way).into_iter().find(|id| self.may_try(*id))
     }
 
     /// Whether the file may be written to at this moment.
@@ -493,7 +528,11 @@ impl Files {
         }
         let opened = opened?;
         let kind = if opened.file.metadata()?.is_file() { Kind::Regular } else { Kind::Onward };
+        // A file with a name of its own is one, whoever else writes to it.
+        let may_be_shared = kind == Kind::Onward || !is_ours_to_rename(&path);
+        let outlet = if may_be_shared { self.output(&opened.file) } else { None };
         let file = self.file_mut(id);
+        file.outlet = outlet;
         file.kind = kind;
         file.splices &= opened.is_ours;
         file.file = Some(opened.file);

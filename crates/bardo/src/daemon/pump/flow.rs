@@ -33,16 +33,25 @@ pub(super) enum Moved {
     End,
     /// The file takes nothing now.
     Blocked,
+    /// What is there is the beginning of a line, which waits for the rest.
+    Held,
 }
 
 impl Worker {
     /// Carries one chunk of a stream that is ready.
-    pub(super) fn flow(&mut self, slot: Slot) {
+    pub(super) fn flow(&mut self, slot: Slot, has_hung_up: bool) {
         match self.carry(slot, CHUNK_BYTES_MAX) {
             Moved::Bytes(bytes) => {
                 self.count(slot, bytes);
                 self.carried.chunks += 1;
                 self.carried.bytes += bytes;
+                self.cease_to_hold(slot);
+            }
+            // Nobody is left who could write the rest.
+            Moved::Held if has_hung_up => self.end_now(slot),
+            Moved::Held => {
+                self.carried.chunks += 1;
+                self.hold(slot);
             }
             Moved::Empty => {}
             Moved::End => self.end(slot, 0),
@@ -79,10 +88,14 @@ impl Worker {
                     left.saturating_sub(moved)
                 }
                 Moved::End if left == 0 => {
+                    if self.is_owed(slot) {
+                        self.park(slot);
+                        return;
+                    }
                     self.detach_and_report(slot);
                     return;
                 }
-                Moved::End | Moved::Empty => 0,
+                Moved::End | Moved::Empty | Moved::Held => 0,
                 Moved::Blocked => {
                     self.park(slot);
                     return;
@@ -109,6 +122,9 @@ impl Worker {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
+        if let Some(outlet) = self.files.outlet(file) {
+            return self.carry_lines(slot, (file, place, outlet), Some(limit));
+        }
         if entry.filter.is_needed() || entry.echo.is_some() || !self.files.splices(file) {
             return self.stage(slot, file, place, Some(limit));
         }
@@ -174,7 +190,10 @@ impl Worker {
             Ok(place) => place,
             Err(error) => return self.refused(file, &error),
         };
-        self.stage(slot, file, place, None)
+        match self.files.outlet(file) {
+            Some(outlet) => self.carry_lines(slot, (file, place, outlet), None),
+            None => self.stage(slot, file, place, None),
+        }
     }
 
     /// Carries up to `limit` bytes through memory, or what the filter holds back where
@@ -202,7 +221,7 @@ impl Worker {
     }
 
     /// What follows from a chunk: rotation, a larger pipe, a word about the file.
-    fn carried(
+    pub(super) fn carried(
         &mut self,
         slot: Slot,
         file: FileId,
@@ -213,6 +232,7 @@ impl Worker {
             Ok(Carried::Chunk { input, output, filter }) => (input, output, filter),
             Ok(Carried::Empty) => return Moved::Empty,
             Ok(Carried::End) => return Moved::End,
+            Ok(Carried::Held) => return Moved::Held,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return self.wait_for_room(file);
             }
@@ -299,6 +319,7 @@ impl Worker {
             return;
         }
         self.unwatch(file);
+        self.empty_outlets();
         for slot in self.in_turn(|entry| entry.file == Some(file)) {
             self.resume(slot);
         }
@@ -345,7 +366,7 @@ impl Worker {
         let Some(entry) = self.streams.get_mut(slot) else {
             return;
         };
-        if entry.flow == Flow::Watched {
+        if entry.flow != Flow::Parked {
             return;
         }
         match self.poller.add(&entry.pipe, slot.0.into(), Interest::Readable) {
@@ -359,11 +380,11 @@ impl Worker {
     }
 
     /// Lets them not.
-    fn park(&mut self, slot: Slot) {
+    pub(super) fn park(&mut self, slot: Slot) {
         let Some(entry) = self.streams.get_mut(slot) else {
             return;
         };
-        if entry.flow == Flow::Watched {
+        if entry.flow != Flow::Parked {
             let _ = self.poller.delete(&entry.pipe);
             entry.flow = Flow::Parked;
         }
@@ -417,6 +438,6 @@ fn moved(spliced: io::Result<usize>) -> io::Result<Moved> {
     }
 }
 
-fn target_end(place: Option<Place>) -> u64 {
+pub(super) fn target_end(place: Option<Place>) -> u64 {
     place.map_or(0, |place| place.offset)
 }

@@ -4,15 +4,20 @@
 //! output too. Each of them has a queue of its own, so that a full disk does not
 //! silence the terminal and a stopped terminal not the file. A queue has a limit;
 //! what did not fit is counted, and the count becomes a line when there is room.
+//!
+//! Some lines are *owed*: they have numbers, and somebody has written down that they are to
+//! be said. None of them is given up here: whoever owes them owes only so many at a time.
+//! What becomes of them when the pump is killed is in [`super::owed`].
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 
 use bardo_sys::pipe::PatientWriter;
 
 use super::file::{FileId, Files, Rotation};
+use super::outlet::{HOUSE, OutletId, Outlets};
+use super::owed::{self, OwedLine};
+use super::record::{Place, Record};
 use super::syslog::Syslog;
 use super::{CHUNK_BYTES_MAX, Formatter, Severity};
 use crate::daemon::main_log::HEADER_BYTES;
@@ -25,10 +30,13 @@ pub(super) const QUEUE_BYTES_MAX: usize = 1 << 20;
 /// What a waiting line costs besides its text, so that empty lines are counted.
 pub(super) const LINE_OVERHEAD: usize = 64;
 
-/// Lines that wait.
+/// A line that nobody has to be told of when it is written.
+const NOT_OWED: u64 = 0;
+
+/// Lines that wait, each with the number by which it is owed.
 #[derive(Debug, Default)]
 struct Queue {
-    lines: VecDeque<Vec<u8>>,
+    lines: VecDeque<(Vec<u8>, u64)>,
     bytes: usize,
     /// How much of the first line has been written.
     begun: usize,
@@ -36,13 +44,14 @@ struct Queue {
 }
 
 impl Queue {
-    fn push(&mut self, line: &[u8]) {
-        if self.bytes + line.len() + LINE_OVERHEAD > QUEUE_BYTES_MAX {
+    fn push(&mut self, line: &[u8], number: u64) {
+        let is_full = self.bytes + line.len() + LINE_OVERHEAD > QUEUE_BYTES_MAX;
+        if is_full && number == NOT_OWED {
             self.lost += 1;
             return;
         }
         self.bytes += line.len() + LINE_OVERHEAD;
-        self.lines.push_back(line.to_vec());
+        self.lines.push_back((line.to_vec(), number));
     }
 
     fn lose(&mut self, lines: u64) {
@@ -54,7 +63,7 @@ impl Queue {
         if self.lost > 0 && self.lines.is_empty() {
             let text = format!("{} lines of this log were lost: too many waited", self.lost);
             self.lost = 0;
-            self.push(&format(Severity::Warning, &text));
+            self.push(&format(Severity::Warning, &text), NOT_OWED);
         }
     }
 
@@ -62,7 +71,7 @@ impl Queue {
     fn fill(&self, batch: &mut Vec<u8>, room: u64) {
         batch.clear();
         let mut begun = self.begun;
-        for line in &self.lines {
+        for (line, _) in &self.lines {
             batch.extend_from_slice(&line[begun..]);
             begun = 0;
             if batch.len() as u64 >= room || batch.len() >= CHUNK_BYTES_MAX {
@@ -71,21 +80,30 @@ impl Queue {
         }
     }
 
-    fn wrote(&mut self, mut bytes: usize) {
-        while let Some(line) = self.lines.front() {
+    /// Takes out what was written: the number of the last owed line that is whole now.
+    fn wrote(&mut self, mut bytes: usize) -> u64 {
+        let mut said = NOT_OWED;
+        while let Some((line, number)) = self.lines.front() {
             let left = line.len() - self.begun;
             if bytes < left {
                 self.begun += bytes;
-                return;
+                break;
             }
             bytes -= left;
+            said = said.max(*number);
             self.begun = 0;
             self.bytes -= line.len() + LINE_OVERHEAD;
             self.lines.pop_front();
             if bytes == 0 {
-                return;
+                break;
             }
         }
+        said
+    }
+
+    /// Where the first line begins, if the log ends at that place.
+    fn begins_at(&self, end: Place) -> Place {
+        Place { offset: end.offset.saturating_sub(self.begun as u64), ..end }
     }
 
     fn is_empty(&self) -> bool {
@@ -105,6 +123,8 @@ struct FileOutlet {
 #[derive(Debug)]
 struct CopyOutlet {
     writer: PatientWriter,
+    /// The output that programs share, if it is that.
+    outlet: Option<OutletId>,
     queue: Queue,
     is_full: bool,
 }
@@ -130,6 +150,8 @@ pub(super) struct MainLog {
     file: Option<FileOutlet>,
     /// What waits for syslog, where lines go there.
     syslog: Option<Queue>,
+    /// The last owed line that was handed to syslog; it may wait there.
+    in_syslog: u64,
     copy: Option<CopyOutlet>,
     copies_lines: bool,
     format: Formatter,
@@ -145,14 +167,15 @@ impl MainLog {
             let mut queue = Queue::default();
             // If it cannot be had, the first line says so.
             if let Ok(Some(place)) = files.prepare(file)
-                && ends_in_a_line(&path, place.offset)
+                && owed::ends_in_a_line(&path, place.offset)
             {
-                queue.push(b"\n");
+                queue.push(b"\n", NOT_OWED);
             }
             FileOutlet { file, rotation, queue }
         });
         let copy = match settings.copy {
             Some(target) => Some(CopyOutlet {
+                outlet: files.output(&target),
                 writer: PatientWriter::new(target)?,
                 queue: Queue::default(),
                 is_full: false,
@@ -161,7 +184,8 @@ impl MainLog {
         };
         let syslog = settings.to_syslog.then(Queue::default);
         let (format, copies_lines) = (settings.format, settings.copies_lines);
-        Ok(Self { file, syslog, copy, copies_lines, format, batch: Vec::new() })
+        let (in_syslog, batch) = (NOT_OWED, Vec::new());
+        Ok(Self { file, syslog, in_syslog, copy, copies_lines, format, batch })
     }
 
     /// Becomes another log; what still waits goes along.
@@ -171,6 +195,7 @@ impl MainLog {
         files: &mut Files,
     ) -> io::Result<()> {
         let before = std::mem::replace(self, Self::new(settings, files)?);
+        self.in_syslog = before.in_syslog;
         let next = self.file.as_mut().map(|outlet| &mut outlet.queue).or(self.syslog.as_mut());
         let waiting = match before.file {
             Some(outlet) => {
@@ -180,7 +205,7 @@ impl MainLog {
             None => before.syslog,
         };
         if let (Some(next), Some(waiting)) = (next, waiting) {
-            waiting.lines.iter().for_each(|line| next.push(line));
+            waiting.lines.iter().for_each(|(line, number)| next.push(line, *number));
             next.lose(waiting.lost);
         }
         Ok(())
@@ -188,15 +213,33 @@ impl MainLog {
 
     /// Takes a finished line.
     pub(super) fn line(&mut self, line: &[u8]) {
-        for queue in self.queues() {
-            queue.push(line);
+        self.owed_line(line, NOT_OWED);
+    }
+
+    /// Takes a finished line that is owed by that number: to the log, and not to whoever
+    /// sees a copy of it.
+    pub(super) fn owed_line(&mut self, line: &[u8], number: u64) {
+        let numbers = std::iter::once(number).chain(std::iter::repeat(NOT_OWED));
+        for (queue, number) in self.queues().zip(numbers) {
+            queue.push(line, number);
+        }
+    }
+
+    /// Takes the lines that were owed when the last pump was killed, but for those that are
+    /// in the file.
+    pub(super) fn settle(&mut self, owed: Vec<OwedLine>, files: &mut Files, record: &Record) {
+        let outlet = self.file.as_ref();
+        let place = outlet.and_then(|outlet| files.prepare(outlet.file).ok()?);
+        let path = outlet.map(|outlet| &**files.path(outlet.file));
+        for line in owed::missing(owed, path.zip(place), record) {
+            self.owed_line(&line.text, line.number);
         }
     }
 
     /// Takes what is for the standard output alone.
     pub(super) fn say_on_stdout(&mut self, bytes: &[u8]) {
         if let Some(copy) = &mut self.copy {
-            copy.queue.push(bytes);
+            copy.queue.push(bytes, NOT_OWED);
         }
     }
 
@@ -230,10 +273,26 @@ impl MainLog {
         self.file.as_ref().is_some_and(|outlet| outlet.file == file && !outlet.queue.is_empty())
     }
 
+    /// Whether a line is being written to an output that programs share: it has no room for
+    /// the rest.
+    pub(super) fn is_within_line(&self, outlet: OutletId, files: &Files) -> bool {
+        let copy = self.copy.as_ref();
+        let file = self.file.as_ref();
+        copy.is_some_and(|copy| copy.outlet == Some(outlet) && copy.queue.begun > 0)
+            || file
+                .is_some_and(|file| file.queue.begun > 0 && files.outlet(file.file) == Some(outlet))
+    }
+
     /// Writes one batch; to be called until it has nothing more to do.
-    pub(super) fn flush(&mut self, files: &mut Files, syslog: &mut Syslog) -> Flushed {
-        self.flush_syslog(syslog);
-        if let Some(full) = self.flush_copy() {
+    pub(super) fn flush(
+        &mut self,
+        files: &mut Files,
+        syslog: &mut Syslog,
+        record: &Record,
+        outlets: &mut Outlets,
+    ) -> Flushed {
+        self.flush_syslog(syslog, record);
+        if let Some(full) = self.flush_copy(record, outlets) {
             return full;
         }
         let Some(outlet) = &mut self.file else {
@@ -248,14 +307,34 @@ impl MainLog {
             Ok(place) => place,
             Err(error) => return Flushed::Refused(id, error),
         };
+        let shared = files.outlet(id);
+        if shared.is_some_and(|shared| outlets.left(shared) > 0) {
+            return Flushed::Refused(id, io::ErrorKind::WouldBlock.into());
+        }
+        if let Some(shared) = shared.filter(|shared| must_break(*shared, &outlet.queue, outlets)) {
+            return match files.write(id, place, b"\n") {
+                Ok(_) => {
+                    outlets.ends_in(shared, None, record);
+                    Flushed::Took(id)
+                }
+                Err(error) => Flushed::Refused(id, error),
+            };
+        }
         let size = place.map_or(0, |place| place.offset);
         // A line that reaches the limit is the last one in its file, as if each
         // had been written by itself.
         let room = outlet.rotation.room(size).map_or(u64::MAX, |room| room.max(1));
         outlet.queue.fill(&mut self.batch, room);
+        if let Some(place) = place {
+            record.say_at(outlet.queue.begins_at(place));
+        }
         match files.write(id, place, &self.batch) {
             Ok(written) => {
-                outlet.queue.wrote(written);
+                record.said_up_to(outlet.queue.wrote(written));
+                note_line(shared, &outlet.queue, outlets, record);
+                if outlet.queue.begun == 0 {
+                    record.said_all();
+                }
                 match files.rotate(id, size + written as u64, outlet.rotation) {
                     Ok(()) => Flushed::Took(id),
                     Err(error) => Flushed::NotRotated(id, error),
@@ -265,26 +344,42 @@ impl MainLog {
         }
     }
 
-    fn flush_syslog(&mut self, syslog: &mut Syslog) {
-        let Some(queue) = &mut self.syslog else { return };
-        while !queue.is_empty() && !syslog.is_full() {
+    fn flush_syslog(&mut self, syslog: &mut Syslog, record: &Record) {
+        while !syslog.is_full() {
+            // What was handed over does not wait any more.
+            record.said_up_to(self.in_syslog);
+            let Some(queue) = self.syslog.as_mut().filter(|queue| !queue.is_empty()) else {
+                return;
+            };
             queue.confess(self.format);
             queue.fill(&mut self.batch, 1);
             // Each line of a message has the time and the level, as in Supervisor.
             let (header, message) =
                 self.batch.split_at_checked(HEADER_BYTES).unwrap_or((b"", &self.batch));
             syslog.say(&String::from_utf8_lossy(header), message);
-            queue.wrote(self.batch.len());
+            self.in_syslog = self.in_syslog.max(queue.wrote(self.batch.len()));
         }
     }
 
-    fn flush_copy(&mut self) -> Option<Flushed> {
+    fn flush_copy(&mut self, record: &Record, outlets: &mut Outlets) -> Option<Flushed> {
         let outlet = self.copy.as_mut()?;
+        let shared = outlet.outlet;
         while !outlet.queue.is_empty() && !outlet.is_full {
+            if shared.is_some_and(|shared| outlets.left(shared) > 0) {
+                // Whoever empties the outbox lets it go on.
+                return None;
+            }
             outlet.queue.confess(self.format);
-            outlet.queue.fill(&mut self.batch, u64::MAX);
+            let breaks = shared.is_some_and(|shared| must_break(shared, &outlet.queue, outlets));
+            match breaks {
+                true => self.batch.splice(.., *b"\n").for_each(drop),
+                false => outlet.queue.fill(&mut self.batch, u64::MAX),
+            }
             match outlet.writer.write(&self.batch) {
-                Ok(written) => outlet.queue.wrote(written),
+                Ok(written) => {
+                    outlet.queue.wrote(if breaks { 0 } else { written });
+                    note_line(shared, &outlet.queue, outlets, record);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     outlet.is_full = true;
                     return Some(Flushed::CopyFull);
@@ -307,81 +402,17 @@ impl MainLog {
     }
 }
 
-/// Whether a log of that size ends in the midst of a line, as a process leaves it
-/// that was killed while it wrote one.
-fn ends_in_a_line(path: &str, size: u64) -> bool {
-    let mut last = [b'\n'];
-    let read = File::open(path).and_then(|file| file.read_at(&mut last, size.max(1) - 1));
-    read.is_ok() && last != *b"\n"
+/// Whether somebody else's line is to be ended before the next one.
+fn must_break(shared: OutletId, queue: &Queue, outlets: &Outlets) -> bool {
+    queue.begun == 0 && outlets.is_open(shared)
+}
+
+/// Keeps whether an output ends in one of these lines.
+fn note_line(shared: Option<OutletId>, queue: &Queue, outlets: &mut Outlets, record: &Record) {
+    if let Some(shared) = shared {
+        outlets.ends_in(shared, (queue.begun > 0).then_some(HOUSE), record);
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_that_a_kill_has_cut_is_told_from_a_whole_one() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("main");
-        let cut = |text: &str| {
-            std::fs::write(&path, text).unwrap();
-            ends_in_a_line(path.to_str().unwrap(), text.len() as u64)
-        };
-
-        assert!(cut("whole\ncut"));
-        assert!(!cut("whole\n"));
-        assert!(!cut(""));
-    }
-
-    fn format(_: Severity, text: &str) -> Vec<u8> {
-        text.as_bytes().to_vec()
-    }
-
-    fn batch(queue: &Queue, room: u64) -> String {
-        let mut batch = Vec::new();
-        queue.fill(&mut batch, room);
-        String::from_utf8(batch).unwrap()
-    }
-
-    #[test]
-    fn a_line_that_reaches_the_limit_is_the_last_of_its_file() {
-        let mut queue = Queue::default();
-        for line in ["one\n", "two\n", "three\n"] {
-            queue.push(line.as_bytes());
-        }
-
-        assert_eq!(batch(&queue, 5), "one\ntwo\n");
-        assert_eq!(batch(&queue, 4), "one\n");
-        assert_eq!(batch(&queue, u64::MAX), "one\ntwo\nthree\n");
-    }
-
-    #[test]
-    fn what_was_written_in_part_goes_on_where_it_stopped() {
-        let mut queue = Queue::default();
-        queue.push(b"one\n");
-        queue.push(b"two\n");
-
-        queue.wrote(2);
-        assert_eq!(batch(&queue, u64::MAX), "e\ntwo\n");
-        queue.wrote(3);
-        assert_eq!(batch(&queue, u64::MAX), "wo\n");
-        queue.wrote(3);
-
-        assert!(queue.is_empty() && queue.bytes == 0);
-    }
-
-    #[test]
-    fn the_lines_that_were_lost_are_counted_when_there_is_room() {
-        let mut queue = Queue::default();
-        queue.push(&[b'x'; QUEUE_BYTES_MAX / 2]);
-        queue.push(&[b'x'; QUEUE_BYTES_MAX / 2]);
-        queue.lose(2);
-        queue.confess(format);
-        assert_eq!(queue.lines.len(), 1);
-
-        queue.wrote(QUEUE_BYTES_MAX / 2);
-        queue.confess(format);
-
-        assert!(batch(&queue, u64::MAX).starts_with("3 lines of this log were lost"));
-    }
-}
+mod tests;

@@ -39,6 +39,9 @@
 //! captured messages would: the [intake] knows the number of the last chunk and takes none
 //! twice.
 //!
+//! **Bytes for an output that programs share**, `/dev/stdout`, go the second way in whole lines,
+//! by a pipe of their own before the output: [`outlet`](self::outlet).
+//!
 //! One thing surprises a newcomer: there is no queue of bytes anywhere. A pipe is
 //! the queue of its stream; when a file takes nothing, the pipe fills and its
 //! writer waits, as it does under Supervisor.
@@ -55,10 +58,14 @@ mod file;
 mod filter;
 mod flow;
 pub mod intake;
+mod lines;
 mod main_log;
+mod outlet;
+mod owed;
 mod pulse;
 mod record;
 mod rotation;
+mod share;
 mod staging;
 mod streams;
 pub(crate) mod strip;
@@ -69,33 +76,26 @@ mod worker;
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use bardo_core::{Generation, ServiceId};
 use bardo_sys::memory::SharedMemory;
-use bardo_sys::pipe;
-use bardo_sys::poller::{Interest, Poller};
 use bardo_sys::waker::Waker;
 
+pub use self::outlet::OutletSettings;
+pub use self::owed::OwedLine;
 pub use self::pulse::Work;
 pub use self::record::words_for;
 
-use self::compress::Compression;
-use self::file::Files;
 use self::intake::Intake;
-use self::main_log::MainLog;
 use self::pulse::Pulse;
-use self::record::{Known, Record};
-use self::staging::Staging;
-use self::streams::{Slot, Streams};
-use self::syslog::Syslog;
 use self::volume::Volumes;
-use self::worker::{Round, Stage, WAKER_TOKEN, Worker};
+use self::worker::Worker;
 
 /// Most bytes that are carried of one stream before the next one's turn, and
 /// between two looks at a file's size. Supervisor reads as much at once, so logs
@@ -162,6 +162,8 @@ pub struct Sink {
     /// Whether messages between marks are told from the rest. They are for the event
     /// listeners and do not come into the log.
     pub captures: bool,
+    /// What stands before each line, where that goes to an output which programs share.
+    pub prefix: Arc<str>,
     /// Where else they are shown.
     pub echo: Option<Box<Echo>>,
 }
@@ -218,6 +220,7 @@ impl Sink {
             compress: false,
             strip_ansi: false,
             captures: false,
+            prefix: "".into(),
             echo: None,
         }
     }
@@ -303,6 +306,8 @@ pub struct PumpSettings {
     /// The read end and the write end of the staging pipe. The keeper holds
     /// duplicates; nobody else reads or writes it.
     pub staging: (OwnedFd, OwnedFd),
+    /// Standard output and standard error, where anybody sees them.
+    pub outlets: [Option<OutletSettings>; 2],
     /// Where the control thread is told what it wants to know of the bytes.
     pub intake: Intake,
     /// Is told what happens.
@@ -313,6 +318,8 @@ pub struct PumpSettings {
     pub syslog: PathBuf,
     /// The supervisor's own log.
     pub main_log: MainLogSettings,
+    /// What the last pump was to write there. What it has written is told from the rest.
+    pub owed: Vec<OwedLine>,
 }
 
 /// Where the system's log is collected.
@@ -325,6 +332,7 @@ enum Command {
     Release(ServiceId, Generation),
     Go,
     Line(Vec<u8>),
+    Owed(OwedLine),
     Stdout(Vec<u8>),
     Reopen,
     Clear(Arc<str>),
@@ -351,6 +359,8 @@ struct Shared {
     said: AtomicU64,
     /// Lines that have been written, or could not be.
     written: AtomicU64,
+    /// The number of the last owed line that has been written.
+    said_owed: AtomicU64,
     /// Whether anybody wants to be told of each chunk, by channel.
     chunks_wanted: [AtomicBool; 2],
     /// Whether streams wait for room in the intake.
@@ -392,24 +402,42 @@ impl PumpHandle {
     /// Writes a finished line to the main log, or counts it as lost if too many
     /// wait.
     pub fn line(&self, line: Vec<u8>) {
-        self.queue(line, Command::Line);
+        self.queue(line.len(), Command::Line(line));
+    }
+
+    /// Writes a line that is owed, which is never lost here: no more of them may be owed at a
+    /// time than memory has room for.
+    pub fn owed_line(&self, line: OwedLine) {
+        let bytes = line.text.len() + main_log::LINE_OVERHEAD;
+        self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.accept(Command::Owed(line));
+    }
+
+    /// The number of the last owed line that is in the main log.
+    #[must_use]
+    pub fn said(&self) -> u64 {
+        self.shared.said_owed.load(Ordering::Relaxed)
     }
 
     /// Writes to the standard output, or counts it as a lost line if too much waits.
     pub fn say_on_stdout(&self, bytes: Vec<u8>) {
-        self.queue(bytes, Command::Stdout);
+        self.queue(bytes.len(), Command::Stdout(bytes));
     }
 
-    fn queue(&self, line: Vec<u8>, command: fn(Vec<u8>) -> Command) {
-        let bytes = line.len() + main_log::LINE_OVERHEAD;
+    fn queue(&self, length: usize, command: Command) {
+        let bytes = length + main_log::LINE_OVERHEAD;
         let before = self.shared.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         if before + bytes > main_log::QUEUE_BYTES_MAX {
             self.shared.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
+        self.accept(command);
+    }
+
+    fn accept(&self, command: Command) {
         self.shared.said.fetch_add(1, Ordering::Relaxed);
-        self.send(command(line));
+        self.send(command);
     }
 
     /// How many lines were accepted so far: a mark for [`Self::has_written`].
@@ -531,12 +559,13 @@ pub fn start(settings: PumpSettings) -> io::Result<(PumpHandle, JoinHandle<()>)>
         lost: AtomicU64::new(0),
         said: AtomicU64::new(0),
         written: AtomicU64::new(0),
+        said_owed: AtomicU64::new(0),
         chunks_wanted: [AtomicBool::new(false), AtomicBool::new(false)],
         wants_room: AtomicBool::new(false),
         volumes: Volumes::new(),
         pulse: Arc::default(),
     });
-    let worker = worker(settings, Arc::clone(&shared), receiver)?;
+    let worker = Worker::new(settings, Arc::clone(&shared), receiver)?;
     let thread = thread::Builder::new().name("log-pump".into()).spawn(move || {
         let _guard = AbortOnPanic;
         worker.run();
@@ -554,42 +583,4 @@ impl Drop for AbortOnPanic {
             process::abort();
         }
     }
-}
-
-fn worker(
-    settings: PumpSettings,
-    shared: Arc<Shared>,
-    commands: Receiver<Command>,
-) -> io::Result<Worker> {
-    let poller = Poller::new()?;
-    poller.add(&shared.waker, WAKER_TOKEN, Interest::Readable)?;
-    let (record, known) = Record::open(settings.cells, settings.base, settings.length);
-    let (read, write) = settings.staging;
-    let staging = Staging::new(read, write, record)?;
-    let mut files = Files::new(Arc::clone(&shared.pulse));
-    let mut main_log = MainLog::new(settings.main_log, &mut files)?;
-    if known == Known::No {
-        let text = "another version had log bytes in flight; they cannot be taken over";
-        main_log.say(Severity::Warning, text);
-    }
-    Ok(Worker {
-        poller,
-        shared,
-        commands,
-        streams: Streams::default(),
-        files,
-        compression: Compression::default(),
-        staging,
-        intake: settings.intake,
-        null: pipe::open_target(Path::new("/dev/null"))?,
-        main_log,
-        syslog: Syslog::new(settings.syslog),
-        reports: settings.reports,
-        control: settings.waker,
-        stage: Stage::Gathering,
-        carried: Round::default(),
-        retry: None,
-        lines: 0,
-        turn: Slot(0),
-    })
 }

@@ -1,8 +1,8 @@
 //! What the pump must still know after it was killed, in shared memory.
 //!
-//! Two things: the one chunk that is in flight on the read/write path, and for
-//! each stream where its filter stands. It knows the layout of the words
-//! and nothing of pipes or files.
+//! Four things: the one chunk that is in flight on the read/write path, for each stream
+//! where its filter stands, which lines that are owed are in the main log, and whose line an
+//! output ends in. It knows the layout of the words and nothing of pipes or files.
 //!
 //! ```text
 //! word   0        version of this layout
@@ -16,10 +16,20 @@
 //!        9        where the filter stands after it
 //!       10        its number
 //!       11        the number of the last chunk that was begun
-//!       12 .. 16  unused
+//!       12        the number of the last owed line that is in the main log
+//!       13        offset in its file at which lines are being written, plus one; 0 is none
+//!       14, 15    device and inode of that file
 //!       16 ..     one word for each (place of a service * 2 + channel):
 //!                 generation << 32 | IN_USE | where its filter stands
+//! last 8 + 0      of the chunk in flight, where it goes to an outlet:
+//!                 its number << 8 | (outlet + 1) << 1 | whether it leaves a line open
+//!        + 1, 2   whose line the first outlet ends in: service << 32 | generation, and
+//!                 IN_USE | channel; 0 is none
+//!        + 3, 4   the same of the second
 //! ```
+//!
+//! Words 12 to 15 are nothing to those who knew this layout first: they find zeros there and
+//! leave what is there as it is. So are the last eight, for as many places nobody has.
 //!
 //! One thing surprises a newcomer: there is no lock and no checksum. A killed
 //! process has done all its stores up to some instant and none after it, so it
@@ -31,6 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bardo_core::{Generation, ServiceId};
 use bardo_sys::memory::SharedMemory;
 
+use super::outlet::OutletId;
 use super::{Channel, StreamKey};
 
 /// The layout described above. A pump that finds another one forgets what was in
@@ -39,6 +50,9 @@ const VERSION: u64 = 2;
 
 /// Words before the first cell.
 const HEADER_WORDS: usize = 16;
+
+/// Words behind the last cell.
+const TAIL_WORDS: usize = 8;
 
 /// Marks a cell that was written, so that a zero page reads as nothing.
 const IN_USE: u64 = 1 << 31;
@@ -58,11 +72,15 @@ const AT_INODE: usize = 8;
 const AT_STATE: usize = 9;
 const AT_NUMBER: usize = 10;
 const AT_COUNT: usize = 11;
+const AT_SAID: usize = 12;
+const AT_SAYING: usize = 13;
+const AT_SAYING_DEVICE: usize = 14;
+const AT_SAYING_INODE: usize = 15;
 
 /// How many words the pump needs for services with places below `places`.
 #[must_use]
 pub const fn words_for(places: usize) -> usize {
-    HEADER_WORDS + places * 2
+    HEADER_WORDS + places * 2 + TAIL_WORDS
 }
 
 /// How far the chunk in flight had come.
@@ -96,6 +114,16 @@ pub(super) struct InFlight {
     pub(super) next: u16,
     /// The number of the chunk.
     pub(super) number: u64,
+    /// Where it goes to an outlet, how.
+    pub(super) line: Option<LineNote>,
+}
+
+/// What a chunk does to an outlet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LineNote {
+    pub(super) outlet: OutletId,
+    /// Whether the output ends in the midst of a line of the stream then.
+    pub(super) leaves_open: bool,
 }
 
 /// The words.
@@ -112,7 +140,7 @@ impl Record {
     /// Returns whether what was found there had this layout, or nothing.
     pub(super) fn open(memory: Arc<SharedMemory>, base: usize, length: usize) -> (Self, Known) {
         assert!(
-            length >= HEADER_WORDS && base + length <= memory.words().len(),
+            length >= HEADER_WORDS + TAIL_WORDS && base + length <= memory.words().len(),
             "the pump's words lie within the mapping"
         );
         let record = Self { memory, base, length };
@@ -140,6 +168,7 @@ impl Record {
         store(AT_INPUT, chunk.input_bytes);
         store(AT_STATE, chunk.next.into());
         store(AT_NUMBER, chunk.number);
+        self.tail(0).store(line_word(chunk.number, chunk.line), Ordering::Relaxed);
         self.word(AT_PHASE).store(1, Ordering::SeqCst);
     }
 
@@ -170,6 +199,7 @@ impl Record {
             output_bytes: load(AT_OUTPUT),
             next: u16::try_from(load(AT_STATE)).unwrap_or(0),
             number: load(AT_NUMBER),
+            line: line_note(load(AT_NUMBER), self.tail(0).load(Ordering::Relaxed)),
         };
         Some((phase, chunk))
     }
@@ -178,6 +208,37 @@ impl Record {
     /// when the pump was killed.
     pub(super) fn next_number(&self) -> u64 {
         self.word(AT_COUNT).fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// The number of the last owed line that is in the main log; 0 is none.
+    pub(super) fn said(&self) -> u64 {
+        self.word(AT_SAID).load(Ordering::SeqCst)
+    }
+
+    /// Says that lines are being written at this place of the main log.
+    pub(super) fn say_at(&self, place: Place) {
+        let store = |at, value| self.word(at).store(value, Ordering::Relaxed);
+        store(AT_SAYING, 0);
+        store(AT_SAYING_DEVICE, place.device);
+        store(AT_SAYING_INODE, place.inode);
+        self.word(AT_SAYING).store(place.offset.saturating_add(1), Ordering::SeqCst);
+    }
+
+    /// Where lines were being written when the pump was killed.
+    pub(super) fn saying(&self) -> Option<Place> {
+        let offset = self.word(AT_SAYING).load(Ordering::SeqCst).checked_sub(1)?;
+        let load = |at| self.word(at).load(Ordering::Relaxed);
+        Some(Place { offset, device: load(AT_SAYING_DEVICE), inode: load(AT_SAYING_INODE) })
+    }
+
+    /// Says that the owed lines up to this number are in the main log.
+    pub(super) fn said_up_to(&self, number: u64) {
+        self.word(AT_SAID).fetch_max(number, Ordering::SeqCst);
+    }
+
+    /// Says that nothing is being written to the main log.
+    pub(super) fn said_all(&self) {
+        self.word(AT_SAYING).store(0, Ordering::SeqCst);
     }
 
     /// Keeps where a stream's filter stands. A service whose place is beyond
@@ -197,9 +258,33 @@ impl Record {
         known.then_some(word as u16)
     }
 
+    /// Whose line an outlet ends in.
+    pub(super) fn open_line(&self, outlet: OutletId) -> Option<StreamKey> {
+        let [life, state] = self.outlet(outlet).map(|word| word.load(Ordering::SeqCst));
+        (state & IN_USE != 0).then(|| key(life, state & 1))
+    }
+
+    /// Keeps whose line an outlet ends in. It may be cut short where it is done once more.
+    pub(super) fn keep_open_line(&self, outlet: OutletId, owner: Option<StreamKey>) {
+        let [life_word, state] = self.outlet(outlet);
+        state.store(0, Ordering::SeqCst);
+        if let Some(owner) = owner {
+            life_word.store(life(owner), Ordering::SeqCst);
+            state.store(IN_USE | owner.channel.index() as u64, Ordering::SeqCst);
+        }
+    }
+
+    fn outlet(&self, outlet: OutletId) -> [&AtomicU64; 2] {
+        [1, 2].map(|at| self.tail(at + 2 * outlet.index()))
+    }
+
+    fn tail(&self, at: usize) -> &AtomicU64 {
+        self.word(self.length - TAIL_WORDS + at)
+    }
+
     fn cell(&self, key: StreamKey) -> Option<&AtomicU64> {
         let at = HEADER_WORDS + key.service.0 as usize * 2 + key.channel.index();
-        (at < self.length).then(|| self.word(at))
+        (at < self.length - TAIL_WORDS).then(|| self.word(at))
     }
 
     fn word(&self, at: usize) -> &AtomicU64 {
@@ -213,6 +298,19 @@ pub(super) enum Known {
     Yes,
     /// They are another version's; whatever it had in flight is forgotten.
     No,
+}
+
+/// The number of the chunk tells a note from what was left of another one.
+fn line_word(number: u64, line: Option<LineNote>) -> u64 {
+    line.map_or(0, |line| {
+        number << 8 | (line.outlet.index() as u64 + 1) << 1 | u64::from(line.leaves_open)
+    })
+}
+
+fn line_note(number: u64, word: u64) -> Option<LineNote> {
+    let place = (word >> 1 & 127).checked_sub(1)?;
+    let outlet = *OutletId::ALL.get(usize::try_from(place).ok()?)?;
+    (word >> 8 == number).then_some(LineNote { outlet, leaves_open: word & 1 == 1 })
 }
 
 fn life(key: StreamKey) -> u64 {
@@ -256,6 +354,7 @@ mod tests {
             output_bytes: 4,
             next: 2,
             number: 8,
+            line: Some(LineNote { outlet: OutletId::Error, leaves_open: true }),
         };
 
         open(&memory).begin(&chunk);
@@ -265,6 +364,27 @@ mod tests {
         open(&memory).clear();
 
         assert_eq!(open(&memory).in_flight(), None);
+    }
+
+    #[test]
+    fn a_note_about_a_line_belongs_to_one_chunk() {
+        let note = Some(LineNote { outlet: OutletId::Output, leaves_open: false });
+
+        assert_eq!(line_note(5, line_word(5, note)), note);
+        assert_eq!(line_note(6, line_word(5, note)), None);
+        assert_eq!(line_note(5, line_word(5, None)), None);
+    }
+
+    #[test]
+    fn the_next_pump_knows_whose_line_an_output_ends_in() {
+        let memory = memory();
+
+        open(&memory).keep_open_line(OutletId::Error, Some(KEY));
+
+        assert_eq!(open(&memory).open_line(OutletId::Error), Some(KEY));
+        assert_eq!(open(&memory).open_line(OutletId::Output), None);
+        open(&memory).keep_open_line(OutletId::Error, None);
+        assert_eq!(open(&memory).open_line(OutletId::Error), None);
     }
 
     #[test]

@@ -18,7 +18,8 @@ use bardo_sys::pipe;
 use super::CHUNK_BYTES_MAX;
 use super::StreamKey;
 use super::filter::{Filter, Output};
-use super::record::{InFlight, Phase, Place, Record};
+use super::outlet::Outlets;
+use super::record::{InFlight, LineNote, Phase, Place, Record};
 
 /// What staging and the scratch pipe are asked to hold: a whole chunk even where
 /// its pages are not full. Less makes for smaller chunks and nothing else.
@@ -64,6 +65,8 @@ pub(super) enum Carried {
     Empty,
     /// There was none, and there will be none.
     End,
+    /// There was the beginning of a line, which waits for the rest.
+    Held,
 }
 
 /// What is to be done next to the chunk in flight.
@@ -105,8 +108,14 @@ pub(super) struct Staging {
     scratch_write: OwnedFd,
     null: File,
     pub(super) record: Record,
+    pub(super) outlets: Outlets,
+    /// The pipe into which is copied what may have to wait for the rest of its line, and what
+    /// it was asked to hold.
+    line_scratch: Option<(OwnedFd, OwnedFd, usize)>,
     input: Vec<u8>,
     output: Output,
+    /// What is written of the output, where that is not the output itself.
+    lines: Vec<u8>,
 }
 
 impl Staging {
@@ -131,8 +140,11 @@ impl Staging {
             scratch_write,
             null: pipe::open_target(Path::new("/dev/null"))?,
             record,
+            outlets: Outlets::default(),
+            line_scratch: None,
             input: Vec::new(),
             output: Output::default(),
+            lines: Vec::new(),
         })
     }
 
@@ -203,14 +215,19 @@ impl Staging {
             return Ok(None);
         };
         let step = match phase {
-            Phase::Moving if pipe.is_none() => Step::Mark,
+            Phase::Moving if pipe.is_none() => {
+                if staged == 0 && !self.is_written(&flight, target) {
+                    self.undo_write(&flight, target)?;
+                }
+                Step::Mark
+            }
             Phase::Moving if staged > 0 || was_told => Step::Move,
-            Phase::Moving if is_written(&flight, target) => {
+            Phase::Moving if self.is_written(&flight, target) => {
                 self.copy_again(&flight, source)?;
                 Step::Show
             }
             Phase::Moving => {
-                undo_write(&flight, target)?;
+                self.undo_write(&flight, target)?;
                 self.record.clear();
                 return Ok(None);
             }
@@ -275,6 +292,7 @@ impl Staging {
             output_bytes: output_bytes as u64,
             next: next.to_bits(),
             number,
+            line: None,
         };
         self.record.begin(&flight);
         let step = match target.place {
@@ -294,11 +312,8 @@ impl Staging {
     ) -> io::Result<()> {
         chunk.step = match chunk.step {
             Step::Write => {
-                let place = chunk.flight.place.expect("only a file with an end is written here");
-                let file = target.expect("a chunk that begins has a target").file;
-                if let Err(error) = file.write_all_at(&self.output.log, place.offset) {
-                    // Nothing has left the pipe, so the file is as it was before.
-                    let _ = file.set_len(place.offset);
+                if let Err(error) = self.write(&chunk.flight, target) {
+                    // Nothing has left the pipe.
                     self.record.clear();
                     return Err(error);
                 }
@@ -328,6 +343,7 @@ impl Staging {
             }
             Step::Keep => {
                 self.record.keep_state(chunk.flight.key, chunk.flight.next);
+                self.keep_line(&chunk.flight);
                 Step::Mark
             }
             Step::Mark => {
@@ -345,6 +361,58 @@ impl Staging {
             Step::Done => Step::Done,
         };
         Ok(())
+    }
+
+    /// Writes the output of a chunk where its place is, or puts it into an outbox. If that
+    /// fails, all is as it was before.
+    fn write(&mut self, flight: &InFlight, target: Option<Target<'_>>) -> io::Result<()> {
+        let output = if flight.line.is_some() { &self.lines } else { &self.output.log };
+        let (Some(place), Some(target)) = (flight.place, target) else {
+            let line = flight.line.expect("what has no place goes to an outbox, if it is here");
+            return self.outlets.pack(line.outlet, output, &self.null);
+        };
+        target.file.write_all_at(output, place.offset).inspect_err(|_| {
+            let _ = target.file.set_len(place.offset);
+        })
+    }
+
+    /// Keeps whose line an output ends in after a chunk that says something.
+    fn keep_line(&mut self, flight: &InFlight) {
+        if let Some(LineNote { outlet, leaves_open }) = flight.line
+            && flight.output_bytes > 0
+        {
+            let owner = leaves_open.then_some(flight.key);
+            self.outlets.ends_in(outlet, owner, &self.record);
+        }
+    }
+
+    /// Whether the output of a chunk is whole in its file or outbox, nothing of its input
+    /// having left the pipe. The order of the steps makes the size enough.
+    fn is_written(&self, flight: &InFlight, target: Option<Target<'_>>) -> bool {
+        let Some(place) = flight.place else {
+            // The outbox was empty before.
+            return flight.line.is_none_or(|line| {
+                self.outlets.has(line.outlet)
+                    && self.outlets.left(line.outlet) as u64 == flight.output_bytes
+            });
+        };
+        let end = place.offset + flight.output_bytes;
+        flight.output_bytes == 0 || same_file(place, target).is_some_and(|(_, now)| now >= end)
+    }
+
+    /// Takes back a part of an output. A file that is not the recorded one, or has
+    /// another size than this pump can have given it, is left alone.
+    fn undo_write(&self, flight: &InFlight, target: Option<Target<'_>>) -> io::Result<()> {
+        let Some(place) = flight.place else {
+            if let Some(line) = flight.line.filter(|line| self.outlets.has(line.outlet)) {
+                self.outlets.drop_all(line.outlet, &self.null);
+            }
+            return Ok(());
+        };
+        match same_file(place, target) {
+            Some((file, now)) if now > place.offset => file.set_len(place.offset),
+            _ => Ok(()),
+        }
     }
 
     fn discard(&mut self, staged: usize) -> io::Result<()> {
@@ -373,13 +441,13 @@ impl Staging {
         }
         // A target that took only a part may have had the first bytes of what the next one
         // of input has freed.
-        let freed = usize::from(flight.place.is_none());
+        let freed = usize::from(flight.place.is_none() && flight.line.is_none());
         let copied = pipe::tee(source.pipe, &self.scratch_write, input + freed)?;
         self.read_scratch(copied)?;
         let beyond = self.input.split_off(input.min(copied));
         let state = source.filter.transform(&self.input, &mut self.output);
         let written = usize::try_from(flight.output_bytes).unwrap_or(usize::MAX);
-        if self.output.log.len() < written {
+        if flight.line.is_none() && self.output.log.len() < written {
             state.transform(&beyond, &mut self.output);
             self.output.cut(written);
         }
@@ -391,35 +459,18 @@ impl Staging {
     }
 
     fn read_scratch(&mut self, copied: usize) -> io::Result<()> {
-        self.input.resize(copied, 0);
-        let mut filled = 0;
-        while filled < copied {
-            filled += pipe::read(&self.scratch_read, &mut self.input[filled..])?;
-        }
-        Ok(())
+        read_whole(&self.scratch_read, copied, &mut self.input)
     }
 }
 
-/// Whether the output of a chunk is whole in its file, nothing of its input
-/// having left the pipe. The order of the steps makes the file's size enough.
-fn is_written(flight: &InFlight, target: Option<Target<'_>>) -> bool {
-    let Some(place) = flight.place else {
-        return true;
-    };
-    let end = place.offset + flight.output_bytes;
-    flight.output_bytes == 0 || same_file(place, target).is_some_and(|(_, now)| now >= end)
-}
-
-/// Takes back a part of an output. A file that is not the recorded one, or has
-/// another size than this pump can have given it, is left alone.
-fn undo_write(flight: &InFlight, target: Option<Target<'_>>) -> io::Result<()> {
-    let Some(place) = flight.place else {
-        return Ok(());
-    };
-    match same_file(place, target) {
-        Some((file, now)) if now > place.offset => file.set_len(place.offset),
-        _ => Ok(()),
+/// Reads as much as is known to be in a pipe.
+fn read_whole(from: &OwnedFd, bytes: usize, into: &mut Vec<u8>) -> io::Result<()> {
+    into.resize(bytes, 0);
+    let mut filled = 0;
+    while filled < bytes {
+        filled += pipe::read(from, &mut into[filled..])?;
     }
+    Ok(())
 }
 
 /// The file that a chunk was being written to and its size now, if its name
@@ -430,6 +481,8 @@ fn same_file<'a>(recorded: Place, target: Option<Target<'a>>) -> Option<(&'a Fil
     let same = (now.device, now.inode) == (recorded.device, recorded.inode);
     same.then_some((target.file, now.offset))
 }
+
+pub(super) mod lines;
 
 #[cfg(test)]
 mod tests;

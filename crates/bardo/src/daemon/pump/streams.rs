@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use super::file::{FileId, Rotation};
 use super::filter::Filter;
@@ -37,6 +38,8 @@ pub(super) struct Entry {
 pub(super) enum Flow {
     /// It is: bytes wake the pump.
     Watched,
+    /// It holds the beginning of a line: more bytes wake the pump.
+    Held,
     /// It is not, because its file takes nothing or the pump has not begun.
     Parked,
 }
@@ -54,6 +57,8 @@ pub(super) struct Streams {
     entries: Vec<Option<Entry>>,
     free: Vec<Slot>,
     by_key: HashMap<StreamKey, Slot>,
+    /// What stands before each line of those that have a prefix.
+    prefixes: HashMap<u32, Arc<str>>,
 }
 
 impl Streams {
@@ -74,6 +79,7 @@ impl Streams {
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Entry> {
         let entry = self.entries[slot.0 as usize].take()?;
         self.by_key.remove(&entry.key);
+        self.prefixes.remove(&slot.0);
         self.free.push(slot);
         Some(entry)
     }
@@ -86,6 +92,16 @@ impl Streams {
     /// The same, to be changed.
     pub(super) fn get_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
         self.entries.get_mut(slot.0 as usize)?.as_mut()
+    }
+
+    /// From now on this stands before each line of a stream.
+    pub(super) fn mark(&mut self, slot: Slot, prefix: Arc<str>) {
+        self.prefixes.insert(slot.0, prefix);
+    }
+
+    /// What stands before each line of a stream.
+    pub(super) fn prefix(&self, slot: Slot) -> &[u8] {
+        self.prefixes.get(&slot.0).map_or(b"", |prefix| prefix.as_bytes())
     }
 
     /// Where the stream of that key is.

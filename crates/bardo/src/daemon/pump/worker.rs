@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use bardo_core::{Generation, ServiceId};
 use bardo_sys::pipe;
-use bardo_sys::poller::{Events, Interest, Poller};
+use bardo_sys::poller::{Event, Events, Interest, Poller};
 use bardo_sys::waker::Waker;
 
 use super::capture::Capture;
@@ -27,12 +28,15 @@ use super::file::{FileId, Files, Rotation, Second};
 use super::filter::Filter;
 use super::intake::Intake;
 use super::main_log::{Flushed, LINE_OVERHEAD, MainLog};
+use super::outlet::Outlets;
+use super::record::{Known, Record};
 use super::staging::{Shown, Source, Staging, Target};
 use super::streams::{Entry, Flow, Growth, Slot, Streams};
 use super::strip::Strip;
 use super::syslog::Syslog;
 use super::{
-    Channel, Command, MainLogSettings, Report, Severity, Shared, Stream, StreamKey, Tells,
+    Channel, Command, MainLogSettings, PumpSettings, Report, Severity, Shared, Stream, StreamKey,
+    Tells,
 };
 
 /// Chunks smaller than this on average are a trickle.
@@ -77,6 +81,8 @@ pub(super) struct Worker {
     pub(super) carried: Round,
     /// When parked streams and files that refused are tried again.
     pub(super) retry: Option<Second>,
+    /// Whether streams wait for a line of the main log to be written.
+    pub(super) awaits_main_log: bool,
     /// Which stream was first when those that waited for room went on.
     pub(super) turn: Slot,
 }
@@ -121,6 +127,54 @@ pub(super) enum Stage {
 }
 
 impl Worker {
+    /// Makes ready what there is to work with. Lines that the last pump has not written wait
+    /// to be written first.
+    ///
+    /// # Errors
+    /// What making a poll, a pipe or an open file says.
+    pub(super) fn new(
+        settings: PumpSettings,
+        shared: Arc<Shared>,
+        commands: Receiver<Command>,
+    ) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.add(&shared.waker, WAKER_TOKEN, Interest::Readable)?;
+        let (record, known) = Record::open(settings.cells, settings.base, settings.length);
+        let (read, write) = settings.staging;
+        let mut staging = Staging::new(read, write, record)?;
+        staging.outlets = Outlets::new(settings.outlets, &staging.record)?;
+        let mut files = Files::new(Arc::clone(&shared.pulse));
+        files.know_outputs(staging.outlets.identities());
+        let mut main_log = MainLog::new(settings.main_log, &mut files)?;
+        main_log.settle(settings.owed, &mut files, &staging.record);
+        shared.said_owed.store(staging.record.said(), Ordering::Relaxed);
+        if known == Known::No {
+            let text = "another version had log bytes in flight; they cannot be taken over";
+            main_log.say(Severity::Warning, text);
+        }
+        Ok(Self {
+            poller,
+            shared,
+            commands,
+            streams: Streams::default(),
+            files,
+            compression: Compression::default(),
+            staging,
+            intake: settings.intake,
+            null: pipe::open_target(Path::new("/dev/null"))?,
+            main_log,
+            syslog: Syslog::new(settings.syslog),
+            reports: settings.reports,
+            control: settings.waker,
+            stage: Stage::Gathering,
+            carried: Round::default(),
+            retry: None,
+            lines: 0,
+            awaits_main_log: false,
+            turn: Slot(0),
+        })
+    }
+
     /// Works until it is told to finish.
     pub(super) fn run(mut self) {
         let mut events = Events::new();
@@ -133,15 +187,17 @@ impl Worker {
                 .expect("a poll of our own descriptors with a valid timeout does not fail");
             self.shared.pulse.wake();
             self.carried = Round::default();
-            for event in events.iter() {
-                self.serve(event.token());
-                // What we are told waits for one stream, not for all that have something: lines
-                // of the main log that wait are lost when the supervisor is killed. The other
-                // streams are seen again by the next poll.
+            let mut ready = events.iter();
+            for event in ready.by_ref() {
+                self.serve(event);
+                // What we are told waits for one stream, not for all that have something: most
+                // lines of the main log that wait are lost when the supervisor is killed. The
+                // other streams are seen again by the next poll.
                 if self.shared.is_awake.load(Ordering::SeqCst) {
                     break;
                 }
             }
+            ready.for_each(|event| self.see_again(event.token()));
             self.obey();
             self.try_again();
             self.write_main_log();
@@ -151,8 +207,8 @@ impl Worker {
         }
     }
 
-    fn serve(&mut self, token: u64) {
-        match token {
+    fn serve(&mut self, event: Event) {
+        match event.token() {
             WAKER_TOKEN => self.shared.waker.clear(),
             COPY_TOKEN => {
                 if let Some(copy) = self.main_log.copy() {
@@ -161,8 +217,8 @@ impl Worker {
                 self.main_log.copy_has_room();
             }
             SYSLOG_TOKEN => self.syslog_has_room(),
-            FILE_TOKENS.. => self.file_has_room(FileId((token - FILE_TOKENS) as u32)),
-            slot => self.flow(Slot(slot as u32)),
+            token @ FILE_TOKENS.. => self.file_has_room(FileId((token - FILE_TOKENS) as u32)),
+            slot => self.flow(Slot(slot as u32), event.is_hung_up()),
         }
     }
 
@@ -179,6 +235,10 @@ impl Worker {
                 Command::Line(line) => {
                     self.main_log.line(&line);
                     self.took_line(line.len());
+                }
+                Command::Owed(line) => {
+                    self.main_log.owed_line(&line.text, line.number);
+                    self.took_line(line.text.len());
                 }
                 Command::Stdout(bytes) => {
                     self.main_log.say_on_stdout(&bytes);
@@ -230,6 +290,9 @@ impl Worker {
             growth: Growth::Untried,
             left: None,
         });
+        if !sink.prefix.is_empty() {
+            self.streams.mark(slot, sink.prefix);
+        }
         if let Some(file) = file
             && let Err(error) = self.files.prepare(file)
         {
@@ -263,6 +326,7 @@ impl Worker {
         }
         self.settle();
         self.stage = Stage::Flowing;
+        self.empty_outlets();
         for slot in self.streams.which(|_| true) {
             self.resume(slot);
         }
@@ -317,6 +381,7 @@ impl Worker {
                 self.refused(file, &error);
             }
         }
+        self.empty_outlets();
         self.resume_parked();
     }
 
@@ -385,6 +450,9 @@ impl Worker {
                 self.give_up(slot);
             }
         }
+        for text in self.lost_in_outlets() {
+            self.main_log.say(Severity::Warning, &text);
+        }
         self.compression.abandon();
         self.write_main_log();
         let lost = self.syslog.abandon();
@@ -404,6 +472,7 @@ impl Worker {
         self.retry = None;
         self.syslog.flush();
         self.main_log.copy_has_room();
+        self.empty_outlets();
         self.resume_parked();
         self.try_unused();
         self.files.tell_full();
@@ -459,12 +528,15 @@ impl Worker {
             }
         }
         self.shared.written.store(self.lines, Ordering::Relaxed);
+        self.shared.said_owed.store(self.staging.record.said(), Ordering::Relaxed);
         self.watch_syslog();
+        self.resume_behind_main_log();
     }
 
     fn flush_main_log(&mut self) {
         loop {
-            match self.main_log.flush(&mut self.files, &mut self.syslog) {
+            let Self { main_log, files, syslog, staging, .. } = self;
+            match main_log.flush(files, syslog, &staging.record, &mut staging.outlets) {
                 Flushed::Idle => return,
                 Flushed::Took(file) => self.took(file),
                 Flushed::NotRotated(file, error) => self.not_rotated(file, &error),

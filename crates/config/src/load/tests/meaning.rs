@@ -29,12 +29,15 @@ fn a_program_of_few_words_has_supervisors_defaults() {
 
     assert_eq!((&*group.name, group.priority, names(&group)), ("p", 999, vec!["p"]));
     assert_eq!(&*service.command, "/bin/cat");
+    assert_eq!(*service.program, ProgramSpec::default());
     assert_eq!(service.program.priority, 999);
     assert!(service.program.autostart);
     assert_eq!(service.program.exit_codes, [0]);
     assert_eq!(service.program.restart.start_retries, Some(3));
     assert_eq!(service.program.stop.signal.number(), 15);
     assert_eq!(service.program.stop.wait.0, 10);
+    let log = LogSpec::default();
+    assert_eq!((&service.stdout, &service.stderr), (&log, &log));
     assert_eq!(service.stdout.target, LogTarget::Auto);
     assert_eq!((service.stdout.bytes_max, service.stdout.backups), (50 << 20, 10));
     assert_eq!((&service.directory, &service.program.server_url), (&None, &None));
@@ -205,13 +208,13 @@ fn every_option_of_a_program_is_taken_in() {
          stdout_logfile_backups=3\nstdout_capture_maxbytes=1GB\nstdout_events_enabled=yes\n\
          stdout_syslog=true\nstdout_logfile_compress=1\nstderr_logfile_compress=on\nstderr_logfile=/tmp/e\nstderr_logfile_maxbytes=3mb\n\
          stderr_logfile_backups=0\nstderr_capture_maxbytes=5\nstderr_events_enabled=1\n\
-         stderr_syslog=true",
+         stderr_syslog=true\nstdout_logfile_prefix=%(group_name)s:\nstderr_logfile_prefix=\"E \"",
     );
 
     let program = &service.program;
     assert_eq!((&*service.name, program.priority, program.autostart), ("p-x", -5, false));
     assert_eq!(program.restart.on, RestartOn::Always);
-    assert_eq!(program.readiness, Readiness::StaysUp(Seconds(7)));
+    assert_eq!(program.startsecs, Seconds(7));
     assert_eq!(program.restart.start_retries, Some(9));
     assert_eq!((&program.exit_codes[..], program.ignore_sigpipe), (&[0, 2, 255][..], true));
     assert_eq!((program.stop.signal.number(), program.stop.wait), (10, Seconds(33)));
@@ -219,7 +222,7 @@ fn every_option_of_a_program_is_taken_in() {
     assert_eq!((program.umask, program.server_url.as_deref()), (Some(0o77), Some("http://h:1")));
     assert_eq!(service.directory.as_deref(), Some("/etc"));
     assert_eq!(pairs(&service), [("A", "1")]);
-    let log = |file: &str, bytes_max, backups, capture_bytes_max| LogSpec {
+    let log = |file: &str, bytes_max, backups, capture_bytes_max, prefix: &str| LogSpec {
         target: LogTarget::File(file.into()),
         bytes_max,
         backups,
@@ -227,9 +230,10 @@ fn every_option_of_a_program_is_taken_in() {
         capture_bytes_max,
         events: true,
         syslog: true,
+        prefix: prefix.into(),
     };
-    assert_eq!(service.stdout, log("/tmp/o", 12 << 10, 3, 1 << 30));
-    assert_eq!(service.stderr, log("/tmp/e", 3 << 20, 0, 5));
+    assert_eq!(service.stdout, log("/tmp/o", 12 << 10, 3, 1 << 30, "p:"));
+    assert_eq!(service.stderr, log("/tmp/e", 3 << 20, 0, 5, "E "));
 }
 
 #[test]
@@ -320,6 +324,24 @@ fn doubled_names_leave_one_and_a_warning() {
     assert_eq!(names(group), ["x"]);
     assert_eq!(&*group.services[0].command, "2");
     assert_eq!(loaded.messages.warnings.len(), 2);
+}
+
+#[test]
+fn the_prefix_of_lines_comes_from_the_server_where_a_program_has_none() {
+    let configuration = loaded(
+        "stdout_logfile_prefix=\"%(program_name)s%(process_num)d | \"\nstderr_logfile_prefix=!\n\
+         [program:a]\ncommand=/bin/cat\nnumprocs=2\nprocess_name=%(process_num)d\n\
+         [program:b]\ncommand=/bin/cat\nstdout_logfile_prefix=\nstderr_logfile_prefix=B\n",
+    )
+    .configuration;
+
+    let prefixes: Vec<(&str, &str)> = configuration
+        .groups
+        .iter()
+        .flat_map(|group| &group.services)
+        .map(|service| (&*service.stdout.prefix, &*service.stderr.prefix))
+        .collect();
+    assert_eq!(prefixes, [("a0 | ", "!"), ("a1 | ", "!"), ("", "B")]);
 }
 
 #[test]
@@ -451,7 +473,7 @@ fn a_real_gateway_means_what_supervisor_makes_of_it() {
     let program = &api.program;
     assert_eq!(program.user.as_ref().map(|user| user.uid), Some(1001));
     assert_eq!((program.autostart, program.restart.start_retries), (false, Some(30)));
-    assert_eq!(program.readiness.span().as_secs(), 30);
+    assert_eq!(program.startsecs.duration().as_secs(), 30);
     assert!(loaded.messages.warnings.is_empty());
 }
 

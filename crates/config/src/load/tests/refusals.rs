@@ -322,6 +322,22 @@ fn a_port_without_a_password_is_refused_where_one_is_required() {
 }
 
 #[test]
+fn everything_ends_with_programs_that_are_there_only() {
+    let ends = |exit_on: &str| format!("exit_on={exit_on}\n[program:web]\ncommand=/bin/cat\n");
+    let of_web = |exit_on: &str| {
+        let configuration = loaded(&ends(exit_on)).configuration;
+        configuration.groups[0].services[0].program.ends_all
+    };
+
+    let words = refused(&ends("web, db"));
+
+    assert!(words.ends_with(":2: exit_on names db, and no program is called that"), "{words}");
+    assert_eq!(of_web("web"), EndsAll::Down);
+    assert_eq!(of_web("any_fatal"), EndsAll::Fatal);
+    assert_eq!(of_web("none"), EndsAll::Never);
+}
+
+#[test]
 fn an_interface_that_is_not_built_in_is_refused() {
     let cases = [
         ("foo=1", "section [rpcinterface:x] does not specify a supervisor.rpcinterface_factory"),

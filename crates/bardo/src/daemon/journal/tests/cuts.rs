@@ -13,6 +13,7 @@ use super::super::{Entry, Flaws, Journal, Surroundings};
 use super::{State, apply, journal, sense};
 
 /// What a supervisor does with its journal.
+#[expect(clippy::large_enum_variant, reason = "there are a few of them")]
 #[derive(Debug, Clone)]
 enum Deed {
     Append(Entry),

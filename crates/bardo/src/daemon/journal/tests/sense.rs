@@ -4,9 +4,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bardo_core::ServiceId;
 use bardo_core::group::Group;
 use bardo_core::record::{Record, ServiceRecord, Snapshot};
+use bardo_core::{ServiceId, ServiceSpec};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -46,7 +46,19 @@ fn make_sense(table: &mut Snapshot, entry: Entry) -> Option<Entry> {
             let generation = former.generation.max(service.generation);
             Record::Service(ServiceRecord { id: former.id, generation, ..service })
         }
-        Record::Loaded(_) | Record::Mood(_) | Record::Replacement(_) => record,
+        Record::Edited { service, spec } => {
+            let mut members = table
+                .groups
+                .iter()
+                .flat_map(|group| group.members.iter().zip(&group.spec.services));
+            let count = members.clone().count().max(1);
+            let (service, there) = members.nth(service.0 as usize % count)?;
+            // Its name stays.
+            let name = Arc::clone(&there.name);
+            let spec = Arc::new(ServiceSpec { name, ..ServiceSpec::clone(&spec) });
+            Record::Edited { service: *service, spec }
+        }
+        Record::Loaded(_) | Record::Mood(_) | Record::Ends(_) | Record::Replacement(_) => record,
     };
     assert!(table.admits(&record), "{record:?}");
     table.apply(record.clone());

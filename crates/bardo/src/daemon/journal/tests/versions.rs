@@ -22,9 +22,9 @@ use bardo_core::input::Mood;
 use bardo_core::record::{Record, ServiceRecord};
 use bardo_core::service::{Failure, Goal, Launch, Order, Role, State as ServiceState};
 use bardo_core::spec::{
-    Backoff, EventLength, GroupKind, GroupSpec, Heartbeat, ListenerSpec, LogSpec, LogTarget,
-    ProgramSpec, Reach, Readiness, RestartOn, RestartPolicy, Seconds, ServiceSpec, SocketAddress,
-    SocketSpec, StopPolicy, User,
+    Backoff, EndsAll, EventLength, GroupKind, GroupSpec, ListenerSpec, LogSpec, LogTarget, Origin,
+    ProgramSpec, Reach, RestartOn, RestartPolicy, Seconds, ServiceSpec, SocketAddress, SocketSpec,
+    StopPolicy, User,
 };
 use bardo_core::time::{Instant, WallTime};
 use bardo_core::{Configuration, ExitStatus, Generation, Pid, ServiceId, Signal, SpawnError};
@@ -36,9 +36,12 @@ use super::super::codec::Encoder;
 use super::super::layout::{self, Areas, LEAST, VERSION};
 use super::super::region::Regions;
 use super::super::{Change, Entry, Flaws, Journal, Memory, Process, SEVERAL, entries};
-use super::{State, apply, known_after, memory};
+use super::{State, apply, brought, decided, known_after, memory};
+use crate::daemon::channels::{Doing, Told};
+use crate::daemon::images::MemoryCopy;
 use crate::daemon::listeners::audience::Deed;
 use crate::daemon::listeners::pool::PoolSpec;
+use crate::daemon::owed::{End, Promise};
 use crate::daemon::pump::intake::{INTAKE_WORDS, PartKind, Tidings};
 use crate::daemon::pump::{Channel, StreamKey};
 
@@ -48,7 +51,12 @@ const SAMPLES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/daemon/journal/t
 const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/seeds/journal");
 
 /// The samples, by their names.
-const FORMER: &[(&str, &str)] = &[("version-5", include_str!("samples/version-5"))];
+const FORMER: &[(&str, &str)] = &[
+    ("version-5", include_str!("samples/version-5")),
+    ("version-6", include_str!("samples/version-6")),
+    ("version-7", include_str!("samples/version-7")),
+    ("version-8", include_str!("samples/version-8")),
+];
 const FUTURE: &str = include_str!("samples/from-the-future");
 
 #[test]
@@ -57,7 +65,8 @@ fn what_former_versions_wrote_is_read() {
         let (_, known) = open(from_text(sample));
 
         assert_eq!(known.flaws, Flaws::default(), "{name}");
-        assert_eq!((known.table, known.surroundings), the_state(), "{name}");
+        let version = name.strip_prefix("version-").unwrap().parse().unwrap();
+        assert_eq!((known.table, known.surroundings), the_state(version), "{name}");
     }
 }
 
@@ -81,7 +90,7 @@ fn what_a_later_version_wrote_is_read_as_far_as_it_is_known() {
 
     assert_eq!(known.flaws, Flaws { unknown: 4, ..Flaws::default() });
     let mut state = (known.table, known.surroundings);
-    assert_eq!(state, the_state());
+    assert_eq!(state, the_state(VERSION));
     assert_eq!(memory.words()[1].load(Ordering::Relaxed), versions, "it stays a later one");
 
     // This version goes on with it.
@@ -174,7 +183,7 @@ fn open(memory: Arc<SharedMemory>) -> (Journal, Memory) {
 /// What this version writes.
 fn of_this_version() -> Arc<SharedMemory> {
     let memory = memory();
-    let (before, after) = the_sample();
+    let (before, after) = the_sample(VERSION);
     let mut journal = Journal::create(Arc::clone(&memory), Configuration::default()).unwrap();
     write(&mut journal, &before, &after);
     memory
@@ -206,7 +215,7 @@ fn from_the_future() -> Arc<SharedMemory> {
     encoder.surplus = &[0xee, 7, 0xee];
     let regions = Regions::empty(Arc::clone(&memory), areas);
     let mut journal = Journal { regions, encoder, is_full: false };
-    let (before, after) = the_sample();
+    let (before, after) = the_sample(VERSION);
     write(&mut journal, &before, &after[..after.len() - 1]);
     // A kind of entry, of a record and of a deed that nobody knows.
     for unknown in [&[200_u8, 1, 2, 3][..], &[1, 99, 0], &[7, 99, 0]] {
@@ -247,14 +256,14 @@ fn from_text(text: &str) -> Arc<SharedMemory> {
 }
 
 /// What every sample means.
-fn the_state() -> State {
-    let (before, after) = the_sample();
+fn the_state(version: u16) -> State {
+    let (before, after) = the_sample(version);
     known_after(&[before, after].concat())
 }
 
 /// What happens before the snapshot of a sample and behind it. It has every kind of entry
-/// and every structure, some in both.
-fn the_sample() -> (Vec<Entry>, Vec<Entry>) {
+/// and every structure that the version knows, some in both.
+fn the_sample(version: u16) -> (Vec<Entry>, Vec<Entry>) {
     let groups = [programs(), listeners(), server()];
     let loaded = Configuration { groups: groups.to_vec(), attachment: "{\"a\":1}".into() };
     let places = [vec![0, 1], vec![2], vec![3]];
@@ -264,16 +273,29 @@ fn the_sample() -> (Vec<Entry>, Vec<Entry>) {
     });
     let mut before = vec![Entry::Table(Record::Loaded(loaded.clone()))];
     before.extend(added);
+    if version >= 6 {
+        let (spec, members) = (brought::group(version), vec![ServiceId(5)]);
+        before.push(Entry::Table(Record::GroupAdded(Group { spec, members })));
+        before.extend(told("before"));
+    }
+    if version >= 7 {
+        before.extend(promised("before", 100));
+    }
     before.push(Entry::Table(Record::Mood(Mood::Running)));
     before.extend(
         conditions().into_iter().take(4).map(|record| Entry::Table(Record::Service(record))),
     );
-    before.extend(surroundings("before"));
+    before.extend(surroundings(version, "before"));
+    before.extend(decisions(version, 1));
     before.extend(audience().into_iter().map(Entry::Audience));
 
     let mut after: Vec<Entry> =
         conditions().into_iter().map(|record| Entry::Table(Record::Service(record))).collect();
-    after.extend(surroundings("after"));
+    after.extend(surroundings(version, "after"));
+    after.extend(decisions(version, 100));
+    if version >= 6 {
+        after.extend(told("after"));
+    }
     after.extend(
         [
             Record::MembersJoined {
@@ -288,9 +310,19 @@ fn the_sample() -> (Vec<Entry>, Vec<Entry>) {
         ]
         .map(Entry::Table),
     );
+    if version >= 7 {
+        after.extend(promised("after", 200));
+    }
     after.push(Entry::Audience(Deed::Offered(EventType::ALL[3], "said at last".into())));
     after.push(Entry::Reloading(1));
     (before, after)
+}
+
+/// Decisions of every kind, numbered from `first` on.
+fn decisions(version: u16, first: u64) -> Vec<Entry> {
+    let decisions = if version >= 6 { decided::sample(version) } else { Vec::new() };
+    let numbered = (first..).zip(decisions);
+    numbered.map(|(number, decision)| Entry::Decided(number, decision)).collect()
 }
 
 /// One service in every condition, one after the other.
@@ -340,15 +372,18 @@ fn conditions() -> Vec<ServiceRecord> {
             failure: failures[index % failures.len()],
             exit_sequence: ExitSequence(u64::from(number) << 33),
             stop_report_at: (number == 3).then_some(Instant(17)),
+            vitals: None,
         }
     };
     numbered.map(record).collect()
 }
 
 /// What there is beside the table.
-fn surroundings(when: &str) -> Vec<Entry> {
+fn surroundings(version: u16, when: &str) -> Vec<Entry> {
     let text = |what: &str| Arc::from(format!("{what} {when}"));
-    let process = Process { generation: Generation(23), pid: Pid(1003), identity: 1 << 40 };
+    let (generation, pid, identity) = (Generation(23), Pid(1003), 1 << 40);
+    let session = (version >= 6).then_some(1 << 30);
+    let process = Process { generation, pid, identity, session };
     vec![
         Entry::AutoLog(ServiceId(1), 0, Some(text("/tmp/log"))),
         Entry::AutoLog(ServiceId(2), 1, None),
@@ -362,6 +397,45 @@ fn surroundings(when: &str) -> Vec<Entry> {
         Entry::Cache(Change::Store("cache".into(), "gone".into(), "<value/>".into())),
         Entry::Cache(Change::Delete("cache".into(), "gone".into())),
     ]
+}
+
+fn copy(number: u32, name: &str) -> MemoryCopy {
+    MemoryCopy { number, program: "/bin/cat".into(), name: name.into(), hash: [7; 32] }
+}
+
+/// What services tell of themselves, and what is known of them beside.
+fn told(when: &str) -> Vec<Entry> {
+    let told = |doing, main_pid| Told { status: when.into(), doing, main_pid };
+    let (generation, session) = (Generation(2), None);
+    let process = |pid, identity| Process { generation, pid: Pid(pid), identity, session };
+    vec![
+        Entry::Told(ServiceId(1), told(Some(Doing::Reloading), None)),
+        Entry::Told(ServiceId(2), told(Some(Doing::Stopping), Some(1002))),
+        Entry::Told(ServiceId(2), Told::default()),
+        Entry::Told(ServiceId(3), told(None, Some(1003))),
+        Entry::Check(ServiceId(2), Some(process(7, 77))),
+        Entry::Check(ServiceId(1), Some(process(8, 78))),
+        Entry::Check(ServiceId(1), None),
+        Entry::Copy(ServiceId(2), Some(copy(3, when))),
+        Entry::Copy(ServiceId(1), Some(copy(3, when))),
+        Entry::Copy(ServiceId(3), Some(copy(4, when))),
+        Entry::Copy(ServiceId(3), None),
+    ]
+}
+
+/// Lines of every kind that are owed.
+fn promised(name: &str, first: u64) -> Vec<Entry> {
+    let (status, signal) =
+        (ExitStatus::Code(3), ExitStatus::Signal { signal: Signal::KILL, core: false });
+    let ends = [
+        End::Exited { status, expected: true },
+        End::Exited { status: signal, expected: false },
+        End::Stopped { status, expected: true },
+        End::Stopped { status: signal, expected: false },
+        End::GaveUp,
+    ];
+    let promise = |(number, end)| Promise { number, at: 1 << 60, name: name.into(), end };
+    (first..).zip(ends).map(|it| Entry::Owed(promise(it))).collect()
 }
 
 /// A pool with two listeners: one has rejected an event and one is being sent another.
@@ -415,7 +489,13 @@ fn programs() -> Arc<GroupSpec> {
     let shared = Arc::new(program());
     let services = vec![service("web", &shared), service("worker", &shared)];
     let name = "web".into();
-    Arc::new(GroupSpec { name, priority: -1, kind: GroupKind::Programs, services })
+    Arc::new(GroupSpec {
+        name,
+        priority: -1,
+        kind: GroupKind::Programs,
+        origin: Origin::File,
+        services,
+    })
 }
 
 fn listeners() -> Arc<GroupSpec> {
@@ -434,12 +514,12 @@ fn listeners() -> Arc<GroupSpec> {
                 max: Duration::from_secs(9),
             },
         },
-        readiness: Readiness::Notifies(Duration::from_secs(4)),
+        startsecs: Seconds(4),
         ..program()
     };
     let services = vec![service("ears", &Arc::new(program))];
     let kind = GroupKind::Listeners(listeners);
-    Arc::new(GroupSpec { name: "ears".into(), priority: 5, kind, services })
+    Arc::new(GroupSpec { name: "ears".into(), priority: 5, kind, origin: Origin::File, services })
 }
 
 fn server() -> Arc<GroupSpec> {
@@ -451,7 +531,6 @@ fn server() -> Arc<GroupSpec> {
             start_retries: Some(-2),
             backoff: Backoff::Constant(Duration::from_secs(3)),
         },
-        heartbeat: None,
         user: None,
         umask: None,
         strip_ansi: None,
@@ -461,7 +540,7 @@ fn server() -> Arc<GroupSpec> {
     };
     let services = vec![service("fast", &Arc::new(program))];
     let kind = GroupKind::FastCgi(socket);
-    Arc::new(GroupSpec { name: "fast".into(), priority: 999, kind, services })
+    Arc::new(GroupSpec { name: "fast".into(), priority: 999, kind, origin: Origin::File, services })
 }
 
 fn service(name: &str, program: &Arc<ProgramSpec>) -> Arc<ServiceSpec> {
@@ -473,6 +552,7 @@ fn service(name: &str, program: &Arc<ProgramSpec>) -> Arc<ServiceSpec> {
         capture_bytes_max: 1,
         events: true,
         syslog: false,
+        prefix: "".into(),
     };
     Arc::new(ServiceSpec {
         program: Arc::clone(program),
@@ -498,8 +578,7 @@ fn program() -> ProgramSpec {
             backoff: Backoff::Linear { step: Duration::from_secs(1) },
         },
         exit_codes: vec![0, 2],
-        readiness: Readiness::StaysUp(Seconds(1)),
-        heartbeat: Some(Heartbeat { period: Duration::from_secs(30) }),
+        startsecs: Seconds(1),
         stop: StopPolicy {
             signal: Signal::TERM,
             wait: Seconds(10),
@@ -513,5 +592,7 @@ fn program() -> ProgramSpec {
         ignore_sigpipe: false,
         server_url: Some("http://localhost:9001".into()),
         socket: Some(Arc::new(socket)),
+        care: None,
+        ends_all: EndsAll::default(),
     }
 }

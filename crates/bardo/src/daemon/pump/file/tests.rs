@@ -174,3 +174,8 @@ fn any_number_of_bytes_fits_where_there_is_no_limit() {
     assert_eq!(rotation(10, 0).room(7), Some(3));
     assert_eq!(rotation(10, 0).room(12), Some(0));
 }
+
+#[test]
+fn a_file_of_an_idle_stream_costs_no_more_than_it_must() {
+    assert!(size_of::<Option<LogFile>>() <= 48);
+}

@@ -120,7 +120,7 @@ fn restart_and_carry_all(keeper: &Keeper) {
         let target = Target { file: &file, place: end_of(&file) };
         match pump.carry(keeper.source(filter), target, CHUNK_BYTES_MAX, show).unwrap() {
             Carried::Chunk { filter: next, .. } => filter = next,
-            Carried::Empty | Carried::End => break,
+            Carried::Empty | Carried::End | Carried::Held => break,
         }
     }
     assert_eq!(pump.unsettled(), None);
@@ -287,7 +287,7 @@ fn a_fifo_that_takes_a_part_gets_the_rest_later() {
     while pipe::waiting(&keeper.pipe).unwrap() > 0 {
         match pump.carry(keeper.source(filter), target, CHUNK_BYTES_MAX, &mut |_| {}) {
             Ok(Carried::Chunk { filter: next, .. }) => filter = next,
-            Ok(Carried::Empty | Carried::End) => break,
+            Ok(Carried::Empty | Carried::End | Carried::Held) => break,
             Err(error) => {
                 assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
                 let mut buffer = [0; 1000];

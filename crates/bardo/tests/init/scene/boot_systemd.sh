@@ -1,0 +1,12 @@
+# Boots systemd on a stage, in a cgroup of its own.
+#
+# usage: boot_systemd.sh ROOT CGROUP
+set -eu
+mkdir "/sys/fs/cgroup/$2"
+echo 0 >"/sys/fs/cgroup/$2/cgroup.procs"
+# The stage has no systemd that could register a machine.
+SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
+export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY
+exec systemd-nspawn --quiet --directory="$1" --boot --register=no --keep-unit \
+  --private-network --resolv-conf=off --timezone=off --link-journal=no \
+  --machine=bardo-scene --console=pipe

@@ -1,0 +1,113 @@
+//! What `status` says of a service in each of its states, and to whom.
+
+use bardo::selftest::home::send;
+
+use super::scene::{Init, Machine};
+use super::service::CAT;
+
+const KILL: i32 = 9;
+
+/// Somebody without any right, who runs a command.
+const NOBODY: &str = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+
+/// A program that takes its time to end.
+const SLOW: &str = "[program:slow]\ncommand=/usr/bin/perl -e '$SIG{TERM} = q(IGNORE); sleep 1 while 1'\n\
+                    stopwaitsecs=1000\nstartsecs=0\n";
+
+#[test]
+fn status_of_systemd_is_0_3_or_1() {
+    let Some(machine) = Machine::boot(Init::Systemd) else { return };
+    let service = machine.service("status").configure(SLOW);
+    let code = || service.verb("status", &[]).code;
+    assert_eq!(code(), 1, "it is not installed");
+    service.verb("install", &[]).ends_with(0);
+    assert_eq!(code(), 3, "it is stopped");
+
+    service.drop_in("[Service]\nExecStartPre=/bin/sleep 1000\nRestartSec=1000\n");
+    machine.ok("systemctl start --no-block status");
+    service.until_state("activating");
+    assert_eq!(code(), 3, "it starts");
+    machine.ok("systemctl kill status && systemctl stop status");
+
+    service.drop_in("[Service]\nRestartSec=1000\n");
+    service.verb("start", &[]).ends_with(0);
+    service.all_running();
+    assert_eq!(code(), 0, "it runs");
+    send(service.keeper().unwrap(), KILL).unwrap();
+    machine.until("the pause", |_| service.property("SubState") == "auto-restart");
+    assert_eq!(code(), 3, "it has crashed");
+    service.verb("restart", &[]).ends_with(0);
+    service.all_running();
+
+    machine.ok("systemctl stop --no-block status");
+    service.until_state("deactivating");
+    assert_eq!(code(), 3, "it stops");
+}
+
+#[test]
+fn status_of_sysvinit_is_not_deceived_by_a_pid_file() {
+    let Some(machine) = Machine::boot(Init::Sysvinit) else { return };
+    let service = machine.service("status").configure(CAT);
+    let code = || service.verb("status", &[]).code;
+    let script = || machine.run("/etc/init.d/status_service status").code;
+    assert_eq!(code(), 1, "it is not installed");
+    service.verb("install", &[]).ends_with(0);
+    assert_eq!((code(), script()), (3, 3), "it is stopped");
+    service.verb("start", &[]).ends_with(0);
+    assert_eq!((code(), script()), (0, 0), "it runs");
+    let pid_file = "/run/status.pid";
+    let pid: u32 = machine.read(pid_file).trim().parse().unwrap();
+
+    send(machine.outside(pid).unwrap(), KILL).unwrap();
+    for process in machine.with_words("--service-run") {
+        send(process.pid, KILL).unwrap();
+    }
+    machine.until("a stale pid file", |machine| machine.with_words("--service-run").is_empty());
+    machine.write(pid_file, &format!("{pid}\n"));
+    assert_eq!((code(), script()), (3, 3), "nobody has its number");
+
+    machine.run("setsid sleep 1000 </dev/null >/dev/null 2>&1 &");
+    machine.until("somebody else", |machine| !machine.with_words("sleep 1000").is_empty());
+    let other = machine.ok("pgrep -x sleep | tail -n 1");
+    machine.write(pid_file, &other);
+    assert_eq!((code(), script()), (3, 3), "somebody else has its number");
+    service.verb("stop", &[]).ends_with(0);
+    assert_eq!(machine.ok("pgrep -x sleep | tail -n 1"), other, "and he is left alone");
+    service.verb("start", &[]).ends_with(0);
+    assert_eq!((code(), script()), (0, 0), "it runs again");
+}
+
+fn unprivileged(init: Init) {
+    let Some(machine) = Machine::boot(init) else { return };
+    let service = machine.service("theirs").configure(CAT).up(&[]);
+    let before = service.programs();
+
+    for verb in ["install", "install-demand", "uninstall", "start", "stop", "restart"] {
+        let said = machine.run(&format!("{NOBODY} bardo_service {verb} theirs"));
+        assert_eq!(said.code, 4, "{verb}: {said:?}");
+        assert_eq!(said.stderr.lines().count(), 1, "{verb}: {said:?}");
+        assert!(said.stderr.contains("theirs"), "{verb}: {said:?}");
+    }
+
+    assert_eq!(service.programs(), before);
+    for (code, verb) in [(0, "start"), (3, "stop"), (1, "uninstall")] {
+        service.verb(verb, &[]).ends_with(0);
+        let said = machine.run(&format!("{NOBODY} bardo_service status theirs"));
+        assert_eq!(said.code, code, "after {verb}: {said:?}");
+    }
+}
+
+#[test]
+fn others_may_only_ask_systemd() {
+    unprivileged(Init::Systemd);
+}
+
+#[test]
+fn others_may_only_ask_sysvinit() {
+    unprivileged(Init::Sysvinit);
+}
+
+#[test]
+fn others_may_only_ask_openrc() {
+    unprivileged(Init::Openrc);
+}

@@ -1,0 +1,96 @@
+//! What is shown of services: rows 62 to 64, and `sysctl srv_status`.
+
+use super::scene::{Scene, open};
+
+/// A supervisor with two programs of its configuration, which run.
+fn running() -> Scene {
+    let scene = open(
+        "[program:cat]\ncommand=/bin/cat\nstartsecs=0\nheartbeat_period=5s\nready=alive\n\n\
+         [program:two]\ncommand=/bin/cat\nstartsecs=0\nnumprocs=2\n\
+         process_name=%(program_name)s%(process_num)d\n",
+    );
+    for label in ["cat", "two:two0", "two:two1"] {
+        scene.until(label, "it runs", |service| service.state == "RUNNING");
+    }
+    scene
+}
+
+#[test]
+fn row_62_a_label_that_nobody_has_is_told_by_its_number() {
+    let scene = running();
+
+    for words in [["show", "nobody"], ["lookup", "nobody"]] {
+        let output = scene.service(&words).ends_with(3);
+        assert!(output.stderr.contains("(error 3)"), "{output:?}");
+    }
+}
+
+#[test]
+fn row_63_a_list_is_minixs() {
+    let scene = running();
+    let cat = scene.find("cat").unwrap();
+
+    let output = scene.service(&["list"]).ends_with(0);
+
+    let mut lines = output.stdout.lines();
+    assert_eq!(
+        lines.next().unwrap(),
+        "----label---- endpoint- -pid- flags- -dev- -T- alive_tm starts command"
+    );
+    let row: Vec<&str> = lines.next().unwrap().split_ascii_whitespace().collect();
+    let (endpoint, pid) = (cat.endpoint.to_string(), cat.pid.to_string());
+    assert_eq!(row[..6], ["cat", &endpoint, &pid, "A-----", "0", "500"], "{output:?}");
+    assert_eq!(row[7..], ["0x", "/bin/cat"], "{output:?}");
+    assert_eq!(lines.count(), 2, "{output:?}");
+    let one = scene.service(&["list", "two1"]).ends_with(0);
+    assert_eq!(one.stdout.lines().count(), 2, "{one:?}");
+}
+
+#[test]
+fn row_64_the_seven_fields_come_first() {
+    let scene = running();
+    let service = scene.find("two:two1").unwrap();
+
+    // One name is enough where only one group has it.
+    for label in ["two:two1", "two1"] {
+        let output = scene.service(&["show", label]).ends_with(0);
+        let begin = format!(
+            "filename: /bin/cat\nendpoint: {}\npid: {}\nrestarts: 0\nflags: A\n\
+             policies: reset\nASRcount: 0\n",
+            service.endpoint, service.pid
+        );
+        assert!(output.stdout.starts_with(&begin), "{output:?}");
+    }
+    let all = scene.service(&["show"]).ends_with(0);
+    assert_eq!(all.stdout.matches("filename: ").count(), 3, "{all:?}");
+}
+
+#[test]
+fn an_endpoint_is_looked_up() {
+    let scene = running();
+
+    let output = scene.service(&["lookup", "cat"]).ends_with(0);
+
+    assert_eq!(output.stdout, format!("{}\n", scene.find("cat").unwrap().endpoint));
+}
+
+#[test]
+fn the_status_has_a_line_for_each() {
+    let scene = running();
+
+    let output = scene.service(&["sysctl", "srv_status"]).ends_with(0);
+
+    assert!(output.stdout.starts_with("service 'cat'* slot 0, ep "), "{output:?}");
+    assert!(output.stdout.ends_with("3 services, 3 of them active\n"), "{output:?}");
+}
+
+#[test]
+fn one_service_is_one_document() {
+    let scene = running();
+
+    let output = scene.service(&["show", "cat", "--json"]).ends_with(0);
+
+    let shown: bardo::service::reply::Service = serde_json::from_str(&output.stdout).unwrap();
+    assert_eq!((&*shown.label, &*shown.binary, shown.period), ("cat", "/bin/cat", 5000));
+    assert_eq!(output.stdout.lines().count(), 1);
+}
