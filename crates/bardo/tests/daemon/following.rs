@@ -95,14 +95,22 @@ fn a_configuration_that_is_wrong_changes_nothing_and_is_told() {
 
 /// A program that says that it was told to stop and goes on until it is let go.
 const SLOW: &str = "[program:slow]
-command=/bin/sh -c 'trap \"echo >>{here}/told\" TERM; while [ ! -e {here}/go ]; do /bin/sleep 0.02; done'
+command=/bin/sh -c 'trap \"echo >>{here}/told\" TERM; : >{here}/deaf; while [ ! -e {here}/go ]; do /bin/sleep 0.02; done'
 startsecs=0
 autorestart=false
 ";
 
+/// A daemon with [`SLOW`], which heeds no signal any more, and `same`.
+fn with_slow() -> (Managed, Manager) {
+    let (managed, manager) = told(&(cat("same", "") + SLOW));
+    let deaf = managed.scene.home.file("deaf");
+    managed.scene.wait("a program that does not heed the signal", || deaf.exists());
+    (managed, manager)
+}
+
 #[test]
 fn a_supervisor_that_is_killed_while_a_change_is_taken_up_has_it_done_once() {
-    let (managed, manager) = told(&(cat("same", "") + SLOW));
+    let (managed, manager) = with_slow();
     let same = pid_of(&managed, "same");
     let slow = pid_of(&managed, "slow");
     let home = &managed.scene.home;
@@ -129,7 +137,7 @@ fn a_supervisor_that_is_killed_while_a_change_is_taken_up_has_it_done_once() {
 
 #[test]
 fn a_second_wish_is_heard_while_the_first_one_is_carried_out() {
-    let (managed, manager) = told(&(cat("same", "") + SLOW));
+    let (managed, manager) = with_slow();
     let slow = pid_of(&managed, "slow");
     let home = &managed.scene.home;
     configure(home, "", &cat("same", ""));
@@ -152,7 +160,7 @@ fn a_second_wish_is_heard_while_the_first_one_is_carried_out() {
 
 #[test]
 fn a_keeper_that_is_killed_while_a_change_is_taken_up_has_it_done_by_the_next_one() {
-    let (mut managed, manager) = told(&(cat("same", "") + SLOW));
+    let (mut managed, manager) = with_slow();
     let same = pid_of(&managed, "same");
     configure(&managed.scene.home, "", &[cat("same", ""), cat("fresh", "")].concat());
     send(managed.scene.daemon.keeper(), HUP).unwrap();
@@ -199,7 +207,7 @@ fn what_only_a_restart_takes_up_is_named_and_no_program_is_restarted_for_it() {
 
 #[test]
 fn a_second_wish_is_heard_by_the_successor_of_who_has_heard_it() {
-    let (managed, manager) = told(&(cat("same", "") + SLOW));
+    let (managed, manager) = with_slow();
     let home = &managed.scene.home;
     configure(home, "", &cat("same", ""));
     send(managed.scene.daemon.keeper(), HUP).unwrap();

@@ -94,9 +94,10 @@ fn who_asks_for_a_restart_while_there_is_no_keeper_gets_it_with_the_next_one() {
 #[test]
 fn a_restart_that_is_wished_during_the_end_is_refused_without_a_keeper_too() {
     let slow = "[program:cat]\nstopwaitsecs=60\nstartsecs=0\ncommand=/bin/sh -c 'trap : TERM; \
-                while [ ! -e {here}/go ]; do sleep 0.01; done'\n";
+                : >{here}/deaf; while [ ! -e {here}/go ]; do sleep 0.01; done'\n";
     let mut managed = manage("", slow, |_, _| {});
-    managed.scene.until("cat", "RUNNING");
+    let deaf = managed.scene.home.file("deaf");
+    managed.scene.wait("a program that does not heed the signal", || deaf.exists());
     managed.scene.client().call("supervisor.shutdown", &[]).unwrap();
     managed.scene.await_log("waiting for cat to die");
     kill(&mut managed);

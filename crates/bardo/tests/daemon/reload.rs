@@ -397,13 +397,14 @@ fn a_restart_that_two_supervisors_have_died_of_is_given_up() {
 }
 
 /// A program whose end takes until it is killed.
-const STUBBORN: &str = "[program:stubborn]\ncommand=/bin/sh -c 'trap \"\" TERM; exec cat'\n\
-                        startsecs=0\nstopwaitsecs=2\npriority=1\n";
+const STUBBORN: &str = "[program:stubborn]\ncommand=/bin/sh -c 'trap \"\" TERM; : >{here}/deaf; \
+                        exec cat'\nstartsecs=0\nstopwaitsecs=2\npriority=1\n";
 
 #[test]
 fn a_shutdown_wins_over_a_restart_and_leaves_nothing_of_it() {
     let scene = open("", &(STUBBORN.to_owned() + CAT));
-    scene.process("cat");
+    let deaf = scene.home.file("deaf");
+    scene.wait("a program that does not heed the signal", || deaf.exists());
     let extra = scene.home.file("extra.sock");
     add(&scene, &format!("[unix_http_server:extra]\nfile={}\n", extra.display()));
     replace(&scene, "s.pid", "t.pid");
