@@ -14,9 +14,9 @@ use bardo_config::{ConfigError, Listen, Loaded, Request};
 use rustix::net::sockopt::socket_peercred;
 
 use crate::daemon::boot::{self, BootError};
+use crate::daemon::managed::folder;
 use crate::daemon::runtime::{self, places};
 use crate::host::Machine;
-use crate::init::folder;
 use crate::personality::say;
 use crate::selftest::home::escaped;
 

@@ -18,9 +18,9 @@ use bardo_sys::launch::go_to_background;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::definition::{USUAL_NAME, wrong_name};
-use super::folder::place;
 use super::ground::Ground;
 use super::{leftovers, run, tools};
+use crate::daemon::managed::folder::{self, place};
 
 /// The word that asks for it.
 pub const WORD: &str = "--service-reap";
@@ -244,7 +244,7 @@ impl Unit {
             let _ = fs::write(self.cgroup.join("cgroup.kill"), "1");
         }
         if let (Some(Ok(_)), Some(place)) = (&lock, &place) {
-            run::leave(place);
+            folder::leave(place);
         }
     }
 

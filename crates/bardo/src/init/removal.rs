@@ -8,14 +8,13 @@ use super::claim;
 use super::definition::Start;
 use super::files::{self, Changes, Ownership};
 use super::ground::Ground;
-use super::run::{LOCK, PAUSES_NOTED};
 use super::verbs::{Told, is_running};
-use super::{Commands, InitError, InitSystem, folder, tools};
-use crate::daemon::handover::{DOOR, FORMER_DOOR};
+use super::{Commands, InitError, InitSystem, tools};
+use crate::daemon::managed::folder::{self, DOOR, FORMER_DOOR, LOCK, PAUSES};
 use crate::launcher;
 
 /// What a service always has in its folder below /run.
-const RUNTIME_FILES: [&str; 4] = [LOCK, DOOR, FORMER_DOOR, PAUSES_NOTED];
+const RUNTIME_FILES: [&str; 4] = [LOCK, DOOR, FORMER_DOOR, PAUSES];
 
 /// How much of a configuration is read to see whether a launcher has written it: the account
 /// of a service may have put anything there.

@@ -31,19 +31,17 @@ use rustix::process::{getpid, kill_process};
 use crate::daemon::boot::{self, BootError, StartedService};
 use crate::daemon::handover;
 use crate::daemon::keeping::{self, Inherited, ResumeError};
+pub use crate::daemon::managed::folder::place;
+use crate::daemon::managed::folder::{self, READY};
+use crate::daemon::managed::write_pidfile;
 use crate::daemon::settings::Service;
+pub use crate::daemon::stage::RUN;
 use crate::launcher::{self, LaunchError};
 
-use super::claim;
 use super::definition::{USUAL_NAME, wrong_name};
-pub use super::folder::place;
-use super::folder::{self, READY};
 use super::pauses::{self, Notes, Start, Unit, Waited};
 use super::reap;
 use super::systemd::START_SECONDS;
-
-/// The words that call this face.
-pub const RUN: &str = "--service-run";
 
 /// The option that has it wait before it starts, longer each time it has ended soon: for
 /// managers that do not, or that never forget.
@@ -54,12 +52,6 @@ const HEIR: &str = "--heir";
 
 /// Where the configuration of a service is that is told of none.
 const CONFIGURATIONS: &str = "/etc/bardo";
-
-/// The file in a service's folder that its keeper has locked.
-pub const LOCK: &str = "keeper.lock";
-
-/// The file in a service's folder with the pauses before its starts.
-pub(super) const PAUSES_NOTED: &str = "pauses";
 
 /// How long, in nanoseconds, somebody waits who has started a service in the background.
 /// Programs are begun then, and not waited for: nothing but a machine without time for us
@@ -241,7 +233,7 @@ fn run(asked: &Asked) -> Result<Option<i32>, ServiceError> {
         return Ok(Some(0));
     }
     if asked.heir {
-        leave(&place);
+        folder::leave(&place);
         return Err(ServiceError::NothingLeft);
     }
     // Programs of a fresh start begin with what we have been given.
@@ -276,7 +268,7 @@ fn end_what_is_left(name: &str) {
 /// Waits before a start that follows others, or that goes on where another one was killed: for
 /// the manager, whose pauses do not grow, or do not become short again.
 fn pause(name: &str, place: &Path) -> Waited {
-    let (notes, unit) = (Notes::new(place.join(PAUSES_NOTED), Unit::Tenths), Unit::Tenths);
+    let (notes, unit) = (Notes::new(place.join(folder::PAUSES), Unit::Tenths), Unit::Tenths);
     let was_ready = fs::remove_file(folder::told(place).join(READY)).is_ok();
     let start = notes.next(unit.now(), was_ready);
     notes.write(start);
@@ -318,7 +310,7 @@ fn tell_manager(text: &str) {
 /// Has the next start of a service begin without a pause.
 pub fn forget_pauses(name: &str) {
     if let Some(place) = place(name) {
-        Notes::new(place.join(PAUSES_NOTED), Unit::Tenths).remove();
+        Notes::new(place.join(folder::PAUSES), Unit::Tenths).remove();
     }
 }
 
@@ -381,7 +373,7 @@ fn take_back(names: &[String]) {
 /// # Errors
 /// When somebody has it, or the folder is not ours.
 pub(super) fn lock(place: &Path) -> Result<OwnedFd, ServiceError> {
-    let path = place.join(LOCK);
+    let path = place.join(folder::LOCK);
     loop {
         folder::make_own(place).map_err(|source| match source.kind() {
             io::ErrorKind::PermissionDenied => ServiceError::Place(place.to_owned(), source),
@@ -406,22 +398,6 @@ pub(super) fn lock(place: &Path) -> Result<OwnedFd, ServiceError> {
         {
             return Ok(file.into());
         }
-    }
-}
-
-/// Removes what a service has in its folder that others of its name do not need, and the
-/// folder where nothing else is in it. To be done by the last of its processes.
-pub fn leave(place: &Path) {
-    // Its manager may have removed it.
-    let _ = fs::remove_file(place.join(handover::DOOR));
-    let _ = fs::remove_file(place.join(handover::FORMER_DOOR));
-    let _ = fs::remove_file(place.join(LOCK));
-    let _ = fs::remove_file(place.join(PAUSES_NOTED));
-    folder::remove_told(place);
-    let removed = fs::remove_dir(place);
-    if removed.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-        // It is in a folder of root's: whoever removes the service knows it by this.
-        let _ = folder::write_private(&place.join(claim::MARK), "");
     }
 }
 
@@ -491,19 +467,6 @@ fn await_ready(pipe: &OwnedFd, pidfile: Option<&str>) -> Result<(), ServiceError
     let Some(pidfile) = pidfile else { return Ok(()) };
     let number = said.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     write_pidfile(pidfile, number).map_err(failed(&format!("write {pidfile}")))
-}
-
-/// Writes a pid file, of which nobody ever sees half.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write_pidfile(path: &str, line: &[u8]) -> io::Result<()> {
-    let fresh = format!("{path}.{}", std::process::id());
-    fs::write(&fresh, line)?;
-    fs::rename(&fresh, path).inspect_err(|_| {
-        // It is of no use to anybody.
-        let _ = fs::remove_file(&fresh);
-    })
 }
 
 fn failed(what: &str) -> impl FnOnce(io::Error) -> ServiceError {
