@@ -72,7 +72,7 @@ pub fn main(words: &[OsString]) -> ExitCode {
         return ExitCode::from(UNAVAILABLE);
     };
     if !is_restarted(&result, variable("EXIT_STATUS").as_deref()) {
-        run::forget_pauses(&name);
+        run::pause::forget(&name);
         return match unit.end_others() {
             Ok(()) => ExitCode::SUCCESS,
             Err(left) => {
@@ -231,7 +231,7 @@ impl Unit {
         }
         // Nobody begins as long as we have the lock of a keeper. Where there is no folder for
         // it, and none can be made, nobody has.
-        let lock = place.as_deref().map(run::lock);
+        let lock = place.as_deref().map(run::lock::lock);
         let is_up = match &lock {
             Some(Err(_)) => place.as_ref().is_some_and(|place| place.exists()),
             Some(Ok(_)) | None => false,
