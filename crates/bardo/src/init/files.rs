@@ -71,6 +71,12 @@ impl DefinitionFile {
         Self::new(path, mode, comment, &format!("{}{line}{}", &body[..first], &body[first..]))
     }
 
+    /// A definition that is a script.
+    #[must_use]
+    pub fn script(definition: &Definition, path: impl Into<PathBuf>, body: &str) -> Self {
+        Self::of(definition, path, 0o755, Comment::Hash, body)
+    }
+
     /// A file with its line: the first one, or the second where the first one says what
     /// is to read it.
     #[must_use]
