@@ -113,7 +113,7 @@ pub fn make_told(place: &Path, account: Option<(u32, u32)>) -> io::Result<()> {
 }
 
 /// Removes it with all that is in it.
-pub fn remove_told(place: &Path) {
+fn remove_told(place: &Path) {
     let folder = told(place);
     for file in [READY, RELOAD, RELOAD_NEW] {
         let _ = fs::remove_file(folder.join(file));
@@ -121,15 +121,19 @@ pub fn remove_told(place: &Path) {
     let _ = fs::remove_dir(folder);
 }
 
-/// Removes what a service has in its folder that others of its name do not need, and the
-/// folder where nothing else is in it. To be done by the last of its processes.
-pub fn leave(place: &Path) {
-    // Its manager may have removed it.
-    let _ = fs::remove_file(place.join(DOOR));
-    let _ = fs::remove_file(place.join(FORMER_DOOR));
-    let _ = fs::remove_file(place.join(LOCK));
-    let _ = fs::remove_file(place.join(PAUSES));
+/// Removes what a service has in its folder that others of its name do not need.
+pub fn clear(place: &Path) {
+    for file in [DOOR, FORMER_DOOR, LOCK, PAUSES] {
+        // Its manager may have removed it.
+        let _ = fs::remove_file(place.join(file));
+    }
     remove_told(place);
+}
+
+/// The same, with the folder where nothing else is in it. To be done by the last of the
+/// processes of the service.
+pub fn leave(place: &Path) {
+    clear(place);
     let removed = fs::remove_dir(place);
     if removed.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
         // It is in a folder of root's: whoever removes the service knows it by this.
