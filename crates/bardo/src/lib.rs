@@ -20,6 +20,7 @@ pub mod init;
 pub mod inquiry;
 pub mod launcher;
 pub mod manual;
+pub mod names;
 pub mod personality;
 pub mod selftest;
 pub mod service;

@@ -18,7 +18,7 @@ use super::main_log::Level;
 use super::pump::Report;
 use super::troubles::{Account, TroubleKind, WELL_AFTER};
 use super::world::Machine;
-use crate::api::names::namespec;
+use crate::names::namespec;
 use crate::personality::{payload, words};
 
 /// How long, in nanoseconds, the log pump may be at one thing while others wait for it.

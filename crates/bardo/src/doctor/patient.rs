@@ -244,8 +244,7 @@ impl Patient {
                 "BACKOFF" => ("backoff", "It is tried again by itself."),
                 _ => continue,
             };
-            let subject =
-                crate::api::names::namespec(text(process, "group"), text(process, "name"));
+            let subject = crate::names::namespec(text(process, "group"), text(process, "name"));
             let why = Some(text(process, "spawnerr")).filter(|why| !why.is_empty());
             let why = why.unwrap_or("it has ended too soon; its log may say why").to_owned();
             self.find(kind, &subject, why, advice);

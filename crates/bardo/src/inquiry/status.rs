@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use super::lines::{self, Layout};
 use super::{Failure, UNKNOWN, get};
-use crate::api::names;
 use crate::check::Form;
 use crate::client::{self, Client};
+use crate::names;
 use crate::personality::say;
 use crate::service::reply::Service;
 

@@ -12,9 +12,9 @@ use bardo_core::spec::{Care, device};
 use bardo_core::{Generation, ServiceId};
 
 use super::reply::Service;
-use crate::api::names;
 use crate::daemon::channels::Doing;
 use crate::daemon::standing::Standing;
+use crate::names;
 use crate::personality::{why, words};
 
 /// Bits of an endpoint that say the place in the table: no table is longer.

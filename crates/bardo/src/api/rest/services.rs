@@ -118,7 +118,7 @@ fn decided(kept: &Kept) -> Decided {
 /// A decision and whom it is about.
 pub(super) fn told(told: &Told) -> ToldDecision {
     ToldDecision {
-        name: crate::api::names::namespec(&told.group, &told.name),
+        name: crate::names::namespec(&told.group, &told.name),
         endpoint: listing::endpoint(told.service, told.kept.generation),
         decided: decided(&told.kept),
     }

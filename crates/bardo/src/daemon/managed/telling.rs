@@ -14,9 +14,9 @@ use bardo_sys::clock;
 
 use super::folder;
 use super::reloads;
-use crate::api::names::namespec;
 use crate::daemon::main_log::Level;
 use crate::daemon::world::Machine;
+use crate::names::namespec;
 
 /// How long, in nanoseconds, the next line waits that says how all is. Programs that crash
 /// all the time are not to keep a service manager busy.

@@ -29,7 +29,7 @@ use super::super::main_log::Level;
 use super::super::world::Machine;
 use super::limits::Limit;
 use super::{limits, setup};
-use crate::api::names::namespec;
+use crate::names::namespec;
 use crate::personality::errno;
 
 /// What a service has come to be confined to.
