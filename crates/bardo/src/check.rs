@@ -12,7 +12,8 @@ use bardo_config::check::{Code, Finding, Severity, check};
 use serde::Serialize;
 
 use crate::host::Machine;
-use crate::personality::{place, say};
+use crate::output::say;
+use crate::personality::place;
 
 /// Exit code when something deserves attention.
 const ATTENTION: u8 = 1;

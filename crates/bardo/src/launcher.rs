@@ -17,7 +17,7 @@ use crate::daemon::boot::{self, BootError};
 use crate::daemon::managed::folder;
 use crate::daemon::runtime::{self, places};
 use crate::host::Machine;
-use crate::personality::say;
+use crate::output::say;
 use crate::selftest::home::escaped;
 
 /// Exit code of a supervisor that did not start.

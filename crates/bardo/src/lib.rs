@@ -21,6 +21,7 @@ pub mod inquiry;
 pub mod launcher;
 pub mod manual;
 pub mod names;
+mod output;
 pub mod personality;
 pub mod selftest;
 pub mod service;

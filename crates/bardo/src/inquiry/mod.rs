@@ -21,7 +21,7 @@ use self::lines::Layout;
 use crate::check::Form;
 use crate::client::{self, CallError, Client, Document, SearchError};
 use crate::doctor::{self, Wanted};
-use crate::personality::say;
+use crate::output::say;
 use crate::service::reply::Why;
 
 /// Exit code for a name that nothing is known of.

@@ -7,7 +7,7 @@ use super::{Failure, UNKNOWN, get};
 use crate::check::Form;
 use crate::client::{self, Client};
 use crate::names;
-use crate::personality::say;
+use crate::output::say;
 use crate::service::reply::Service;
 
 const SERVICES: &str = "/api/v1/services";

@@ -10,6 +10,7 @@ use super::getopt::{self, Flag, Given};
 use super::place;
 use crate::daemon::boot::{self, BootError};
 use crate::host::Machine;
+use crate::output::say;
 
 /// What `-v` prints: the Supervisor that this is one of. Tools compare it.
 pub const SUPERVISOR_VERSION: &str = "4.3.0";
@@ -143,7 +144,7 @@ pub fn flags() -> impl Iterator<Item = DescribedFlag> {
 pub fn main(program: &str, words: &[OsString]) -> ExitCode {
     match read(program, words) {
         Ok(Wish::Say(text)) => {
-            super::say(&text);
+            say(&text);
             ExitCode::SUCCESS
         }
         Ok(Wish::Start(request, loaded)) => start(program, request, *loaded),

@@ -31,6 +31,7 @@ use super::getopt::{self, Flag, Given};
 use super::place;
 use crate::client::Client;
 use crate::host::Machine;
+use crate::output::say;
 
 use self::colour::Colour;
 use self::control::{Control, Manner, Next, Questions};
@@ -178,7 +179,7 @@ pub fn commands() -> Vec<DescribedCommand> {
 pub fn main(program: &str, words: &[OsString]) -> ExitCode {
     let errand = match read(program, words) {
         Ok(Wish::Help) => {
-            super::say(&help(program));
+            say(&help(program));
             return ExitCode::SUCCESS;
         }
         Ok(Wish::Run(errand)) => errand,
