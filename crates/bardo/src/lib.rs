@@ -25,6 +25,7 @@ mod output;
 pub mod personality;
 pub mod selftest;
 pub mod service;
+pub mod words;
 
 use daemon::stage::Stage;
 use daemon::supervisor::Part;

@@ -34,7 +34,7 @@ use super::sockets::{self, SocketError};
 use super::stage::{KEEPER_FILES, MANAGERS, SERVICE_FILES, Stage, Waiter};
 use super::trees;
 use crate::host::Machine;
-use crate::personality::words::{python_error, quoted};
+use crate::words::{python_error, quoted};
 
 /// Why the daemon does not start. The text is Supervisor's where it has one.
 #[derive(Debug, thiserror::Error)]

@@ -19,7 +19,7 @@ use super::pump::Report;
 use super::troubles::{Account, TroubleKind, WELL_AFTER};
 use super::world::Machine;
 use crate::names::namespec;
-use crate::personality::{payload, words};
+use crate::words::{self, payload};
 
 /// How long, in nanoseconds, the log pump may be at one thing while others wait for it.
 /// Disks that are busy take less; what takes longer is a file system that is frozen, or a

@@ -57,7 +57,7 @@ use super::troubles::Troubles;
 use super::undrained::Undrained;
 use super::variables::VariableFiles;
 use crate::api::{Doors, Shown};
-use crate::personality::payload;
+use crate::words::payload;
 
 pub use self::parts::Parts;
 

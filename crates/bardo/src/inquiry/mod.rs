@@ -1,7 +1,7 @@
 //! `bardo status`, `bardo why` and `bardo events`: what the supervisor has decided, and why
 //! things are as they are; `bardo restart --self`: that it is to begin anew.
 //!
-//! The words come from the supervisor ([`crate::personality::why`]); here is who is asked,
+//! The words come from the supervisor ([`crate::words::why`]); here is who is asked,
 //! how an answer is laid out, and the exit code.
 
 mod events;

@@ -2,18 +2,14 @@
 
 pub mod bardo;
 pub mod echo_conf;
-pub mod errno;
 pub mod getopt;
 pub mod host;
-pub mod payload;
 pub mod pidproxy;
 pub mod place;
 pub mod service;
 pub mod shells;
 pub mod supervisorctl;
 pub mod supervisord;
-pub mod why;
-pub mod words;
 
 /// A flag of a tool, as manuals and completions show it.
 #[derive(Debug, Clone, Copy)]

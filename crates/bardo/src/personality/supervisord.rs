@@ -195,7 +195,7 @@ fn read(program: &str, words: &[OsString]) -> Result<Wish, String> {
         }
     }
     if !rest.is_empty() {
-        let words: Vec<String> = rest.iter().map(|word| super::words::quoted(word)).collect();
+        let words: Vec<String> = rest.iter().map(|word| crate::words::quoted(word)).collect();
         return Err(format!("positional arguments are not supported: [{}]", words.join(", ")));
     }
     let file = match file {

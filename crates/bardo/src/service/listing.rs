@@ -15,7 +15,7 @@ use super::reply::Service;
 use crate::daemon::channels::Doing;
 use crate::daemon::standing::Standing;
 use crate::names;
-use crate::personality::{why, words};
+use crate::words::{self, why};
 
 /// Bits of an endpoint that say the place in the table: no table is longer.
 const PLACE_BITS: u32 = 20;

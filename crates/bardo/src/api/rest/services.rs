@@ -11,9 +11,9 @@ use crate::api::info;
 use crate::daemon::clients::{Question, Reply};
 use crate::daemon::decisions::{History, Kept, Told};
 use crate::daemon::standing::{CHECKS, Explained, Standing};
-use crate::personality::{why, words};
 use crate::service::listing;
 use crate::service::reply::{Decided, Service, ToldDecision, Why};
+use crate::words::{self, why};
 
 /// About how many bytes are told of each service.
 const ROW_BYTES: usize = 2 << 10;

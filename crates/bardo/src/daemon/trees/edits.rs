@@ -30,7 +30,7 @@ use super::super::world::Machine;
 use super::limits::Limit;
 use super::{limits, setup};
 use crate::names::namespec;
-use crate::personality::errno;
+use crate::words::errno;
 
 /// What a service has come to be confined to.
 #[derive(Debug)]
