@@ -25,6 +25,7 @@ mod output;
 pub mod personality;
 pub mod selftest;
 pub mod service;
+pub mod tool_path;
 pub mod words;
 
 use daemon::stage::Stage;

@@ -5,7 +5,6 @@ pub mod echo_conf;
 pub mod getopt;
 pub mod host;
 pub mod pidproxy;
-pub mod place;
 pub mod service;
 pub mod shells;
 pub mod supervisorctl;

@@ -7,10 +7,10 @@ use bardo_config::{Loaded, Request};
 
 use super::DescribedFlag;
 use super::getopt::{self, Flag, Given};
-use super::place;
 use crate::daemon::boot::{self, BootError};
 use crate::host::Machine;
 use crate::output::say;
+use crate::tool_path;
 
 /// What `-v` prints: the Supervisor that this is one of. Tools compare it.
 pub const SUPERVISOR_VERSION: &str = "4.3.0";
@@ -218,7 +218,7 @@ fn search(program: &str) -> Result<String, String> {
     if rustix::process::getuid().is_root() {
         eprintln!("{}", bardo_config::ROOT_SEARCH_WARNING);
     }
-    let place = place::of_this_tool(program);
+    let place = tool_path::of_this_tool(program);
     bardo_config::find(&Machine, &place).ok_or_else(|| {
         bardo_config::ConfigError::NotFound(bardo_config::candidates(&place)).to_string()
     })
