@@ -29,11 +29,11 @@ use super::journal::{self, Journal};
 use super::main_log::Level;
 use super::managed::folder;
 use super::runtime::{self, Runtime};
-use super::settings::{Service, Settings, bytes_to_text};
+use super::settings::{Service, Settings};
 use super::sockets::{self, SocketError};
 use super::stage::{KEEPER_FILES, MANAGERS, SERVICE_FILES, Stage, Waiter};
 use super::trees;
-use crate::host::Machine;
+use crate::host::{Machine, bytes_to_text};
 use crate::words::{python_error, quoted};
 
 /// Why the daemon does not start. The text is Supervisor's where it has one.
