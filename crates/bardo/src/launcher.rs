@@ -18,7 +18,6 @@ use crate::daemon::managed::folder;
 use crate::daemon::runtime::{self, places};
 use crate::host::Machine;
 use crate::output::say;
-use crate::selftest::home::escaped;
 
 /// Exit code of a supervisor that did not start.
 const NOT_STARTED: u8 = 2;
@@ -211,6 +210,12 @@ fn text(place: &Path, is_root: bool) -> String {
          supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n\n\
          [supervisorctl]\nserverurl=unix://{here}/{SOCKET}\n"
     )
+}
+
+/// A path as a value of the configuration, where a percent sign begins an expansion.
+#[must_use]
+pub fn escaped(path: &Path) -> String {
+    path.display().to_string().replace('%', "%%")
 }
 
 #[cfg(test)]
