@@ -33,9 +33,9 @@ use super::clients::{Question, Reply, Request};
 use super::journal::Entry;
 use super::main_log::Level;
 pub use super::managed::folder::{DOOR, FORMER_DOOR};
-use super::noticing::SUPERVISOR;
 use super::settings::RESTART_REQUESTED;
 use super::troubles::TroubleKind;
+use super::troubles::noticing::SUPERVISOR;
 use super::world::Machine;
 
 mod heir;

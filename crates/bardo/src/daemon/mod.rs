@@ -34,7 +34,6 @@ pub mod main_log;
 pub mod managed;
 pub mod metrics;
 mod notices;
-mod noticing;
 mod outlets;
 pub mod owed;
 pub mod plans;
