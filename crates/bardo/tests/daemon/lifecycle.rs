@@ -141,6 +141,34 @@ fn a_signal_that_comes_while_the_supervisor_is_dead_is_not_lost() {
 }
 
 #[test]
+fn a_signal_that_comes_before_the_keeper_hears_that_the_last_one_was_taken_is_taken_too() {
+    let scene = open("hang_timeout=3600", CAT);
+    scene.process("cat");
+    let (keeper, supervisor) = (scene.daemon.keeper(), scene.supervisor().pid);
+    scene.halt(supervisor);
+    scene.daemon.signal_keeper(USR2).unwrap();
+    // It has nothing to do any more when it is seen twice to wait without the signal.
+    let waits = || {
+        let has = |name, value| procfs::status(keeper, name).is_some_and(|line| line == value);
+        has("State", "S (sleeping)") && has("ShdPnd", "0000000000000000")
+    };
+    scene.wait("the keeper to have handed it on", || waits() && waits());
+    scene.halt(keeper);
+    home::send(supervisor, CONT).unwrap();
+    let taken = || scene.log().matches("received SIGUSR2 indicating log reopen request").count();
+    scene.wait("the signal to be taken", || taken() == 1);
+    // What it has taken it tells the keeper before it looks for the next question.
+    for _ in 0..2 {
+        scene.client().state().unwrap();
+    }
+
+    scene.daemon.signal_keeper(USR2).unwrap();
+    scene.daemon.signal_keeper(CONT).unwrap();
+
+    scene.wait("the next one to be taken", || taken() == 2);
+}
+
+#[test]
 fn a_shutdown_outlives_the_supervisor() {
     let scene = open("", &(stubborn(2) + CAT));
     scene.process("cat");
