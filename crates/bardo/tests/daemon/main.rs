@@ -6,6 +6,7 @@ mod anew;
 mod background;
 mod burst;
 mod children;
+mod crossing;
 mod damage;
 mod dependencies;
 mod fastcgi;
