@@ -11,6 +11,7 @@ mod damage;
 mod dependencies;
 mod fastcgi;
 mod following;
+mod handing;
 mod handlers;
 mod hang;
 mod heirs;
