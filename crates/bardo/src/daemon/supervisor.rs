@@ -320,6 +320,7 @@ fn supervise(
 ) -> i32 {
     greet(&mut machine, &known, predecessor, why);
     last_words::forget(machine.journal.memory());
+    machine.news.signals |= predecessor.signals;
     let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
     machine.tell(machine.settings.patience());
     // Who cannot say it has lost its keeper while it took over.
