@@ -48,10 +48,10 @@ pub(crate) fn on_path(tool: &str) -> Option<PathBuf> {
     there
 }
 
-/// A running daemon.
+/// A running daemon. It goes before its folder when they are dropped.
 pub(crate) struct Scene {
-    pub(crate) home: Home,
     pub(crate) daemon: Daemon,
+    pub(crate) home: Home,
     /// Where it listens too.
     pub(crate) port: u16,
     _port: Port,
