@@ -26,7 +26,7 @@ use bardo_sys::signals::{self, SignalReader};
 use bardo_sys::{clock, descriptors, launch, pipe};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
-use rustix::process::{getpid, kill_process};
+use rustix::process::{Signal, getpid, kill_process};
 
 use crate::daemon::boot::{self, BootError, StartedService};
 use crate::daemon::handover;
@@ -222,11 +222,15 @@ fn run(asked: &Asked) -> Result<Option<i32>, ServiceError> {
     let _ = limits::set(Limited::Descriptors, Limit { soft: limit.hard, hard: limit.hard });
     // From here on there is perhaps nobody else who could take a stop in.
     signals::hold_back(&FORWARDED);
-    let is_stopped = asked.pauses && pause(&asked.name, &place) != Waited::ToTheEnd;
+    let waited = if asked.pauses { pause(&asked.name, &place) } else { Waited::ToTheEnd };
     let inherited = inherited(&place).map_err(failed("take over from a former keeper"))?;
     let waiter = asked.background.then(pipe::pipe).transpose();
     let (read, write) = waiter.map_err(failed("make a pipe"))?.unzip();
     if let Some(inherited) = inherited {
+        if waited == Waited::UntilReload {
+            // What runs on has not read its configuration for that.
+            let _ = kill_process(getpid(), Signal::HUP);
+        }
         if let (Some(read), Some(pipe)) = (&read, &write)
             && !goes_on_behind(pipe).map_err(failed("go to the background"))?
         {
@@ -237,7 +241,7 @@ fn run(asked: &Asked) -> Result<Option<i32>, ServiceError> {
         }
         return Ok(Some(keeping::resume(inherited, (lock, &place), write)?));
     }
-    if is_stopped {
+    if matches!(waited, Waited::UntilStop(_)) {
         return Ok(Some(0));
     }
     if asked.heir {
@@ -297,7 +301,9 @@ fn pause(name: &str, place: &Path) -> Waited {
     tell_manager(&format!("STATUS={told}\nEXTEND_TIMEOUT_USEC={more}"));
     let waited = pauses::wait(&reader, time);
     match waited {
-        Waited::ToTheEnd => notes.write(Start { began: unit.now(), ..start }),
+        Waited::ToTheEnd | Waited::UntilReload => {
+            notes.write(Start { began: unit.now(), ..start });
+        }
         // Whoever goes on where another one was killed is to find it again.
         Waited::UntilStop(signal) => {
             let _ = kill_process(getpid(), signal);
