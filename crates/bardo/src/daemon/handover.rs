@@ -32,22 +32,16 @@ use super::adoption::Inheritance;
 use super::clients::{Question, Reply, Request};
 use super::journal::Entry;
 use super::main_log::Level;
-use super::noticing::SUPERVISOR;
+pub use super::managed::folder::{DOOR, FORMER_DOOR};
 use super::settings::RESTART_REQUESTED;
 use super::troubles::TroubleKind;
+use super::troubles::noticing::SUPERVISOR;
 use super::world::Machine;
 
 mod heir;
 
 use heir::end;
 pub use heir::{Former, Handed, ask};
-
-/// The name of the socket in the service's folder.
-pub const DOOR: &str = "handover";
-
-/// What it is called while a supervisor has it that is to be ended: it is asked again where the
-/// one who comes next is killed before that.
-pub const FORMER_DOOR: &str = "handover.former";
 
 /// What is not handed over: it is about one keeper only.
 const NOT_HANDED: Roles = Roles::HANDOVER.and(Roles::SUPERVISOR).and(Roles::TALK);

@@ -46,7 +46,7 @@ use super::settings::{Address, MainLog, Server, Settings};
 use super::watching;
 use super::world::{Machine, Parts};
 use crate::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
-use crate::personality::words;
+use crate::words;
 
 /// The keeper's descriptor numbers in a new supervisor.
 const LINK_FD: i32 = 3;

@@ -57,13 +57,13 @@ fn a_reload_takes_up_what_has_changed_and_leaves_the_rest_alone() {
     assert!([changed, gone].iter().all(|pid| procfs::stat(*pid).is_none()));
     assert_eq!(managed.scene.supervisor().pid, supervisor.pid);
     assert_eq!(outcome(&managed), "1\n1\n\nloglevel, pidfile\n");
-    let log = managed.scene.log();
     for line in [
         "the configuration was read again: added fresh, manual; changed changed; removed gone",
         "only a restart takes up what else has changed: loglevel, pidfile\n",
     ] {
-        assert!(log.contains(line), "{line}\n{log}");
+        managed.scene.await_log(line);
     }
+    let log = managed.scene.log();
     assert!(!log.contains("DEBG"), "{log}");
 }
 
@@ -97,6 +97,7 @@ fn a_configuration_that_is_wrong_changes_nothing_and_is_told() {
 const SLOW: &str = "[program:slow]
 command=/bin/sh -c 'trap \"echo >>{here}/told\" TERM; : >{here}/deaf; while [ ! -e {here}/go ]; do /bin/sleep 0.02; done'
 startsecs=0
+stopwaitsecs=600
 autorestart=false
 ";
 
@@ -191,9 +192,8 @@ fn what_only_a_restart_takes_up_is_named_and_no_program_is_restarted_for_it() {
     manager.until("READY=1");
     let expected = "umask, minfds, minprocs, directory, exit_on";
     assert_eq!(outcome(&managed), format!("1\n1\n\n{expected}\n"));
-    let log = managed.scene.log();
     for line in ["no program has changed\n", &format!("has changed: {expected}\n")] {
-        assert!(log.contains(line), "{line}\n{log}");
+        managed.scene.await_log(line);
     }
     assert_eq!(pid_of(&managed, "same"), same);
     // It is so until that restart, whoever reads it.

@@ -16,9 +16,9 @@ use bardo_sys::{clock, process};
 use rustix::io::Errno;
 
 use super::super::link::Held;
+use super::super::managed::folder::LOCK;
 use super::super::watching;
 use super::{DOOR, FORMER_DOOR, SAID_WITHIN, hear, until};
-use crate::init::run::LOCK;
 
 /// SIGKILL.
 const KILL: i32 = 9;
