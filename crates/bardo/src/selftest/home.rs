@@ -21,6 +21,7 @@ use super::client::Client;
 use super::interruption;
 use super::procfs::{self, Stat};
 use crate::daemon::trees;
+pub use crate::launcher::escaped;
 
 /// How long something that must happen is waited for. It is not a measure: on a
 /// machine that has no time for us, nothing here may fail.
@@ -107,12 +108,6 @@ impl Drop for Home {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
-}
-
-/// A path as a value of the configuration, where a percent sign begins an expansion.
-#[must_use]
-pub fn escaped(path: &Path) -> String {
-    path.display().to_string().replace('%', "%%")
 }
 
 /// A daemon in the foreground, in a process group of its own.
@@ -391,4 +386,30 @@ pub fn stays(span: Duration, condition: impl Fn() -> bool) -> bool {
 pub fn add_line(path: &Path, line: &str) -> io::Result<()> {
     let mut file = File::options().append(true).create(true).open(path)?;
     file.write_all(format!("{line}\n").as_bytes())
+}
+
+/// Writes a new file that can be executed at once. Another process writes it: what this one has
+/// open for writing, a child that another of its threads starts meanwhile has open too until it
+/// executes its program, and so long the kernel executes no such file.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_executable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // One that is there may be open like that.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut writer = Command::new("/bin/sh")
+        .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let written = writer.stdin.take().map_or(Ok(()), |mut input| input.write_all(bytes));
+    let status = writer.wait()?;
+    written?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(format!("{} is not written: {status}", path.display()))),
+    }
 }

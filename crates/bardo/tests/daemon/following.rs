@@ -8,12 +8,12 @@ use bardo::selftest::procfs;
 use crate::managed::{Managed, Manager, manage, place};
 use crate::scene::{HUP, KILL};
 
-fn cat(name: &str, more: &str) -> String {
+pub(crate) fn cat(name: &str, more: &str) -> String {
     format!("[program:{name}]\ncommand=/bin/cat\nstartsecs=0\n{more}\n")
 }
 
 /// A service that tells a manager how it is.
-fn told(programs: &str) -> (Managed, Manager) {
+pub(crate) fn told(programs: &str) -> (Managed, Manager) {
     let mut manager = None;
     let managed = manage("", programs, |home, command| {
         manager = Some(Manager::new(home));
@@ -22,16 +22,16 @@ fn told(programs: &str) -> (Managed, Manager) {
     (managed, manager.unwrap())
 }
 
-fn outcome(managed: &Managed) -> String {
+pub(crate) fn outcome(managed: &Managed) -> String {
     let file = place(&managed.scene.home, &managed.name).join("told/reload");
     fs::read_to_string(file).unwrap_or_default()
 }
 
-fn configure(home: &Home, more: &str, programs: &str) {
+pub(crate) fn configure(home: &Home, more: &str, programs: &str) {
     home.configure(more, programs).unwrap();
 }
 
-fn pid_of(managed: &Managed, name: &str) -> u32 {
+pub(crate) fn pid_of(managed: &Managed, name: &str) -> u32 {
     managed.scene.until(name, "RUNNING").pid
 }
 
@@ -102,7 +102,7 @@ autorestart=false
 ";
 
 /// A daemon with [`SLOW`], which heeds no signal any more, and `same`.
-fn with_slow() -> (Managed, Manager) {
+pub(crate) fn with_slow() -> (Managed, Manager) {
     let (managed, manager) = told(&(cat("same", "") + SLOW));
     let deaf = managed.scene.home.file("deaf");
     managed.scene.wait("a program that does not heed the signal", || deaf.exists());

@@ -21,7 +21,7 @@ use crate::watching::{keep_helpless, make_helpless};
 const NOBODY: u32 = 65534;
 
 /// A service whose keeper was killed, and its supervisor, which waits.
-fn orphaned(programs: &str) -> (Managed, u32) {
+pub(crate) fn orphaned(programs: &str) -> (Managed, u32) {
     let mut managed = manage("", programs, |_, _| {});
     managed.scene.process("cat");
     let supervisor = managed.scene.supervisor().pid;
@@ -29,7 +29,7 @@ fn orphaned(programs: &str) -> (Managed, u32) {
     (managed, supervisor)
 }
 
-fn kill(managed: &mut Managed) {
+pub(crate) fn kill(managed: &mut Managed) {
     send(managed.scene.daemon.keeper(), KILL).unwrap();
     managed.scene.daemon.wait().unwrap();
 }
@@ -47,7 +47,7 @@ fn next(managed: &Managed) -> Command {
 }
 
 /// Has the next keeper come, and waits until it does without this former supervisor.
-fn go_on(managed: &mut Managed, former: u32) {
+pub(crate) fn go_on(managed: &mut Managed, former: u32) {
     let home = &managed.scene.home;
     let words = ["--service-run", &managed.name, "--config"];
     managed.scene.daemon = Daemon::start_as(&words, executable(), home, |command| {
@@ -60,7 +60,7 @@ fn go_on(managed: &mut Managed, former: u32) {
     await_end(former);
 }
 
-fn is_there(pid: u32) -> bool {
+pub(crate) fn is_there(pid: u32) -> bool {
     procfs::stat(pid).is_some_and(|stat| stat.is_alive())
 }
 
@@ -177,9 +177,10 @@ fn a_keeper_that_is_killed_at_any_step_of_its_beginning_is_followed_by_another_o
     for (number, has_come) in steps.iter().enumerate() {
         let mut next = next(&managed).stdout(Stdio::null()).spawn().unwrap();
         let keeper = next.id();
-        wait_until("the step", || has_come(keeper, supervisor)).unwrap();
+        let come = wait_until("the step", || has_come(keeper, supervisor));
         send(keeper, KILL).unwrap();
         next.wait().unwrap();
+        come.unwrap_or_else(|error| panic!("step {number}: {error}: {}", managed.scene.log()));
 
         go_on(&mut managed, supervisor);
         let now = managed.scene.process("cat");

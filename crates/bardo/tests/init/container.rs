@@ -266,7 +266,7 @@ fn the_first_process_is_the_keeper_and_all_others_are_its_children() {
 
     assert_eq!(number_inside(first.pid), 1);
     assert_ne!(number_inside(supervisor.pid), 1);
-    assert!(container.said().contains("supervisord started with pid 1"), "{}", container.said());
+    container.until_said("supervisord started with pid 1");
 
     home::send(supervisor.pid, KILL).unwrap();
     container.until("another supervisor", || {

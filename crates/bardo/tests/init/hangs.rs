@@ -58,7 +58,6 @@ fn what_hangs_under_systemd_is_noticed() {
     let Some(machine) = Machine::boot(Init::Systemd) else { return };
     let service = configured(&machine);
     service.verb("install", &[]).ends_with(0);
-    service.drop_in("[Service]\nWatchdogSec=2\n");
     service.verb("start", &[]).ends_with(0);
     a_hung_supervisor_is_replaced(&service);
     assert_eq!(service.property("NRestarts"), "0");
@@ -71,6 +70,9 @@ fn what_hangs_under_systemd_is_noticed() {
     for (signal, result) in [(STOP, "watchdog"), (KILL, "signal"), (SEGV, "core-dump")] {
         service.verb("start", &[]).ends_with(0);
         service.all_running();
+        if signal == STOP {
+            service.is_missed_soon();
+        }
         let keeper = service.keeper().unwrap();
         send(keeper, signal).unwrap();
         if signal == SEGV {
@@ -82,6 +84,7 @@ fn what_hangs_under_systemd_is_noticed() {
         assert_eq!(seen, [result, "0"]);
         service.nothing_left();
         assert_eq!(service.verb("status", &[]).code, 3);
+        service.drop_in("[Service]\n");
     }
 }
 
@@ -91,9 +94,8 @@ fn a_keeper_and_a_supervisor_that_hang_at_once_lose_no_program_under_systemd() {
     let Some(machine) = Machine::boot(Init::Systemd) else { return };
     let service = configured(&machine);
     service.verb("install", &[]).ends_with(0);
-    service.drop_in("[Service]\nWatchdogSec=2\n");
     service.verb("start", &[]).ends_with(0);
-    service.all_running();
+    service.is_missed_soon();
     let (keeper, supervisor) = (service.keeper().unwrap(), service.supervisor().unwrap());
     let programs = service.programs();
 

@@ -24,6 +24,7 @@ fn kill_all(victims: impl Iterator<Item = Victim>) {
     let Some(machine) = Machine::boot(Init::Systemd) else { return };
     let service = machine.service("herd");
     service.configure(&service.counting(PROGRAMS)).up(&[]);
+    service.until_counted(PROGRAMS);
     let programs = service.programs();
     let mut longest = Duration::ZERO;
 

@@ -62,6 +62,7 @@ fn the_package_is_a_service_from_its_installation_to_its_removal() {
     machine.write("/etc/bardo/conf.d/sleeper.conf", PROGRAM);
     machine.ok("/usr/lib/bardo/bin/supervisorctl -c /etc/bardo/bardo.conf update");
     let sleeper = || machine.ok("pgrep -x sleep").trim().to_owned();
+    machine.until("the program", |machine| machine.run("pgrep -x sleep").code == 0);
     let former = sleeper();
     let keeper = machine.property("bardo", "MainPID");
     machine.ok("bardo /install mail && bardo /start mail");

@@ -2,7 +2,8 @@
 //!
 //! A machine has a root file system of Debian that forgets what is written, the program
 //! that is tested as `/usr/bin/bardo`, with its link `bardo_service`, and nothing of ours
-//! besides. One boots at a time, whoever asks. Everything of it ends with its value.
+//! besides. Few are there at a time, whoever asks: see `stage`. Everything of it ends with its
+//! value.
 
 mod rootfs;
 mod stage;
@@ -28,8 +29,12 @@ pub(crate) use stage::Stage;
 /// How often a condition is looked at that nobody announces. Most of them start programs.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// How long a machine with nothing of ours may take to come up, the first time.
-const PROOF_MAX: Duration = Duration::from_secs(40);
+/// How long the first machine with an init system may take to come up, where it is not yet known
+/// that one can. It is long, because all tests of that init system hang on it.
+const PROOF_MAX: Duration = Duration::from_secs(120);
+
+/// The number of SIGTERM.
+const TERM: u32 = 15;
 
 /// The longest that a command in a machine may take.
 const COMMAND_SECONDS: &str = "100";
@@ -72,49 +77,60 @@ impl Output {
     }
 }
 
-/// Whether a machine with this init system and nothing of ours boots here: not everywhere
-/// where there are name spaces for mounts may all be done that an init does. It is tried once.
-fn proven(init: Init) -> Result<(), String> {
-    static PROOFS: Mutex<BTreeMap<&'static str, Result<(), String>>> = Mutex::new(BTreeMap::new());
-    let mut proofs = PROOFS.lock().unwrap_or_else(PoisonError::into_inner);
-    let proof = proofs.entry(init.name()).or_insert_with(|| {
-        let stage = Stage::open(init)?;
-        let tried = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            furnish(&stage, init);
-            let boot = start(&stage, init);
-            Machine { init, leader: 0, boot, stage }.comes_up()
-        }));
-        match tried {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(format!("{} does not boot in name spaces here", init.name())),
-        }
-    });
-    proof.clone()
-}
+/// Whether machines with an init system boot here, as the first of each has shown: not
+/// everywhere where there are name spaces for mounts may all be done that an init does.
+static PROOFS: [Mutex<Option<Result<(), String>>>; 3] = [const { Mutex::new(None) }; 3];
 
 impl Machine {
     /// Boots one. None, and one line that says why, where that cannot be done.
     pub(crate) fn boot(init: Init) -> Option<Self> {
-        Self::boot_with(init, |_| {})
+        let mut proof = PROOFS[init as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        let booted = match proof.clone() {
+            None => {
+                let first = Self::first(init);
+                *proof = Some(first.as_ref().map(|_| ()).map_err(Clone::clone));
+                first
+            }
+            Some(Ok(())) => {
+                drop(proof);
+                Self::begin(init).map(|mut machine| {
+                    machine.come_up();
+                    machine
+                })
+            }
+            Some(Err(reason)) => Err(reason),
+        };
+        let reason = match booted {
+            Ok(machine) => return Some(machine),
+            Err(reason) => reason,
+        };
+        assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, but {reason}");
+        // Said to the terminal even where words of tests that pass are not shown.
+        let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+        None
     }
 
-    /// Boots one whose root file system was changed before.
-    pub(crate) fn boot_with(init: Init, prepare: impl FnOnce(&Stage)) -> Option<Self> {
-        let stage = match proven(init).and_then(|()| Stage::open(init)) {
-            Ok(stage) => stage,
-            Err(reason) => {
-                assert!(std::env::var_os(REQUIRED).is_none(), "{REQUIRED} is set, but {reason}");
-                // Said to the terminal even where words of tests that pass are not shown.
-                let _ = writeln!(std::io::stderr(), "skipped: {reason}");
-                return None;
+    /// Boots the first one with this init system, or says why that cannot be done.
+    fn first(init: Init) -> Result<Self, String> {
+        let tried = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let mut machine = Self::begin(init)?;
+            Ok(machine.comes_up().then_some(machine))
+        }));
+        match tried {
+            Ok(Ok(Some(machine))) => Ok(machine),
+            Ok(Err(reason)) => Err(reason),
+            Ok(Ok(None)) | Err(_) => {
+                Err(format!("{} does not boot in name spaces here", init.name()))
             }
-        };
+        }
+    }
+
+    /// Starts the init of one.
+    fn begin(init: Init) -> Result<Self, String> {
+        let stage = Stage::open(init)?;
         furnish(&stage, init);
-        prepare(&stage);
         let boot = start(&stage, init);
-        let mut machine = Self { init, leader: 0, boot, stage };
-        machine.come_up();
-        Some(machine)
+        Ok(Self { init, leader: 0, boot, stage })
     }
 
     /// Waits until init has brought everything up.
@@ -333,6 +349,23 @@ impl Machine {
         output.stdout.trim().to_owned()
     }
 
+    /// What the journal has, chosen by these options of `journalctl`: all that was said to it
+    /// before this was asked.
+    pub(crate) fn journal(&self, options: &str) -> String {
+        self.ok(&format!("journalctl --sync && journalctl --no-pager {options}"))
+    }
+
+    /// Those with these words on their command line that do not heed SIGTERM: it has the words
+    /// from its first moment, but may be about to say so.
+    pub(crate) fn deaf(&self, words: &str) -> Vec<Stat> {
+        let mut found = self.with_words(words);
+        found.retain(|stat| {
+            let mask = procfs::status(stat.pid, "SigIgn").unwrap_or_default();
+            u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & (1 << (TERM - 1)) != 0)
+        });
+        found
+    }
+
     /// All files that are not of the kernel, each with what tells a change of it: kind,
     /// mode, owner, target, and the sum of what is in it.
     pub(crate) fn files(&self) -> BTreeMap<String, String> {
@@ -441,6 +474,9 @@ rb:6:wait:/sbin/reboot -f
 up:2:wait:/bin/touch /run/up
 ";
 
+/// What OpenRC starts in a machine.
+const NEEDED_BY_OPENRC: [&str; 3] = ["mountkernfs.sh", "mountdevsubfs.sh", "cgroups"];
+
 /// Puts into a root file system what a machine in name spaces needs, and the program.
 fn furnish(stage: &Stage, init: Init) {
     let program = stage.file("/usr/bin/bardo");
@@ -457,6 +493,15 @@ fn furnish(stage: &Stage, init: Init) {
             fs::write(stage.file("/etc/inittab"), TABLE_OF_OPENRC).unwrap();
             let text = fs::read_to_string(stage.file("/etc/rc.conf")).unwrap();
             fs::write(stage.file("/etc/rc.conf"), text + "\nrc_sys=\"lxc\"\n").unwrap();
+            // What else Debian starts is about disks, clocks and consoles, which are not here.
+            for level in ["sysinit", "default"] {
+                let level = stage.file(&format!("/etc/runlevels/{level}"));
+                for entry in fs::read_dir(level).unwrap().map(Result::unwrap) {
+                    if !NEEDED_BY_OPENRC.iter().any(|name| entry.file_name() == *name) {
+                        fs::remove_file(entry.path()).unwrap();
+                    }
+                }
+            }
         }
     }
 }

@@ -83,6 +83,13 @@ impl Service<'_> {
         )
     }
 
+    /// Waits until each of them has written a line: from then on it hears when it is to end.
+    #[track_caller]
+    pub(crate) fn until_counted(&self, programs: u32) {
+        let log = |number| self.machine.read(&format!("{}/{number}.log", self.folder()));
+        self.machine.until("lines of all", |_| (0..programs).all(|number| !log(number).is_empty()));
+    }
+
     /// Compares, when all have ended, what they have written with what is in their logs.
     pub(crate) fn check_counts(&self, programs: u32) {
         for number in 0..programs {
@@ -120,6 +127,14 @@ impl Service<'_> {
         self.machine.write(&format!("/etc/systemd/system/{}.d/test.conf", self.unit()), text);
         self.machine.ok("systemctl daemon-reload");
         *self
+    }
+
+    /// Starts it again as one whose manager notices within two seconds that it hangs. On a busy
+    /// machine one that lives may be as late: so this is for just before it is made to hang.
+    pub(crate) fn is_missed_soon(&self) {
+        self.drop_in("[Service]\nWatchdogSec=2\n");
+        self.verb("restart", &[]).ends_with(0);
+        self.all_running();
     }
 
     pub(crate) fn client(&self) -> Client {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
+use bardo::selftest::home::write_executable;
 use bardo::service::reply::Service;
 
 use super::scene::{Scene, open, open_prepared, send};
@@ -155,7 +156,7 @@ fn row_18_what_cannot_be_executed_is_refused_with_its_errno() {
     let scene = open_prepared(&all.replace("autostart=false\n", ""), |home| {
         for (name, mode) in [("text", 0o755), ("plain", 0o644)] {
             for file in [home.file(name), home.file(&format!("{name}-file"))] {
-                fs::write(&file, "no program\n").unwrap();
+                write_executable(&file, b"no program\n").unwrap();
                 fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
             }
         }

@@ -185,10 +185,10 @@ fn row_24_the_counter_begins_anew_unless_nobody_wants_that() {
 
     // The one that keeps its counter has run for as long as the other one, and longer.
     scene.until("resets", "its counter begins anew", |it| it.restarts == 0);
+    assert_eq!(scene.said("resets", "counter-reset").len(), 1);
     scene.waits("resets", &[0]);
     scene.crash("keeps");
 
-    assert_eq!(scene.said("resets", "counter-reset").len(), 1);
     assert_eq!(scene.said("resets", "waits"), [""; 0]);
     let text = "waits 2 s for the next start: back-off binary, step 1";
     assert_eq!(scene.said("keeps", "waits"), [text]);

@@ -146,5 +146,5 @@ fn sighup_begins_anew_without_an_end() {
     scene.wait("a second beginning", || {
         scene.log().matches("supervisord started with pid").count() == 2
     });
-    assert!(scene.client().state().is_ok());
+    scene.wait("an answer", || scene.client().state().is_ok());
 }

@@ -5,7 +5,7 @@ use super::scene::{Scene, open};
 /// A supervisor with two programs of its configuration, which run.
 fn running() -> Scene {
     let scene = open(
-        "[program:cat]\ncommand=/bin/cat\nstartsecs=0\nheartbeat_period=5s\nready=alive\n\n\
+        "[program:cat]\ncommand=/bin/cat\nstartsecs=0\nheartbeat_period=900s\nready=alive\n\n\
          [program:two]\ncommand=/bin/cat\nstartsecs=0\nnumprocs=2\n\
          process_name=%(program_name)s%(process_num)d\n",
     );
@@ -39,7 +39,7 @@ fn row_63_a_list_is_minixs() {
     );
     let row: Vec<&str> = lines.next().unwrap().split_ascii_whitespace().collect();
     let (endpoint, pid) = (cat.endpoint.to_string(), cat.pid.to_string());
-    assert_eq!(row[..6], ["cat", &endpoint, &pid, "A-----", "0", "500"], "{output:?}");
+    assert_eq!(row[..6], ["cat", &endpoint, &pid, "A-----", "0", "90000"], "{output:?}");
     assert_eq!(row[7..], ["0x", "/bin/cat"], "{output:?}");
     assert_eq!(lines.count(), 2, "{output:?}");
     let one = scene.service(&["list", "two1"]).ends_with(0);
@@ -91,6 +91,6 @@ fn one_service_is_one_document() {
     let output = scene.service(&["show", "cat", "--json"]).ends_with(0);
 
     let shown: bardo::service::reply::Service = serde_json::from_str(&output.stdout).unwrap();
-    assert_eq!((&*shown.label, &*shown.binary, shown.period), ("cat", "/bin/cat", 5000));
+    assert_eq!((&*shown.label, &*shown.binary, shown.period), ("cat", "/bin/cat", 900_000));
     assert_eq!(output.stdout.lines().count(), 1);
 }

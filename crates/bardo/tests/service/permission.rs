@@ -44,6 +44,8 @@ fn reached_by_everybody() -> Option<(Scene, accounts::Account)> {
     }
     everybodys()?;
     let scene = open("[program:cat]\ncommand=/bin/cat\nstartsecs=0\n");
+    // It is compared afterwards with what it was.
+    scene.pid("cat");
     fs::set_permissions(scene.home.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let socket = scene.home.file("s.sock");
     fs::set_permissions(socket, fs::Permissions::from_mode(0o777)).unwrap();

@@ -124,8 +124,7 @@ impl Scene {
     /// Writes a script of the shell that can be executed, and returns its path.
     pub(crate) fn script(&self, name: &str, lines: &str) -> PathBuf {
         let path = self.home.file(name);
-        fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        home::write_executable(&path, format!("#!/bin/sh\n{lines}\n").as_bytes()).unwrap();
         path
     }
 

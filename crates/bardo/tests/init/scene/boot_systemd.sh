@@ -4,9 +4,10 @@
 set -eu
 mkdir "/sys/fs/cgroup/$2"
 echo 0 >"/sys/fs/cgroup/$2/cgroup.procs"
-# The stage has no systemd that could register a machine.
+# The stage has no systemd that could register a machine. It has a name of its own all the
+# same: folders below /run are called by it.
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1
 export SYSTEMD_NSPAWN_UNIFIED_HIERARCHY
 exec systemd-nspawn --quiet --directory="$1" --boot --register=no --keep-unit \
   --private-network --resolv-conf=off --timezone=off --link-journal=no \
-  --machine=bardo-scene --console=pipe
+  --machine="${2%%/*}" --console=pipe

@@ -3,22 +3,28 @@
 //!
 //! The first process in the name spaces waits for the end of its standard input, which is
 //! ours: so nothing of a stage outlives a test, not even one that is killed. What a test
-//! that was killed leaves is an empty cgroup, which the next stage removes.
+//! that was killed leaves is an empty cgroup, which the next stage in its place removes.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use bardo::selftest::home::{Home, wait_until};
 use bardo::selftest::procfs;
 
 use super::rootfs::{self, Init};
 
-/// Cgroups of stages, below the root of the hierarchy, begin with it.
-const CGROUP_PREFIX: &str = "bardo-scene-";
+/// How many stages there are at a time on this machine. Most of what a test does is to wait for
+/// init; with more of them it would be to wait for a processor.
+const PLACES: usize = 2;
+
+/// How often it is looked for a place that is free.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What must be on the `PATH`, each with the package that has it.
 const TOOLS: [(&str, &str); 6] = [
@@ -37,8 +43,16 @@ pub(crate) struct Stage {
     /// The cgroup of everything here. It can be reached when the mounts are gone.
     cgroup: File,
     name: String,
-    /// One machine at a time is enough for one that tests are run on.
+    _place: Place,
+}
+
+/// Where a stage may stand, until this is dropped.
+struct Place {
+    number: usize,
     _lock: File,
+    /// OpenRC's cgroups are in a hierarchy that there is once on a machine, by the names of
+    /// services: so there is one of it at a time.
+    _only: Option<File>,
 }
 
 impl Stage {
@@ -53,15 +67,20 @@ impl Stage {
                 return Err(format!("there is no {tool} (package {package})"));
             }
         }
-        let lock = lock().map_err(|error| format!("the lock of stages: {error}"))?;
+        let place = Place::take(init).map_err(|error| format!("the lock of stages: {error}"))?;
+        // Two may not make the same one.
+        let making = lock_file("rootfs").and_then(|file| file.lock().map(|()| file));
+        let making = making.map_err(|error| format!("the lock of root file systems: {error}"))?;
         let root = rootfs::of(init)?;
+        drop(making);
         let home = Home::new("scene").map_err(|error| format!("a folder: {error}"))?;
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{CGROUP_PREFIX}{}-{count}", std::process::id());
+        let prefix = place.prefix();
+        let name = format!("{prefix}{}-{count}", std::process::id());
         let mut holder = raise(&root, &home, &name)?;
-        match reach(&mut holder, &name) {
-            Ok(cgroup) => Ok(Self { holder, home, cgroup, name, _lock: lock }),
+        match reach(&mut holder, &name, &prefix) {
+            Ok(cgroup) => Ok(Self { holder, home, cgroup, name, _place: place }),
             Err(reason) => {
                 // It has ended, or its standard input ends here.
                 drop(holder.stdin.take());
@@ -147,7 +166,7 @@ fn raise(root: &Path, home: &Home, name: &str) -> Result<Child, String> {
 }
 
 /// Waits until a stage stands, and opens its cgroup.
-fn reach(holder: &mut Child, name: &str) -> Result<File, String> {
+fn reach(holder: &mut Child, name: &str, prefix: &str) -> Result<File, String> {
     let mut line = String::new();
     let output = holder.stdout.take().expect("it is a pipe");
     let read = BufReader::new(output).read_line(&mut line);
@@ -161,7 +180,7 @@ fn reach(holder: &mut Child, name: &str) -> Result<File, String> {
         return Err(format!("name spaces are refused here: {}", said.trim()));
     };
     let cgroups = PathBuf::from(format!("/proc/{first}/root/sys/fs/cgroup"));
-    sweep(&cgroups, name);
+    sweep(&cgroups, name, prefix);
     File::open(cgroups.join(name)).map_err(|error| format!("the cgroup of a stage: {error}"))
 }
 
@@ -169,12 +188,12 @@ fn first(holder: &Child) -> Option<u32> {
     procfs::children(holder.id()).first().map(|stat| stat.pid)
 }
 
-/// Removes cgroups of stages that have been killed. We have the lock, so there is no
+/// Removes cgroups of stages in our place that have been killed. It is ours, so there is no
 /// other that lives.
-fn sweep(cgroups: &Path, ours: &str) {
+fn sweep(cgroups: &Path, ours: &str, prefix: &str) {
     for entry in fs::read_dir(cgroups).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with(CGROUP_PREFIX) && name != ours && remove_below(&entry.path()) {
+        if name.starts_with(prefix) && name != ours && remove_below(&entry.path()) {
             let _ = fs::remove_dir(entry.path());
         }
     }
@@ -191,12 +210,43 @@ fn remove_below(cgroup: &Path) -> bool {
     all
 }
 
-/// Waits until nobody has a stage.
-fn lock() -> io::Result<File> {
-    let path = std::env::temp_dir().join("bardo-scene.lock");
-    let file = File::options().create(true).append(true).open(path)?;
-    file.lock()?;
-    Ok(file)
+impl Place {
+    /// Waits for one.
+    fn take(init: Init) -> io::Result<Self> {
+        let only = match init {
+            Init::Openrc => {
+                let file = lock_file("openrc")?;
+                file.lock()?;
+                Some(file)
+            }
+            Init::Systemd | Init::Sysvinit => None,
+        };
+        let files: Vec<File> =
+            (0..PLACES).map(|number| lock_file(&number.to_string())).collect::<Result<_, _>>()?;
+        loop {
+            for (number, file) in files.iter().enumerate() {
+                match file.try_lock() {
+                    Ok(()) => {
+                        let lock = file.try_clone()?;
+                        return Ok(Self { number, _lock: lock, _only: only });
+                    }
+                    Err(TryLockError::WouldBlock) => {}
+                    Err(TryLockError::Error(error)) => return Err(error),
+                }
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Cgroups of stages here, below the root of the hierarchy, begin with it.
+    fn prefix(&self) -> String {
+        format!("bardo-scene-{}-", self.number)
+    }
+}
+
+fn lock_file(name: &str) -> io::Result<File> {
+    let path = std::env::temp_dir().join(format!("bardo-scene-{name}.lock"));
+    File::options().create(true).append(true).open(path)
 }
 
 fn is_on_path(tool: &str) -> bool {

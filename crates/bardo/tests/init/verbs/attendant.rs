@@ -1,16 +1,17 @@
 //! Who stands between OpenRC and the service, with a real service beneath.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use bardo::selftest::home::write_executable;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::stubs::{configuration, skipped};
+use super::stubs::{configuration, copy_executable, skipped};
 
 /// How long something that must happen is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,17 +44,12 @@ impl Attended {
         fs::create_dir_all(&place).unwrap();
         let here = room.path().display();
         fs::write(room.path().join("c.conf"), configuration(room.path())).unwrap();
-        let tool = room.path().join("rc-service");
-        fs::write(
-            &tool,
-            format!(
-                "#!/bin/sh\necho \"$* as $(id -u)\" >'{here}/asked.new'\nmv '{here}/asked.new' '{here}/asked'\n"
-            ),
-        )
-        .unwrap();
-        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+        let tool = format!(
+            "#!/bin/sh\necho \"$* as $(id -u)\" >'{here}/asked.new'\nmv '{here}/asked.new' '{here}/asked'\n"
+        );
+        write_executable(&room.path().join("rc-service"), tool.as_bytes()).unwrap();
         if let Some(account) = account {
-            fs::copy(env!("CARGO_BIN_EXE_bardo"), room.path().join("bardo")).unwrap();
+            copy_executable(Path::new(env!("CARGO_BIN_EXE_bardo")), &room.path().join("bardo"));
             let mut owning = Command::new("chown");
             owning.arg("-R").arg(account).args([room.path(), &place]);
             assert!(owning.status().unwrap().success());

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -12,9 +11,10 @@ use std::time::Duration;
 use bardo::init::InitSystem as _;
 use bardo::init::definition::Definition;
 use bardo::init::sysv::Sysv;
+use bardo::selftest::home::write_executable;
 use tempfile::TempDir;
 
-use super::stubs::service;
+use super::stubs::{copy_executable, service};
 
 /// What is started in the place of the keeper: it goes to the background, writes its pid
 /// file when it is ready, has a child, and ends with it when it is told to.
@@ -83,11 +83,9 @@ impl Script {
         let here = room.path().display().to_string();
         let binary = room.path().join("bar do'");
         // Where the shell of the test is root, the answer is the same.
-        let id = room.path().join("id");
-        fs::write(&id, "#!/bin/sh\necho 0\n").unwrap();
-        fs::set_permissions(&id, fs::Permissions::from_mode(0o755)).unwrap();
+        write_executable(&room.path().join("id"), b"#!/bin/sh\necho 0\n").unwrap();
         if fs::hard_link(keeper(), &binary).is_err() {
-            fs::copy(keeper(), &binary).unwrap();
+            copy_executable(keeper(), &binary);
         }
         let definition = Definition { binary, ..definition };
         let text = Sysv.files(&definition).unwrap().remove(0).text;
@@ -278,7 +276,7 @@ fn what_has_the_number_of_one_that_is_to_be_killed_is_left_alone() {
         let script = Script::new(shell, service("web"));
         // Its name says that it is another process, which ends and has started with the machine.
         let odd = script.at("a) Z 1 (b");
-        fs::copy("/bin/sh", &odd).unwrap();
+        copy_executable(Path::new("/bin/sh"), &odd);
         let mut process = Command::new(&odd)
             .args(["-c", "\"$0\" -c 'read line'; :"])
             .arg(&odd)
@@ -364,7 +362,7 @@ fn where_red_hat_looks_for_a_lock_there_is_one_while_it_runs() {
 #[test]
 fn whoever_is_not_root_may_only_look() {
     let script = Script::new("sh", service("web"));
-    fs::write(script.at("id"), "#!/bin/sh\necho 1000\n").unwrap();
+    write_executable(&script.at("id"), b"#!/bin/sh\necho 1000\n").unwrap();
 
     for action in ["start", "stop", "restart", "try-restart", "reload", "force-reload"] {
         let (code, said) = script.run(&[action]);

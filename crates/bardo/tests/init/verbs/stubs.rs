@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -11,11 +10,19 @@ use std::time::Duration;
 use bardo::init::definition::{Definition, Network, Respawn, Scope, Start};
 use bardo::init::ground::Ground;
 use bardo::init::sandbox::Allowed;
+use bardo::selftest::home::write_executable;
 use tempfile::TempDir;
 
 /// Says that a test is not tried here, past whoever keeps what tests that pass have said.
 pub(crate) fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+/// Makes another file of an executable, which can be executed at once: see
+/// [`write_executable`].
+pub(crate) fn copy_executable(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-p").args([from, to]).status();
+    assert!(status.unwrap().success(), "{} is not copied", from.display());
 }
 
 /// A machine.
@@ -57,9 +64,7 @@ impl Machine {
              \tif [ -f \"$S/once\" ]; then mv \"$S/fails\" \"$S/once\"; fi\n\
              \techo \"{name}: it was told to fail\" >&2\n\texit \"$(cat \"$S/code\")\"\nfi\n{script}\n"
         );
-        let path = self.room.path().join("tools").join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_executable(&self.room.path().join("tools").join(name), text.as_bytes()).unwrap();
     }
 
     /// From now on calls that match a pattern end with that code.

@@ -13,6 +13,7 @@ use bardo::init::sysv::Sysv;
 use bardo::init::upstart::Upstart;
 use bardo::init::verbs::{self, Force, Told};
 use bardo::init::{InitError, InitSystem};
+use bardo::selftest::home::write_executable;
 
 use super::stubs::{Machine, service};
 
@@ -229,6 +230,9 @@ fn the_tools_of_sysv_are_called_in_their_order() {
         // The script itself is tried elsewhere.
         let script = machine.read("/etc/init.d/bardo-test-tools_service");
         assert!(script.contains("\nNAME=bardo-test-tools\nSCRIPT=bardo-test-tools_service\n"));
+        // It is executed now, and it was this process that has written it: see `write_executable`.
+        write_executable(&machine.at(&format!("/etc/init.d/{NAME}_service")), script.as_bytes())
+            .unwrap();
         let ground = machine.ground();
         match verbs::uninstall(&Sysv, &ground, NAME) {
             Ok(_) => {
@@ -456,7 +460,8 @@ fn the_reason_for_which_a_script_did_not_start_is_told() {
     let script = "[ \"$1\" = start ] || exit 3\necho 'web: is told first'\n\
                   echo 'bardo: --service-run web: a.conf: there is no section [supervisord]' >&2\n\
                   echo 'web: it did not start (exit code 78)' >&2\nexit 1\n";
-    machine.write("/etc/init.d/web_service", &format!("#!/bin/sh\n{ours}\n{script}"));
+    let script = format!("#!/bin/sh\n{ours}\n{script}");
+    write_executable(&machine.at("/etc/init.d/web_service"), script.as_bytes()).unwrap();
 
     let error = verbs::start(&Sysv, &machine.ground(), "web").unwrap_err();
 
