@@ -12,7 +12,8 @@ use bardo_config::check::{Code, Finding, Severity, check};
 use serde::Serialize;
 
 use crate::host::Machine;
-use crate::personality::{place, say};
+use crate::output::say;
+use crate::tool_path;
 
 /// Exit code when something deserves attention.
 const ATTENTION: u8 = 1;
@@ -47,7 +48,7 @@ pub fn main(file: Option<&str>, form: Form) -> ExitCode {
 }
 
 fn find() -> Result<String, ConfigError> {
-    let place = place::of_this_tool("supervisord");
+    let place = tool_path::of_this_tool("supervisord");
     bardo_config::find(&Machine, &place)
         .ok_or_else(|| ConfigError::NotFound(bardo_config::candidates(&place)))
 }

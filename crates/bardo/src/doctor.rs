@@ -20,7 +20,7 @@ use serde::Serialize;
 use self::facility::{Facility, Need, Verdict};
 use self::patient::{Patient, Presence};
 use crate::check::Form;
-use crate::personality::say;
+use crate::output::say;
 use crate::personality::supervisorctl::colour::Colour;
 use bardo_sys::cgroup::Places;
 

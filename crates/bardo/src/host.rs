@@ -10,8 +10,6 @@ use bardo_config::{Account, Host, ReadError};
 use bardo_sys::accounts;
 use bardo_sys::limits::{self, Limited};
 
-use crate::daemon::settings::text_to_bytes;
-
 /// This machine.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine;
@@ -184,7 +182,31 @@ impl Host for StartedHost<'_> {
     }
 }
 
+/// Bytes as text, one character each: an environment need not be UTF-8.
+#[must_use]
+pub fn bytes_to_text(bytes: &[u8]) -> String {
+    bytes.iter().copied().map(char::from).collect()
+}
+
+/// The bytes of [`bytes_to_text`].
+#[must_use]
+pub fn text_to_bytes(text: &str) -> Vec<u8> {
+    text.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?')).collect()
+}
+
 fn account(account: accounts::Account) -> Account {
     let groups = accounts::groups_of(&account);
     Account { uid: account.uid, gid: account.gid, groups, home: account.home }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_bytes_survive_as_text() {
+        let bytes: Vec<u8> = (0..=255).collect();
+
+        assert_eq!(text_to_bytes(&bytes_to_text(&bytes)), bytes);
+    }
 }

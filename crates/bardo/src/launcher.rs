@@ -14,11 +14,10 @@ use bardo_config::{ConfigError, Listen, Loaded, Request};
 use rustix::net::sockopt::socket_peercred;
 
 use crate::daemon::boot::{self, BootError};
+use crate::daemon::managed::folder;
 use crate::daemon::runtime::{self, places};
 use crate::host::Machine;
-use crate::init::folder;
-use crate::personality::say;
-use crate::selftest::home::escaped;
+use crate::output::say;
 
 /// Exit code of a supervisor that did not start.
 const NOT_STARTED: u8 = 2;
@@ -211,6 +210,12 @@ fn text(place: &Path, is_root: bool) -> String {
          supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n\n\
          [supervisorctl]\nserverurl=unix://{here}/{SOCKET}\n"
     )
+}
+
+/// A path as a value of the configuration, where a percent sign begins an expansion.
+#[must_use]
+pub fn escaped(path: &Path) -> String {
+    path.display().to_string().replace('%', "%%")
 }
 
 #[cfg(test)]

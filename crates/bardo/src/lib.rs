@@ -20,9 +20,13 @@ pub mod init;
 pub mod inquiry;
 pub mod launcher;
 pub mod manual;
+pub mod names;
+mod output;
 pub mod personality;
 pub mod selftest;
 pub mod service;
+pub mod tool_path;
+pub mod words;
 
 use daemon::stage::Stage;
 use daemon::supervisor::Part;

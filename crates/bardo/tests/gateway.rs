@@ -44,6 +44,7 @@ fn real_servers_are_started_kept_running_and_stopped_in_order() {
 
     assert_eq!(gateway.state("network"), "RUNNING");
     assert_eq!(gateway.state("api"), "RUNNING");
+    gateway.wait_for("the network server", |gateway| gateway.get("/").is_some());
     assert_eq!(gateway.get("/").as_deref(), Some("The gateway is up.\n"));
     let answer = gateway.wait_for_api("the API", |_| true);
     assert_eq!(answer["program"], "api");

@@ -3,8 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use bardo::manual;
 
@@ -51,6 +52,19 @@ fn the_document_of_system_conf_has_a_row_for_every_keyword() {
     assert_eq!(shown, manual::system_conf::rows(), "the rows belong into docs/system.conf.md");
 }
 
+/// Puts a script there. Another process writes it: what this one has just written cannot be
+/// executed while a process that another test clones has it open as well.
+fn put_tool(path: &Path, script: &str) {
+    let mut shell = Command::new("/bin/sh")
+        .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(shell.wait().unwrap().success());
+}
+
 /// What bash offers behind a command line, as somebody sees it who presses Tab.
 fn completed(line: &str, tools: &Path) -> Vec<String> {
     let script = format!(
@@ -64,7 +78,9 @@ fn completed(line: &str, tools: &Path) -> Vec<String> {
         tools.display(),
         share().display()
     );
-    let output = Command::new("bash").args(["--norc", "-c", &script]).output().unwrap();
+    // It complains of a locale that is not there.
+    let mut bash = Command::new("bash");
+    let output = bash.args(["--norc", "-c", &script]).env("LC_ALL", "C").output().unwrap();
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout).unwrap();
     said.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
@@ -75,9 +91,7 @@ fn bash_completes_verbs_options_and_the_labels_of_services() {
     let home = tempfile::tempdir().unwrap();
     let tool = "#!/bin/sh\n[ \"$*\" = '--socket /x list' ] && exec printf \
                 '%s\\n' '----label---- endpoint-' '          web 7' '          g:a 8'\n";
-    let path = home.path().join("minix-service");
-    fs::write(&path, tool).unwrap();
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    put_tool(&home.path().join("minix-service"), tool);
     let completed = |line: &str| completed(line, home.path());
 
     assert_eq!(completed("minix-service re"), ["refresh", "restart"]);
@@ -97,9 +111,7 @@ fn bash_completes_commands_flags_and_the_names_of_processes() {
         "#!/bin/sh\n[ \"$*\" = '-c /x status' ] && exec printf '%s\\n' '{said}'\n\
          [ \"$*\" = avail ] && exec printf 'cat in use auto 999:999\\ng:a-1 avail auto 1:1\\n'\n"
     );
-    let path = home.path().join("supervisorctl");
-    fs::write(&path, tool).unwrap();
-    fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    put_tool(&home.path().join("supervisorctl"), &tool);
     let completed = |line: &str| completed(line, home.path());
 
     assert_eq!(completed("supervisorctl st"), ["start", "status", "stop"]);

@@ -4,7 +4,6 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
@@ -16,23 +15,24 @@ use tempfile::TempDir;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Starts a process of its own, says its number, and waits. That process writes down the
-/// signals that it gets. Not HUP: a shell that was started with it ignored cannot trap it.
-const SCRIPT: &str = r#"#!/bin/sh
-cd "$1"
+/// signals that it gets, and ends with its folder. Not HUP: a shell that was started with it
+/// ignored cannot trap it.
+const SCRIPT: &str = r#"cd "$1"
 sh -c 'trap "echo usr2 >> got" USR2; trap "echo usr1 >> got" USR1
        trap "echo term >> got; exit 0" TERM
-       echo $$ > number; mv number pid; while :; do sleep 0.01; done' &
+       echo $$ > number; mv number pid; while [ -e script ]; do sleep 0.01; done' &
 wait
 echo "$2" > waited
 "#;
 
 fn start(here: &Path) -> Child {
+    // The shell reads it: what this process has just written cannot be executed while a
+    // process that another test clones has it open as well.
     let script = here.join("script");
     fs::write(&script, SCRIPT).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     Command::new(env!("CARGO_BIN_EXE_bardo"))
         .arg("pidproxy")
-        .args([&here.join("pid"), &script, here, Path::new("an argument")])
+        .args([&here.join("pid"), Path::new("/bin/sh"), &script, here, Path::new("an argument")])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()

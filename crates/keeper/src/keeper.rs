@@ -150,6 +150,8 @@ struct Supervisor {
     next_exit: u64,
     /// Signals that were handed on and are not done with.
     handed: u64,
+    /// Those of them that have come again since: they are handed on again after that.
+    again: u64,
     /// Since when something that was handed on is not done with.
     owed_since: Option<u64>,
     /// Whether the channel was full.
@@ -299,7 +301,7 @@ impl Keeper {
             self.pending |= 1 << signal;
             // One that comes again while it is being taken is handed on again.
             if let Some(supervisor) = &mut self.supervisor {
-                supervisor.handed &= !(1 << signal);
+                supervisor.again |= supervisor.handed & 1 << signal;
             }
             if self.is_stop_wanted() {
                 self.stop_by.get_or_insert_with(|| clock::monotonic() + OBEYS_WITHIN);
@@ -358,6 +360,7 @@ impl Keeper {
                     give_from: Some(0),
                     next_exit: 0,
                     handed: 0,
+                    again: 0,
                     owed_since: None,
                     full: false,
                     killed: false,
@@ -444,8 +447,9 @@ impl Keeper {
                 self.paid();
             }
             ToKeeper::SignalsTaken(signals) => {
-                self.pending &= !signals;
+                self.pending &= !signals | supervisor.again;
                 supervisor.handed &= !signals;
+                supervisor.again &= !signals;
                 self.stop_by = self.stop_by.filter(|_| self.is_stop_wanted());
                 self.paid();
             }

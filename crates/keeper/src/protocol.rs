@@ -166,6 +166,9 @@ pub struct Predecessor {
     /// Whether the keeper itself has come after another one, so that not all programs are its
     /// children.
     pub has_new_keeper: bool,
+    /// Signals that nobody is done with: bit n is signal n. The last one may have begun to do
+    /// what they ask for.
+    pub signals: u64,
 }
 
 /// An exit record.
@@ -252,7 +255,8 @@ impl Message {
         };
         message.set_header(kind, one, other);
         if let ToSupervisor::Begin(predecessor) = what {
-            message.push_entry([predecessor.next_try, u64::from(predecessor.has_new_keeper), 0]);
+            let Predecessor { next_try, has_new_keeper, signals, .. } = predecessor;
+            message.push_entry([next_try, u64::from(has_new_keeper), signals]);
         }
         message
     }
@@ -319,14 +323,18 @@ impl Message {
         let (kind, one, other) = self.header()?;
         Some(match kind {
             1 => ToSupervisor::Held,
-            2 => ToSupervisor::Begin(Predecessor {
-                count: low(one >> 32),
-                status: low(one).cast_signed(),
-                hung: other & 1 == 1,
-                failures: low(other >> 32),
-                next_try: self.entries().next().map_or(0, |[next_try, ..]| next_try),
-                has_new_keeper: self.entries().next().is_some_and(|[_, new, _]| new == 1),
-            }),
+            2 => {
+                let [next_try, has_new_keeper, signals] = self.entries().next().unwrap_or_default();
+                ToSupervisor::Begin(Predecessor {
+                    count: low(one >> 32),
+                    status: low(one).cast_signed(),
+                    hung: other & 1 == 1,
+                    failures: low(other >> 32),
+                    next_try,
+                    has_new_keeper: has_new_keeper == 1,
+                    signals,
+                })
+            }
             3 => ToSupervisor::Exits,
             4 => ToSupervisor::Signals(one),
             _ => return None,
@@ -430,6 +438,7 @@ mod tests {
             failures: 4,
             next_try: u64::MAX,
             has_new_keeper: true,
+            signals: 1 << 15 | 1,
         };
         for said in [
             ToSupervisor::Held,

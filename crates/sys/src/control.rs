@@ -296,6 +296,7 @@ fn unpack(header: &libc::msghdr, descriptors: &mut Vec<OwnedFd>) -> Option<Peer>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::poll::wait_for_hang_up;
     use crate::poller::{Events, Interest, Poller};
     use std::fs::File;
     use std::os::linux::net::SocketAddrExt as _;
@@ -335,6 +336,7 @@ mod tests {
             assert_eq!(theirs.send(message.as_bytes(), &[]).unwrap(), Sent::Whole);
         }
         drop(theirs);
+        wait_for_hang_up(&ours);
 
         let said = [(); 4].map(|()| text(&ours, &mut inbox));
         assert_eq!(said, ["READY=1", "", "STOPPING=1", "Closed"]);
@@ -349,6 +351,7 @@ mod tests {
         theirs.send(b"READY=1", &[]).unwrap();
         theirs.send(b"STOPPING=1", &[]).unwrap();
         drop(theirs);
+        wait_for_hang_up(&ours);
         let mut inbox = Inbox::default();
 
         let said = [(); 4].map(|()| text(&ours, &mut inbox));
@@ -419,6 +422,7 @@ mod tests {
         let kept = letter.descriptors.swap_remove(0);
         rustix::io::write(&kept, b"x").unwrap();
         drop(kept);
+        wait_for_hang_up(&read);
 
         assert!(matches!(ours.receive(&mut inbox).unwrap(), Received::Nothing));
         assert!(inbox.descriptors.is_empty());

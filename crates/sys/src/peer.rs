@@ -74,10 +74,10 @@ mod tests {
 
     #[test]
     fn who_connects_is_known_by_number_and_by_descriptor() {
-        let path = std::env::temp_dir().join(format!("bardo-peer-{}", std::process::id()));
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("s");
         let listener = UnixListener::bind(&path).unwrap();
         let _client = UnixStream::connect(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
         let (socket, _) = listener.accept().unwrap();
 
         let found = credentials(socket.as_fd()).unwrap();

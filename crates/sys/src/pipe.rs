@@ -265,6 +265,7 @@ impl AsFd for PatientWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::poll::wait_for_hang_up;
 
     fn put(pipe: &OwnedFd, bytes: &[u8]) {
         assert_eq!(rustix::io::write(pipe, bytes).unwrap(), bytes.len());
@@ -283,6 +284,7 @@ mod tests {
 
         let empty = splice(&read, &other_write, 10).unwrap_err();
         drop(write);
+        wait_for_hang_up(&read);
         let ended = splice(&read, &other_write, 10).unwrap();
 
         assert_eq!(empty.kind(), io::ErrorKind::WouldBlock);
@@ -304,8 +306,8 @@ mod tests {
 
     #[test]
     fn bytes_go_into_a_file_at_the_offset_that_is_asked_for() {
-        let directory = std::env::temp_dir();
-        let path = directory.join(format!("bardo-splice-{}", std::process::id()));
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("file");
         let file = open_target(&path).unwrap();
         let (read, write) = pipe().unwrap();
         put(&write, b"onetwo");
@@ -313,9 +315,7 @@ mod tests {
         splice_at(&read, &file, 3, 3).unwrap();
         splice_at(&read, &file, 0, 3).unwrap();
 
-        let text = std::fs::read(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(text, b"twoone");
+        assert_eq!(std::fs::read(&path).unwrap(), b"twoone");
     }
 
     #[test]
@@ -380,12 +380,12 @@ mod tests {
 
     #[test]
     fn a_fifo_that_nobody_reads_is_not_waited_for() {
-        let path = std::env::temp_dir().join(format!("bardo-fifo-{}", std::process::id()));
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("fifo");
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::from_raw_mode(0o600)).unwrap();
 
         let error = open_target(&path).unwrap_err();
 
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(error.raw_os_error(), Some(Errno::NXIO.raw_os_error()));
     }
 

@@ -64,6 +64,15 @@ pub fn has_hung_up(file: BorrowedFd<'_>) -> bool {
     all[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
+/// Waits until the other end is closed. What another test clones has it as well, until it
+/// executes its program.
+#[cfg(test)]
+pub(crate) fn wait_for_hang_up(file: impl std::os::fd::AsFd) {
+    while !has_hung_up(file.as_fd()) {
+        std::thread::yield_now();
+    }
+}
+
 /// What a descriptor is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {

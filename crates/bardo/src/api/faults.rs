@@ -7,7 +7,7 @@ use bardo_core::{Refusal, SpawnError};
 use bardo_wire::xmlrpc::FaultText;
 
 use super::names;
-use crate::personality::words;
+use crate::words;
 
 /// A fault number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

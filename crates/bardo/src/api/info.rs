@@ -9,7 +9,7 @@ use bardo_wire::xmlrpc::Value;
 
 use super::lookup;
 use crate::daemon::clients::ProcessView;
-use crate::personality::words;
+use crate::words;
 
 /// The seconds since 1970, now.
 pub(super) fn now() -> i64 {

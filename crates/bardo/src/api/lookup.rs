@@ -14,7 +14,7 @@ use bardo_config::command;
 use bardo_core::{ServiceSpec, SpawnError};
 use rustix::fs::{Access, access};
 
-use crate::personality::words;
+use crate::words;
 
 /// Where programs are looked for when no `PATH` says otherwise: Supervisor's list.
 const DEFAULT_PATH: &str = "/bin:/usr/bin:/usr/local/bin";

@@ -28,7 +28,7 @@ use crate::daemon::clients::{Measured, ProcessView, Question, Reply};
 use crate::daemon::metrics::{Counted, Counts, LATENCY_BOUNDS};
 use crate::daemon::pump::Channel;
 use crate::daemon::troubles::TroubleKind;
-use crate::personality::words::state;
+use crate::words::state;
 
 /// Most bytes that are told of each process beside its names, and how often these are
 /// told: a byte of them can become two.

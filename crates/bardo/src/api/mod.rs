@@ -20,7 +20,6 @@ mod logs;
 mod logtail;
 mod lookup;
 mod metrics;
-pub mod names;
 mod page;
 mod peer;
 mod places;
@@ -56,6 +55,7 @@ use crate::daemon::clients::Clients;
 use crate::daemon::main_log::{self, Level};
 use crate::daemon::pump::PumpHandle;
 use crate::daemon::settings::Namespace;
+pub use crate::names;
 
 /// How long a question may wait before the control thread counts as hung, unless
 /// the settings say otherwise.

@@ -43,7 +43,7 @@ const PATH: &str = "/RPC2";
 #[non_exhaustive]
 pub enum CallError {
     /// The server refuses it.
-    #[error("<Fault {code}: {}>", crate::personality::words::quoted(.text))]
+    #[error("<Fault {code}: {}>", crate::words::quoted(.text))]
     Fault {
         /// The number of the fault.
         code: i32,
@@ -68,7 +68,7 @@ pub enum CallError {
     #[error("Unknown protocol for serverurl {0}")]
     UnknownProtocol(String),
     /// The address has a port that is none.
-    #[error("Port could not be cast to integer value as {}", crate::personality::words::quoted(.0))]
+    #[error("Port could not be cast to integer value as {}", crate::words::quoted(.0))]
     BadPort(String),
     /// Nobody knows the machine of that name.
     #[error("Name or service not known: {0}")]

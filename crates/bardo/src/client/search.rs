@@ -10,7 +10,7 @@ use super::Client;
 use crate::daemon::runtime;
 use crate::host::Machine;
 use crate::launcher;
-use crate::personality::place;
+use crate::tool_path;
 
 /// The environment variable that says it.
 const VARIABLE: &str = "BARDO_SOCKET";
@@ -101,7 +101,7 @@ fn usual() -> Vec<Candidate> {
 
 /// The socket files of the configuration that `supervisord` would find.
 fn configured() -> Vec<Candidate> {
-    let file = bardo_config::find(&Machine, &place::of_this_tool("supervisord"));
+    let file = bardo_config::find(&Machine, &tool_path::of_this_tool("supervisord"));
     // One that cannot be read is that of nobody whom we could ask.
     let there = file.and_then(|file| bardo_config::whereabouts(&Machine, &file).ok());
     let servers = there.into_iter().flat_map(|there| there.servers);

@@ -20,7 +20,7 @@ use super::pump::{Channel, StreamKey};
 use super::settings::RESTART_REQUESTED;
 use super::world::Machine;
 use super::{logs, views};
-use crate::personality::payload;
+use crate::words::payload;
 
 /// A client that waits.
 pub(super) struct Pending {

@@ -27,14 +27,14 @@ use super::fastcgi;
 use super::greeting::Greeting;
 use super::journal::{self, Journal};
 use super::main_log::Level;
+use super::managed::folder;
 use super::runtime::{self, Runtime};
-use super::settings::{Service, Settings, bytes_to_text};
+use super::settings::{Service, Settings};
 use super::sockets::{self, SocketError};
 use super::stage::{KEEPER_FILES, MANAGERS, SERVICE_FILES, Stage, Waiter};
 use super::trees;
-use crate::host::Machine;
-use crate::init::{folder, run};
-use crate::personality::words::{python_error, quoted};
+use crate::host::{Machine, bytes_to_text};
+use crate::words::{python_error, quoted};
 
 /// Why the daemon does not start. The text is Supervisor's where it has one.
 #[derive(Debug, thiserror::Error)]
@@ -453,7 +453,7 @@ pub fn remove_sockets(settings: &Settings, others: &[String]) {
 pub fn remove_pidfile(settings: &Settings) {
     Runtime::remove(&settings.runtime_directory);
     if let Some(service) = &settings.service {
-        run::leave(service.place.as_ref());
+        folder::leave(service.place.as_ref());
     }
     // Whoever was quicker and has started anew has a file of his own.
     let own = format!("{}\n", settings.keeper_pid);

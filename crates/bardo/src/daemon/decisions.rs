@@ -260,7 +260,7 @@ impl History {
     /// What the service is called.
     #[must_use]
     pub fn label(&self) -> String {
-        crate::api::names::namespec(&self.group, &self.name)
+        crate::names::namespec(&self.group, &self.name)
     }
 
     /// The latest decision.

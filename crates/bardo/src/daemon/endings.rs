@@ -8,7 +8,7 @@ use super::children::Life;
 use super::main_log::Level;
 use super::notices::{spawn_error, start_error};
 use super::world::Machine;
-use crate::personality::words;
+use crate::words;
 
 impl Machine {
     /// Processes have ended: the core is told of each, after all that it has said.

@@ -26,7 +26,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockop
 use super::journal::Entry;
 use super::main_log::Level;
 use super::world::Machine;
-use crate::personality::words::system_error;
+use crate::words::system_error;
 
 /// Mode of a socket file where nothing else is said, as Supervisor has it.
 const MODE: u32 = 0o700;

@@ -17,9 +17,9 @@ use bardo_core::{Command, Input, Supervisor};
 
 use super::journal::Entry;
 use super::main_log::Level;
+use super::managed::reloads;
 use super::renewal::Changes;
 use super::world::Machine;
-use crate::init::reload;
 
 /// What stands in the journal for the number of tries while what was loaded is taken up: it is
 /// not loaded again for that.
@@ -113,7 +113,7 @@ impl Machine {
     pub(super) fn follow(&mut self, changes: Changes) {
         if !changes.for_a_restart.is_empty() {
             let what = changes.for_a_restart.join(", ");
-            self.log(Level::Warn, &format!("{}{what}", reload::FOR_A_RESTART));
+            self.log(Level::Warn, &format!("{}{what}", reloads::FOR_A_RESTART));
         }
         let configuration = self.reread(changes.configuration);
         self.following.steps = [Step::Compare(configuration)].into();

@@ -32,22 +32,16 @@ use super::adoption::Inheritance;
 use super::clients::{Question, Reply, Request};
 use super::journal::Entry;
 use super::main_log::Level;
-use super::noticing::SUPERVISOR;
+pub use super::managed::folder::{DOOR, FORMER_DOOR};
 use super::settings::RESTART_REQUESTED;
 use super::troubles::TroubleKind;
+use super::troubles::noticing::SUPERVISOR;
 use super::world::Machine;
 
 mod heir;
 
 use heir::end;
 pub use heir::{Former, Handed, ask};
-
-/// The name of the socket in the service's folder.
-pub const DOOR: &str = "handover";
-
-/// What it is called while a supervisor has it that is to be ended: it is asked again where the
-/// one who comes next is killed before that.
-pub const FORMER_DOOR: &str = "handover.former";
 
 /// What is not handed over: it is about one keeper only.
 const NOT_HANDED: Roles = Roles::HANDOVER.and(Roles::SUPERVISOR).and(Roles::TALK);
@@ -138,9 +132,9 @@ pub(super) fn wait_for_heir(
         if left == Some(0) {
             return;
         }
-        let others = [Some(machine.waker.as_fd()), heir.as_ref().map(|heir| heir.talk.as_fd())];
+        let others = [Some(machine.waker.as_fd()), heir.as_ref().map(|Heir(talk)| talk.as_fd())];
         let (knocked, [woken, gone]) = poll::many(door.as_fd(), others, left);
-        if gone && heir.take().is_some_and(|heir| heir.has_all) {
+        if gone && heir.take().is_some() {
             // It has ended before somebody had all.
             machine.log(Level::Warn, "the next keeper is gone as well: another one is waited for");
         }
@@ -149,7 +143,7 @@ pub(super) fn wait_for_heir(
             machine.hear_of_logs();
         }
         // What is promised once all was handed over nobody would keep.
-        while !heir.as_ref().is_some_and(|heir| heir.has_all)
+        while heir.is_none()
             && let Some(request) = machine.next_question()
         {
             answer(machine, supervisor, request, &mut wishes);
@@ -164,8 +158,8 @@ pub(super) fn wait_for_heir(
                         machine.log(Level::Error, &text);
                     }
                     // Who closes a connection in which something is unread takes back what was
-                    // said.
-                    drop(heir.replace(Heir { talk, has_all: handed.is_ok() }));
+                    // said. Who was not given all sees it closed, and asks again at once.
+                    heir = handed.is_ok().then_some(Heir(talk));
                 }
                 // Who has knocked still does when there is a descriptor for the talk.
                 Ok(None) | Err(_) => std::thread::sleep(REST),
@@ -174,11 +168,8 @@ pub(super) fn wait_for_heir(
     }
 }
 
-/// A keeper that has asked.
-struct Heir {
-    talk: Channel,
-    has_all: bool,
-}
+/// The talk with a keeper that has all.
+struct Heir(Channel);
 
 impl Machine {
     /// Ends the supervisor of the keeper before, if it is there still: all that it had is here,

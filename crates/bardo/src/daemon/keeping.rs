@@ -20,11 +20,11 @@ use bardo_sys::{accounts, clock, process, signals};
 use super::handover::{self, Former, Handed};
 use super::journal::Journal;
 use super::link;
+use super::managed::folder;
 use super::runtime::{self, ClaimError, Runtime};
 use super::settings as daemon;
 
 use super::stage::{KEEPER_FILES, SERVICE_FILES, Stage, Waiter};
-use crate::init::folder;
 
 /// The first descriptor that a keeper is given.
 const FIRST_FD: i32 = 3;

@@ -8,7 +8,7 @@ use bardo_sys::spawn::{ChildError, PathEntry, Step};
 
 use super::main_log::Level;
 use super::world::Machine;
-use crate::personality::words;
+use crate::words;
 
 impl Machine {
     /// Puts a notice into words.

@@ -14,7 +14,7 @@ use super::journal::Entry;
 use super::main_log::{self, Level};
 use super::pump::OwedLine;
 use super::world::Machine;
-use crate::personality::words;
+use crate::words;
 
 /// Most lines that are owed while the log takes nothing: with what it costs to keep them
 /// that is two megabytes. What ends beyond that is said as anything else is, and counted where

@@ -9,8 +9,9 @@ use bardo_sys::limits::Limit;
 use bardo_sys::plan::{Environment, HoldsNul, Identity, Plan, Strings};
 use bardo_sys::setup::Setup;
 
-use super::settings::{Settings, text_to_bytes};
+use super::settings::Settings;
 use super::trees::{self, Prepared};
+use crate::host::text_to_bytes;
 
 /// Where a program without a slash is looked for when nobody says where.
 const DEFAULT_PATH: &str = "/bin:/usr/bin:/usr/local/bin";

@@ -48,6 +48,7 @@ pub(super) enum Loaded {
 #[derive(Default)]
 pub(super) struct Restart {
     loading: Loading,
+    early: Early,
     /// All listening sockets that the keeper holds, by place.
     listeners: BTreeMap<u32, OwnedFd>,
     /// The settings that begin when everything has stopped.
@@ -68,6 +69,17 @@ enum Loading {
     Yes,
     /// And somebody has asked since.
     Again,
+}
+
+/// Whether somebody has asked before what a predecessor has begun is gone on with: both may be
+/// about the same, and one that a predecessor takes up comes first.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Early {
+    #[default]
+    Nobody,
+    Somebody,
+    /// It is not early any more.
+    Over,
 }
 
 /// The key under which the keeper holds a listening socket.
@@ -239,16 +251,29 @@ impl Machine {
         self.load_again();
     }
 
-    /// Goes on with what a predecessor has begun, if it has.
+    /// Goes on with what a predecessor has begun, if it has, and does what was asked for
+    /// meanwhile.
     pub(super) fn resume_reload(&mut self, supervisor: &Supervisor) {
+        let is_asked = std::mem::replace(&mut self.restart.early, Early::Over) == Early::Somebody;
         match self.surroundings.reload_tries {
-            0 => self.retire_strays(),
+            0 => {
+                self.retire_strays();
+                if is_asked {
+                    self.tell_of_reload();
+                    self.load_again();
+                }
+            }
             tries @ (FOLLOWS | FOLLOWS_THEN_AGAIN) => {
                 let is_asked_again = tries == FOLLOWS_THEN_AGAIN;
                 self.restart.loading = if is_asked_again { Loading::Again } else { Loading::Yes };
                 self.tell_of_reload();
                 self.follow_again(supervisor);
+                if is_asked {
+                    self.load_again();
+                }
             }
+            // What is loaded now is what whoever has asked meanwhile wants as well, and it may
+            // have been asked for only once.
             _ => {
                 self.tell_of_reload();
                 self.load_again();
@@ -443,6 +468,10 @@ impl Machine {
             return self.log(Level::Warn, &text);
         }
         self.log(Level::Warn, &format!("received SIGHUP indicating {wish} request"));
+        if self.restart.early != Early::Over {
+            self.restart.early = Early::Somebody;
+            return;
+        }
         self.tell_of_reload();
         self.load_again();
     }

@@ -65,8 +65,8 @@ pub struct Settings {
     pub strip_ansi: bool,
     /// The limit on descriptors that programs inherit: soft and hard.
     pub descriptor_limit: (u64, u64),
-    /// The environment that programs inherit, as `NAME=value` in [`bytes_to_text`]'s
-    /// form.
+    /// The environment that programs inherit, as `NAME=value` in the form of
+    /// [`bytes_to_text`](crate::host::bytes_to_text).
     pub environment: Vec<String>,
     /// What programs are told as `SUPERVISOR_SERVER_URL`.
     pub server_url: Option<String>,
@@ -383,18 +383,6 @@ fn milliseconds(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Bytes as text, one character each: an environment need not be UTF-8.
-#[must_use]
-pub fn bytes_to_text(bytes: &[u8]) -> String {
-    bytes.iter().copied().map(char::from).collect()
-}
-
-/// The bytes of [`bytes_to_text`].
-#[must_use]
-pub fn text_to_bytes(text: &str) -> Vec<u8> {
-    text.chars().map(|character| u8::try_from(u32::from(character)).unwrap_or(b'?')).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -512,12 +500,5 @@ mod tests {
         let settings = Settings::parse(&text).unwrap();
 
         assert_eq!(settings, Settings { keeper_pid: 0, ..sample() });
-    }
-
-    #[test]
-    fn any_bytes_survive_as_text() {
-        let bytes: Vec<u8> = (0..=255).collect();
-
-        assert_eq!(text_to_bytes(&bytes_to_text(&bytes)), bytes);
     }
 }

@@ -49,7 +49,7 @@ pub enum SocketError {
 fn name(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(errno) => {
-            format!("errno.{} ({errno})", crate::personality::errno::name(errno))
+            format!("errno.{} ({errno})", crate::words::errno::name(errno))
         }
         None => error.to_string(),
     }

@@ -9,10 +9,12 @@ use std::os::unix::ffi::OsStringExt;
 use bardo_sys::launch::c_string;
 
 use super::keeping;
-use crate::init::run;
 
 /// The variable.
 const VARIABLE: &str = "BARDO_STAGE";
+
+/// The word with which a service manager starts one that becomes the keeper of a service.
+pub const RUN: &str = "--service-run";
 
 /// Descriptors that a keeper is given before the listening sockets: journal, both
 /// ends of the staging pipe, lock socket.
@@ -82,7 +84,7 @@ impl Stage {
     fn of_service(pid: u32) -> Option<Self> {
         let words = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-        let is_keeper = words.split(|byte| *byte == 0).nth(1) == Some(run::RUN.as_bytes())
+        let is_keeper = words.split(|byte| *byte == 0).nth(1) == Some(RUN.as_bytes())
             && name.starts_with(keeping::NAME.as_bytes());
         let (listeners, hang_timeout_ms, service) = (0, 0, Some(Waiter(false)));
         is_keeper.then_some(Self::Keeper { listeners, hang_timeout_ms, service })

@@ -15,7 +15,7 @@ use super::decisions::{History, KEPT_MAX, Kept};
 use super::journal::Surroundings;
 use super::views;
 use super::world::Machine;
-use crate::api::names;
+use crate::names;
 
 /// The name of what is not enforced, in [`Standing::further`].
 pub const NOT_ENFORCED: &str = "not enforced";

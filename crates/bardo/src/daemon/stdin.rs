@@ -141,9 +141,10 @@ mod tests {
     use std::io::Read as _;
 
     use bardo_sys::pipe::pipe;
-    use bardo_sys::poll::{self, Room};
+    use bardo_sys::poll::{self, Room, has_hung_up};
 
     use super::*;
+    use crate::selftest::home::wait_until;
 
     const PID: u32 = 7;
 
@@ -203,6 +204,7 @@ mod tests {
         let mut backlog = Backlog::default();
         backlog.write(PID, &write, &numbered(100_000)).unwrap();
         drop(read);
+        wait_until("its reader to be gone", || has_hung_up(write.as_fd())).unwrap();
         assert!(has_room(&backlog));
 
         backlog.forget(PID, Some(&write));
@@ -218,6 +220,7 @@ mod tests {
         let mut backlog = Backlog::default();
         backlog.write(PID, &write, &numbered(100_000)).unwrap();
         drop(read);
+        wait_until("its reader to be gone", || has_hung_up(write.as_fd())).unwrap();
 
         backlog.go_on(|_| Some(&write));
 

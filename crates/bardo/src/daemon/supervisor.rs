@@ -46,7 +46,7 @@ use super::settings::{Address, MainLog, Server, Settings};
 use super::watching;
 use super::world::{Machine, Parts};
 use crate::api::{self, Api, ApiSettings, Listener, ListenerKind, Shown};
-use crate::personality::words;
+use crate::words;
 
 /// The keeper's descriptor numbers in a new supervisor.
 const LINK_FD: i32 = 3;
@@ -320,6 +320,7 @@ fn supervise(
 ) -> i32 {
     greet(&mut machine, &known, predecessor, why);
     last_words::forget(machine.journal.memory());
+    machine.news.signals |= predecessor.signals;
     let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
     machine.tell(machine.settings.patience());
     // Who cannot say it has lost its keeper while it took over.

@@ -8,6 +8,8 @@
 //! as wrong for a minute, and nothing wakes up when the minute is over. It is looked at
 //! when somebody asks.
 
+pub(super) mod noticing;
+
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{Hash as _, Hasher as _};

@@ -21,7 +21,7 @@ use super::children::Life;
 use super::errands::Done;
 use super::main_log::Level;
 use super::world::Machine;
-use crate::api::names::namespec;
+use crate::names::namespec;
 
 /// Most files that are read at a time. A dead mount may hold so many threads.
 const READERS_MAX: usize = 8;

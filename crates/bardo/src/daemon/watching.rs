@@ -20,8 +20,8 @@ use super::clients::{Question, Reply, Request};
 use super::handover;
 use super::journal::Memory;
 use super::main_log::Level;
-use super::noticing::SUPERVISOR;
 use super::troubles::TroubleKind;
+use super::troubles::noticing::SUPERVISOR;
 use super::world::Machine;
 
 /// SIGTERM.

@@ -44,6 +44,7 @@ use super::journal::{Entry, Journal, Process, Surroundings};
 use super::link::{Link, News};
 use super::listeners::Listening;
 use super::main_log::{self, Level};
+use super::managed::telling::Telling;
 use super::metrics::Metrics;
 use super::owed::{self, Promise};
 use super::plans::Planner;
@@ -51,13 +52,12 @@ use super::pump::{Channel, PumpHandle, Report, StreamKey};
 use super::restart::{Outcome, Restart};
 use super::settings::Settings;
 use super::stdin::Backlog;
-use super::telling::Telling;
 use super::trees::{self, Trees};
 use super::troubles::Troubles;
 use super::undrained::Undrained;
 use super::variables::VariableFiles;
 use crate::api::{Doors, Shown};
-use crate::personality::payload;
+use crate::words::payload;
 
 pub use self::parts::Parts;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use bardo_sys::probe;
 
 use crate::daemon::pump::SYSLOG;
-use crate::personality::errno;
+use crate::words::errno;
 use bardo_sys::cgroup::Places;
 
 /// Whether something can be had.

@@ -17,9 +17,9 @@ use crate::client::{CallError, Client};
 use crate::daemon::last_words;
 use crate::daemon::stage::Stage;
 use crate::host::Machine;
-use crate::personality::place;
 use crate::selftest::home::SUPERVISOR_COMM;
 use crate::selftest::procfs;
+use crate::tool_path;
 
 /// How long the daemon may take to answer. It takes milliseconds; one that hangs is
 /// replaced after ten seconds.
@@ -133,7 +133,7 @@ impl Place {
             let settings = control::load(&Machine, None, &[url])?;
             return Ok(Self { settings, pidfile: None, refused: None });
         }
-        let found = || bardo_config::find(&Machine, &place::of_this_tool("supervisorctl"));
+        let found = || bardo_config::find(&Machine, &tool_path::of_this_tool("supervisorctl"));
         let file = wanted.file.clone().or_else(found);
         let Some(file) = file else {
             let settings = control::load(&Machine, None, &[])?;
@@ -244,8 +244,7 @@ impl Patient {
                 "BACKOFF" => ("backoff", "It is tried again by itself."),
                 _ => continue,
             };
-            let subject =
-                crate::api::names::namespec(text(process, "group"), text(process, "name"));
+            let subject = crate::names::namespec(text(process, "group"), text(process, "name"));
             let why = Some(text(process, "spawnerr")).filter(|why| !why.is_empty());
             let why = why.unwrap_or("it has ended too soon; its log may say why").to_owned();
             self.find(kind, &subject, why, advice);

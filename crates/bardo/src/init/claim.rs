@@ -7,15 +7,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::definition::USUAL_NAME;
-use super::folder;
 use super::ground::Ground;
 use super::kinds::Other;
-use super::run::LOCK;
 use super::{InitError, InitSystem};
-
-/// The file that a removal leaves in a folder with something in it, so that the next service
-/// of that name finds its own again.
-pub const MARK: &str = ".bardo-service";
+use crate::daemon::managed::folder::{self, LOCK, MARK};
 
 /// That nobody else has a folder that a new service is to have.
 ///

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::run::RUN;
 use super::sandbox::Allowed;
+use crate::daemon::stage::RUN;
 
 /// The name of a service when none is given.
 pub const USUAL_NAME: &str = "bardo";

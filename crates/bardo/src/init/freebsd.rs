@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::definition::{Definition, Network, Respawn, Start};
 use super::escape::{quoted, shell};
-use super::files::{Comment, DefinitionFile, Link};
+use super::files::{DefinitionFile, Link};
 use super::ground::Ground;
 use super::{Commands, InitError, InitSystem, Standing, owned, tools};
 
@@ -48,7 +48,7 @@ impl InitSystem for FreeBsd {
 
     fn files(&self, definition: &Definition) -> Result<Vec<DefinitionFile>, InitError> {
         let (path, text) = (script(&definition.name), script_text(definition));
-        Ok(vec![DefinitionFile::of(definition, path, 0o755, Comment::Hash, &text)])
+        Ok(vec![DefinitionFile::script(definition, path, &text)])
     }
 
     fn links(&self, _: &Ground, _: &Definition) -> Vec<Link> {

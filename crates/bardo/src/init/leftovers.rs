@@ -15,7 +15,7 @@ use bardo_sys::channel::Reach;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::daemon::handover::{DOOR, FORMER_DOOR};
+use crate::daemon::managed::folder::{DOOR, FORMER_DOOR};
 
 use super::ground::Ground;
 use super::pauses::Notes;

@@ -5,7 +5,7 @@
 //! definition consists of and how the tools of that system are called; in which order
 //! things happen, and what is undone when one of them fails, is the same for all
 //! (`installation.rs`, `removal.rs`, `verbs.rs`). The running side is elsewhere: here nothing
-//! supervises.
+//! supervises, and the daemon knows nothing of what is here.
 
 pub mod attendant;
 pub mod beforehand;
@@ -16,7 +16,6 @@ pub mod definition;
 pub mod difference;
 pub mod escape;
 pub mod files;
-pub mod folder;
 pub mod freebsd;
 pub mod ground;
 pub mod inside;
@@ -44,6 +43,7 @@ pub mod wanted;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use crate::daemon::managed::folder;
 use definition::{Definition, Start};
 use files::{DefinitionFile, Link};
 use ground::Ground;

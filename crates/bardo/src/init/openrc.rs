@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use super::definition::{Definition, Network, Respawn, Start};
 use super::escape::{quoted, shell};
-use super::files::{Comment, DefinitionFile, Link};
+use super::files::{DefinitionFile, Link};
 use super::ground::Ground;
 use super::{
     Commands, InitError, InitSystem, Standing, attendant, leftovers, owned, readiness, tools,
@@ -129,13 +129,7 @@ impl InitSystem for OpenRc {
 
     fn files(&self, definition: &Definition) -> Result<Vec<DefinitionFile>, InitError> {
         let path = script(&definition.name);
-        Ok(vec![DefinitionFile::of(
-            definition,
-            path,
-            0o755,
-            Comment::Hash,
-            &script_text(definition),
-        )])
+        Ok(vec![DefinitionFile::script(definition, path, &script_text(definition))])
     }
 
     fn links(&self, ground: &Ground, definition: &Definition) -> Vec<Link> {

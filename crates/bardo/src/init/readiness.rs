@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use super::definition::Definition;
 use super::ground::Ground;
 use super::pauses::Notes;
-use super::run::RUN;
 use super::{InitError, Standing};
+use crate::daemon::stage::RUN;
 
 /// How long a start may take: as long as under systemd.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -18,9 +18,9 @@ use bardo_sys::launch::go_to_background;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::definition::{USUAL_NAME, wrong_name};
-use super::folder::place;
 use super::ground::Ground;
 use super::{leftovers, run, tools};
+use crate::daemon::managed::folder::{self, place};
 
 /// The word that asks for it.
 pub const WORD: &str = "--service-reap";
@@ -72,7 +72,7 @@ pub fn main(words: &[OsString]) -> ExitCode {
         return ExitCode::from(UNAVAILABLE);
     };
     if !is_restarted(&result, variable("EXIT_STATUS").as_deref()) {
-        run::forget_pauses(&name);
+        run::pause::forget(&name);
         return match unit.end_others() {
             Ok(()) => ExitCode::SUCCESS,
             Err(left) => {
@@ -231,7 +231,7 @@ impl Unit {
         }
         // Nobody begins as long as we have the lock of a keeper. Where there is no folder for
         // it, and none can be made, nobody has.
-        let lock = place.as_deref().map(run::lock);
+        let lock = place.as_deref().map(run::lock::lock);
         let is_up = match &lock {
             Some(Err(_)) => place.as_ref().is_some_and(|place| place.exists()),
             Some(Ok(_)) | None => false,
@@ -244,7 +244,7 @@ impl Unit {
             let _ = fs::write(self.cgroup.join("cgroup.kill"), "1");
         }
         if let (Some(Ok(_)), Some(place)) = (&lock, &place) {
-            run::leave(place);
+            folder::leave(place);
         }
     }
 

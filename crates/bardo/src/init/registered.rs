@@ -13,7 +13,7 @@ use super::escape;
 use super::files::{self, Ownership};
 use super::ground::Ground;
 use super::{InitSystem, choice};
-use crate::personality::say;
+use crate::output::say;
 
 /// The word that asks for it.
 pub const WORD: &str = "--service-list";

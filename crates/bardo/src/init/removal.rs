@@ -8,14 +8,10 @@ use super::claim;
 use super::definition::Start;
 use super::files::{self, Changes, Ownership};
 use super::ground::Ground;
-use super::run::{LOCK, PAUSES_NOTED};
 use super::verbs::{Told, is_running};
-use super::{Commands, InitError, InitSystem, folder, tools};
-use crate::daemon::handover::{DOOR, FORMER_DOOR};
+use super::{Commands, InitError, InitSystem, tools};
+use crate::daemon::managed::folder;
 use crate::launcher;
-
-/// What a service always has in its folder below /run.
-const RUNTIME_FILES: [&str; 4] = [LOCK, DOOR, FORMER_DOOR, PAUSES_NOTED];
 
 /// How much of a configuration is read to see whether a launcher has written it: the account
 /// of a service may have put anything there.
@@ -187,10 +183,7 @@ fn remove_folders(system: &dyn InitSystem, ground: &Ground, name: &str) -> Vec<S
     if !claim::was_used(&folder) {
         folders.remove(0);
     }
-    for file in RUNTIME_FILES {
-        let _ = fs::remove_file(folder.join(file));
-    }
-    folder::remove_told(&folder);
+    folder::clear(&folder);
     // Those of a configuration that nobody has written; `bardo run` of root has its own here.
     let configuration = folder.join("bardo.conf");
     let head = folder::read_plain(&configuration, HEAD_BYTES_MAX).unwrap_or_default();

@@ -7,67 +7,44 @@
 //! for, 1 a restart that was asked for, and everything else went wrong. So nothing that goes
 //! wrong ever ends with 1.
 
+mod background;
+mod command_line;
+mod inheritance;
+pub(super) mod lock;
+pub(super) mod pause;
+
 use std::ffi::OsString;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::thread;
-use std::time::Duration;
 
 use bardo_config::Request;
-use bardo_keeper::{FORWARDED, store};
-use bardo_sys::channel::{Channel, Wait};
+use bardo_keeper::FORWARDED;
 use bardo_sys::limits::{self, Limit, Limited};
-use bardo_sys::poll::{self, Room};
-use bardo_sys::signals::{self, SignalReader};
-use bardo_sys::{clock, descriptors, launch, pipe};
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
-use rustix::process::{getpid, kill_process};
+use bardo_sys::{pipe, signals};
 
 use crate::daemon::boot::{self, BootError, StartedService};
 use crate::daemon::handover;
-use crate::daemon::keeping::{self, Inherited, ResumeError};
+use crate::daemon::keeping::{self, ResumeError};
+use crate::daemon::managed::folder;
+pub use crate::daemon::managed::folder::place;
 use crate::daemon::settings::Service;
+pub use crate::daemon::stage::RUN;
 use crate::launcher::{self, LaunchError};
 
-use super::claim;
-use super::definition::{USUAL_NAME, wrong_name};
-pub use super::folder::place;
-use super::folder::{self, READY};
-use super::pauses::{self, Notes, Start, Unit, Waited};
+use super::pauses::Waited;
 use super::reap;
-use super::systemd::START_SECONDS;
-
-/// The words that call this face.
-pub const RUN: &str = "--service-run";
-
-/// The option that has it wait before it starts, longer each time it has ended soon: for
-/// managers that do not, or that never forget.
-pub const PAUSES: &str = "--pauses";
-
-/// The option that has it go on with what a killed keeper has left, and else start nothing.
-const HEIR: &str = "--heir";
+use background::{await_ready, goes_on_behind};
+pub use command_line::PAUSES;
+use command_line::{Asked, asked};
+use inheritance::inherited;
+use lock::lock;
+use pause::pause;
 
 /// Where the configuration of a service is that is told of none.
 const CONFIGURATIONS: &str = "/etc/bardo";
-
-/// The file in a service's folder that its keeper has locked.
-pub const LOCK: &str = "keeper.lock";
-
-/// The file in a service's folder with the pauses before its starts.
-pub(super) const PAUSES_NOTED: &str = "pauses";
-
-/// How long, in nanoseconds, somebody waits who has started a service in the background.
-/// Programs are begun then, and not waited for: nothing but a machine without time for us
-/// takes as long.
-const READY_WITHIN: u64 = 90_000_000_000;
-
-/// How long, in nanoseconds, the service manager may take to hear what it is not to have.
-const TAKEN_BACK_WITHIN: u64 = 2_000_000_000;
 
 /// Exit codes, of sysexits(3) where it has one.
 const USAGE: u8 = 2;
@@ -77,17 +54,6 @@ const NO_SYSTEM: u8 = 71;
 const NO_FILE: u8 = 73;
 const TAKEN: u8 = 75;
 const CONFIGURATION: u8 = 78;
-
-/// What a command line asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Asked {
-    name: String,
-    configuration: Option<String>,
-    pidfile: Option<String>,
-    background: bool,
-    pauses: bool,
-    heir: bool,
-}
 
 /// Why there is no service.
 #[derive(Debug, thiserror::Error)]
@@ -164,54 +130,6 @@ fn told(name: &str, error: &ServiceError) -> ExitCode {
     ExitCode::from(error.code())
 }
 
-fn asked(words: &[OsString]) -> Result<Asked, ServiceError> {
-    let wrong = |text: String| ServiceError::Usage(text);
-    let mut words = words.iter().map(|word| {
-        let text = word.to_str().map(str::to_owned);
-        text.ok_or_else(|| wrong(format!("{} is not UTF-8", word.to_string_lossy())))
-    });
-    let (mut name, mut configuration, mut pidfile) = (None, None, None);
-    let (mut background, mut pauses, mut heir) = (false, false, false);
-    while let Some(word) = words.next().transpose()? {
-        let (option, value) = match word.split_once('=') {
-            Some((option, value)) if word.starts_with("--") => (option, Some(value.to_owned())),
-            _ => (word.as_str(), None),
-        };
-        let place = match option {
-            "--config" => &mut configuration,
-            "--pidfile" => &mut pidfile,
-            "--background" if value.is_none() => {
-                background = true;
-                continue;
-            }
-            PAUSES if value.is_none() => {
-                pauses = true;
-                continue;
-            }
-            HEIR if value.is_none() => {
-                heir = true;
-                continue;
-            }
-            _ if name.is_none() && !word.starts_with('-') => {
-                name = Some(word);
-                continue;
-            }
-            _ => return Err(wrong(format!("'{word}' is not understood"))),
-        };
-        let value = match value {
-            Some(value) => Some(value),
-            None => words.next().transpose()?,
-        };
-        let value = value.filter(|value| !value.is_empty());
-        *place = Some(value.ok_or_else(|| wrong(format!("{option} needs a file")))?);
-    }
-    let name = name.unwrap_or_else(|| USUAL_NAME.to_owned());
-    if let Some(why) = wrong_name(&name) {
-        return Err(wrong(format!("'{name}' is no name of a service: {why}")));
-    }
-    Ok(Asked { name, configuration, pidfile, background, pauses, heir })
-}
-
 /// The exit code of a keeper that went on where another one was killed; none for whoever has
 /// begun one in the background.
 fn run(asked: &Asked) -> Result<Option<i32>, ServiceError> {
@@ -241,7 +159,7 @@ fn run(asked: &Asked) -> Result<Option<i32>, ServiceError> {
         return Ok(Some(0));
     }
     if asked.heir {
-        leave(&place);
+        folder::leave(&place);
         return Err(ServiceError::NothingLeft);
     }
     // Programs of a fresh start begin with what we have been given.
@@ -270,158 +188,6 @@ fn end_what_is_left(name: &str) {
     let unit = reap::Unit::of_this_process(name).filter(|_| is_main);
     if let Some(Err(left)) = unit.map(|unit| unit.end_others()) {
         eprintln!("bardo: {RUN} {name}: killed and still there: {left:?}");
-    }
-}
-
-/// Waits before a start that follows others, or that goes on where another one was killed: for
-/// the manager, whose pauses do not grow, or do not become short again.
-fn pause(name: &str, place: &Path) -> Waited {
-    let (notes, unit) = (Notes::new(place.join(PAUSES_NOTED), Unit::Tenths), Unit::Tenths);
-    let was_ready = fs::remove_file(folder::told(place).join(READY)).is_ok();
-    let start = notes.next(unit.now(), was_ready);
-    notes.write(start);
-    let (pause, time) = (start.pause, unit.time(start.pause));
-    let reader = match SignalReader::new(&FORWARDED) {
-        Ok(reader) if pause > 0 => reader,
-        // Who fails again and again for want of descriptors has a pause all the same.
-        Err(_) if pause > 0 => {
-            thread::sleep(time);
-            return Waited::ToTheEnd;
-        }
-        Ok(_) | Err(_) => return Waited::ToTheEnd,
-    };
-    let told = pauses::told(time);
-    eprintln!("bardo: {RUN} {name}: {told}");
-    // The pause is none of the time that it has to become ready.
-    let more = (time + Duration::from_secs(START_SECONDS)).as_micros();
-    tell_manager(&format!("STATUS={told}\nEXTEND_TIMEOUT_USEC={more}"));
-    let waited = pauses::wait(&reader, time);
-    match waited {
-        Waited::ToTheEnd => notes.write(Start { began: unit.now(), ..start }),
-        // Whoever goes on where another one was killed is to find it again.
-        Waited::UntilStop(signal) => {
-            let _ = kill_process(getpid(), signal);
-        }
-    }
-    waited
-}
-
-/// Says something to the service manager, where there is one that hears it.
-fn tell_manager(text: &str) {
-    let manager = std::env::var_os("NOTIFY_SOCKET");
-    if let Some(manager) = manager.and_then(|address| Channel::to_address(&address).ok()) {
-        // It is only said for people.
-        let _ = manager.send(text.as_bytes(), &[], Wait::No);
-    }
-}
-
-/// Has the next start of a service begin without a pause.
-pub fn forget_pauses(name: &str) {
-    if let Some(place) = place(name) {
-        Notes::new(place.join(PAUSES_NOTED), Unit::Tenths).remove();
-    }
-}
-
-/// Goes to the background, and tells its number there to whoever waits; `false` in the
-/// process that stays in front.
-fn goes_on_behind(pipe: &OwnedFd) -> io::Result<bool> {
-    if launch::go_to_background()? {
-        return Ok(false);
-    }
-    launch::leave_session()?;
-    let pid = format!("{}\n", std::process::id());
-    // Who waits no more does not want to know.
-    let _ = rustix::io::write(pipe, pid.as_bytes());
-    Ok(true)
-}
-
-/// What there is of a former keeper of this name that was killed: what the service manager has
-/// kept of it, and what its supervisor hands over.
-fn inherited(place: &Path) -> io::Result<Option<Inherited>> {
-    let (mut stored, mut journal, mut names) = (Vec::new(), None, Vec::new());
-    // What it hands to us otherwise nobody has asked for.
-    for (name, descriptor) in descriptors::from_manager() {
-        match store::named(&name) {
-            Some((key, role)) => stored.push((key, role, descriptor)),
-            None if name == store::JOURNAL => journal = Some(descriptor),
-            None => continue,
-        }
-        names.push(name);
-    }
-    let handed = handover::ask(place)?;
-    if journal.is_some() || handed.journal.is_some() {
-        return Ok(Some(Inherited { stored, journal, handed }));
-    }
-    names.dedup();
-    take_back(&names);
-    Ok(None)
-}
-
-/// Has the service manager give up what it has of a run that nobody can go on with: its pipes
-/// would stay open, and a later keeper would take it for what belongs to this run.
-fn take_back(names: &[String]) {
-    let address = std::env::var_os("NOTIFY_SOCKET").filter(|_| !names.is_empty());
-    let Some(manager) = address.and_then(|address| Channel::to_address(&address).ok()) else {
-        return;
-    };
-    let give_up_at = clock::monotonic() + TAKEN_BACK_WITHIN;
-    for name in names {
-        while !store::take_back(&manager, name) {
-            let left = give_up_at.saturating_sub(clock::monotonic());
-            if left == 0 {
-                return;
-            }
-            let _ = poll::two(manager.as_fd(), Some(manager.as_fd()), Room(true), Some(left));
-        }
-    }
-}
-
-/// Takes the lock of a service, which its keeper has for as long as it lives.
-///
-/// # Errors
-/// When somebody has it, or the folder is not ours.
-pub(super) fn lock(place: &Path) -> Result<OwnedFd, ServiceError> {
-    let path = place.join(LOCK);
-    loop {
-        folder::make_own(place).map_err(|source| match source.kind() {
-            io::ErrorKind::PermissionDenied => ServiceError::Place(place.to_owned(), source),
-            _ => failed(&format!("make {}", place.display()))(source),
-        })?;
-        let file = folder::open_plain(&path);
-        if file.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            // Who has just ended has removed the empty folder.
-            continue;
-        }
-        let file = file.map_err(failed(&format!("open {}", path.display())))?;
-        // Who may open it can lock it, and nobody could start the service any more.
-        let _ = file.set_permissions(Permissions::from_mode(0o600));
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(ServiceError::Taken(path)),
-            Err(errno) => return Err(failed(&format!("lock {}", path.display()))(errno.into())),
-        }
-        // One that ended meanwhile may have removed the file that we have locked.
-        let own = file.metadata().map(|own| (own.dev(), own.ino())).ok();
-        if own.is_some() && own == fs::metadata(&path).map(|there| (there.dev(), there.ino())).ok()
-        {
-            return Ok(file.into());
-        }
-    }
-}
-
-/// Removes what a service has in its folder that others of its name do not need, and the
-/// folder where nothing else is in it. To be done by the last of its processes.
-pub fn leave(place: &Path) {
-    // Its manager may have removed it.
-    let _ = fs::remove_file(place.join(handover::DOOR));
-    let _ = fs::remove_file(place.join(handover::FORMER_DOOR));
-    let _ = fs::remove_file(place.join(LOCK));
-    let _ = fs::remove_file(place.join(PAUSES_NOTED));
-    folder::remove_told(place);
-    let removed = fs::remove_dir(place);
-    if removed.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) {
-        // It is in a folder of root's: whoever removes the service knows it by this.
-        let _ = folder::write_private(&place.join(claim::MARK), "");
     }
 }
 
@@ -467,45 +233,6 @@ fn usual_configuration(usual: &Path) -> Result<Option<String>, ServiceError> {
     }
 }
 
-/// Waits until a service in the background is ready, and writes its pid file then.
-fn await_ready(pipe: &OwnedFd, pidfile: Option<&str>) -> Result<(), ServiceError> {
-    let give_up_at = clock::monotonic() + READY_WITHIN;
-    let mut said = Vec::new();
-    while said.iter().filter(|byte| **byte == b'\n').count() < 2 {
-        let left = give_up_at.saturating_sub(clock::monotonic());
-        if !poll::two(pipe.as_fd(), None, Room(false), Some(left)).first && left == 0 {
-            let seconds = READY_WITHIN / 1_000_000_000;
-            let text = format!("it still tries after {seconds} s; its main log says more");
-            return Err(ServiceError::Ended(text));
-        }
-        let mut bytes = [0; 32];
-        match rustix::io::read(pipe, &mut bytes) {
-            Ok(0) => {
-                return Err(ServiceError::Ended("its main log says more".to_owned()));
-            }
-            Ok(count) => said.extend_from_slice(&bytes[..count]),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(failed("read from a pipe")(errno.into())),
-        }
-    }
-    let Some(pidfile) = pidfile else { return Ok(()) };
-    let number = said.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
-    write_pidfile(pidfile, number).map_err(failed(&format!("write {pidfile}")))
-}
-
-/// Writes a pid file, of which nobody ever sees half.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn write_pidfile(path: &str, line: &[u8]) -> io::Result<()> {
-    let fresh = format!("{path}.{}", std::process::id());
-    fs::write(&fresh, line)?;
-    fs::rename(&fresh, path).inspect_err(|_| {
-        // It is of no use to anybody.
-        let _ = fs::remove_file(&fresh);
-    })
-}
-
 fn failed(what: &str) -> impl FnOnce(io::Error) -> ServiceError {
     let what = what.to_owned();
     move |source| ServiceError::System { what, source }
@@ -514,46 +241,6 @@ fn failed(what: &str) -> impl FnOnce(io::Error) -> ServiceError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(words: &[&str]) -> Result<Asked, String> {
-        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-        asked(&words).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn a_command_line_is_read_in_any_order() {
-        let expected = Asked {
-            name: "web".to_owned(),
-            configuration: Some("/etc/a b.conf".to_owned()),
-            pidfile: Some("/run/web.pid".to_owned()),
-            background: true,
-            pauses: false,
-            heir: false,
-        };
-
-        let one = ["web", "--config", "/etc/a b.conf", "--background", "--pidfile=/run/web.pid"];
-        let other = ["--pidfile", "/run/web.pid", "--background", "--config=/etc/a b.conf", "web"];
-
-        assert_eq!([read(&one), read(&other)], [Ok(expected.clone()), Ok(expected)]);
-        assert_eq!(read(&[]).unwrap().name, USUAL_NAME);
-        assert!(read(&["--pauses", "web"]).unwrap().pauses);
-        assert!(read(&["web", "--heir"]).unwrap().heir);
-    }
-
-    #[test]
-    fn what_is_not_understood_is_told() {
-        for (words, said) in [
-            (&["a", "b"][..], "'b' is not understood"),
-            (&["a", "--conf", "b"], "'--conf' is not understood"),
-            (&["a", "--config"], "--config needs a file"),
-            (&["a/b"], "'a/b' is no name"),
-            (&[""], "'' is no name"),
-            (&["a", "--background=yes"], "'--background=yes' is not understood"),
-        ] {
-            let error = read(words).unwrap_err();
-            assert!(error.starts_with(said) && error.contains("usage: "), "{error}");
-        }
-    }
 
     #[test]
     fn a_configuration_that_cannot_be_looked_for_is_not_taken_for_none() {
@@ -569,19 +256,6 @@ mod tests {
 
         assert_eq!(error.code(), CONFIGURATION);
         assert!(error.to_string().contains("loop/web.conf cannot be known"), "{error}");
-    }
-
-    #[test]
-    fn of_one_name_there_is_one_keeper() {
-        let room = tempfile::tempdir().unwrap();
-        let place = room.path().join("web");
-
-        let first = lock(&place).unwrap();
-
-        let second = lock(&place);
-        assert!(matches!(second, Err(error @ ServiceError::Taken(_)) if error.code() == TAKEN));
-        drop(first);
-        lock(&place).unwrap();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::definition::{Definition, Start};
 use super::escape::shell;
-use super::files::{Comment, DefinitionFile, Link};
+use super::files::{DefinitionFile, Link};
 use super::ground::Ground;
 use super::{Commands, InitError, InitSystem, Standing, leftovers, owned, readiness, tools};
 
@@ -153,13 +153,7 @@ impl InitSystem for Sysv {
 
     fn files(&self, definition: &Definition) -> Result<Vec<DefinitionFile>, InitError> {
         let path = definition.scripts.join(script(&definition.name));
-        Ok(vec![DefinitionFile::of(
-            definition,
-            path,
-            0o755,
-            Comment::Hash,
-            &script_text(definition),
-        )])
+        Ok(vec![DefinitionFile::script(definition, path, &script_text(definition))])
     }
 
     fn links(&self, ground: &Ground, definition: &Definition) -> Vec<Link> {

@@ -2,7 +2,8 @@
 
 use super::files::{self, Ownership};
 use super::ground::Ground;
-use super::{InitError, InitSystem, Standing, folder, reload};
+use super::{InitError, InitSystem, Standing, reload};
+use crate::daemon::managed::{folder, reloads};
 
 pub use super::installation::install;
 pub use super::removal::uninstall;
@@ -129,7 +130,7 @@ pub fn reload(system: &dyn InitSystem, ground: &Ground, name: &str) -> Result<To
         }
     }
     let place = folder::place(name).map(|place| ground.at(place)).filter(|_| ground.is_live());
-    let before = place.as_deref().and_then(reload::noted);
+    let before = place.as_deref().and_then(reloads::noted);
     let asked = system.reload(ground, name);
     let (Some(place), Some(before)) = (place, before) else {
         asked?;

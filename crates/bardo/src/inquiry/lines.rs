@@ -8,8 +8,8 @@ use bardo_sys::clock;
 use serde::Serialize;
 
 use crate::personality::supervisorctl::colour::Colour;
-use crate::personality::why;
 use crate::service::reply::{Service, ToldDecision, Why};
+use crate::words::why;
 
 /// Columns of a terminal that does not say how many it has.
 const COLUMNS: usize = 80;

@@ -1,7 +1,7 @@
 //! `bardo status`, `bardo why` and `bardo events`: what the supervisor has decided, and why
 //! things are as they are; `bardo restart --self`: that it is to begin anew.
 //!
-//! The words come from the supervisor ([`crate::personality::why`]); here is who is asked,
+//! The words come from the supervisor ([`crate::words::why`]); here is who is asked,
 //! how an answer is laid out, and the exit code.
 
 mod events;
@@ -21,7 +21,7 @@ use self::lines::Layout;
 use crate::check::Form;
 use crate::client::{self, CallError, Client, Document, SearchError};
 use crate::doctor::{self, Wanted};
-use crate::personality::say;
+use crate::output::say;
 use crate::service::reply::Why;
 
 /// Exit code for a name that nothing is known of.

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use super::lines::{self, Layout};
 use super::{Failure, UNKNOWN, get};
-use crate::api::names;
 use crate::check::Form;
 use crate::client::{self, Client};
-use crate::personality::say;
+use crate::names;
+use crate::output::say;
 use crate::service::reply::Service;
 
 const SERVICES: &str = "/api/v1/services";

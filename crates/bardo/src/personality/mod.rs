@@ -2,26 +2,13 @@
 
 pub mod bardo;
 pub mod echo_conf;
-pub mod errno;
 pub mod getopt;
 pub mod host;
-pub mod payload;
 pub mod pidproxy;
-pub mod place;
 pub mod service;
 pub mod shells;
 pub mod supervisorctl;
 pub mod supervisord;
-pub mod why;
-pub mod words;
-
-use std::io::{self, Write as _};
-
-/// Says something on standard output. Nobody is left to be told where that cannot be.
-pub(crate) fn say(text: &str) {
-    let mut output = io::stdout().lock();
-    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
-}
 
 /// A flag of a tool, as manuals and completions show it.
 #[derive(Debug, Clone, Copy)]

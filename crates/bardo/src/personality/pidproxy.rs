@@ -16,6 +16,8 @@ use bardo_sys::poll::{self, Room};
 use bardo_sys::signals::{SignalReader, spawn_unblocked};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::output::say;
+
 /// Exit code for a wrong command line.
 const USAGE: u8 = 1;
 
@@ -36,7 +38,7 @@ const LAST: [Signal; 3] = [Signal::INT, Signal::QUIT, Signal::TERM];
 #[must_use]
 pub fn main(program: &str, words: &[OsString]) -> ExitCode {
     let [pidfile, command, arguments @ ..] = words else {
-        super::say(&usage(program));
+        say(&usage(program));
         return ExitCode::from(USAGE);
     };
     match run(Path::new(pidfile), command, arguments) {
@@ -102,14 +104,14 @@ fn run(pidfile: &Path, command: &OsString, arguments: &[OsString]) -> io::Result
 /// Sends a signal to the process in the file.
 fn pass_on(signal: Signal, pidfile: &Path) -> Passed {
     let Some(pid) = read(pidfile) else {
-        super::say(&format!("Can't read child pidfile {}!\n", pidfile.display()));
+        say(&format!("Can't read child pidfile {}!\n", pidfile.display()));
         return Passed::NoProcess;
     };
     match kill_process(pid, signal) {
         Ok(()) => Passed::Sent,
         Err(error) => {
             let (number, pid) = (signal.as_raw(), pid.as_raw_nonzero());
-            super::say(&format!("Can't send signal {number} to process {pid}: {error}\n"));
+            say(&format!("Can't send signal {number} to process {pid}: {error}\n"));
             Passed::NotSent
         }
     }

@@ -7,9 +7,10 @@ use bardo_config::{Loaded, Request};
 
 use super::DescribedFlag;
 use super::getopt::{self, Flag, Given};
-use super::place;
 use crate::daemon::boot::{self, BootError};
 use crate::host::Machine;
+use crate::output::say;
+use crate::tool_path;
 
 /// What `-v` prints: the Supervisor that this is one of. Tools compare it.
 pub const SUPERVISOR_VERSION: &str = "4.3.0";
@@ -143,7 +144,7 @@ pub fn flags() -> impl Iterator<Item = DescribedFlag> {
 pub fn main(program: &str, words: &[OsString]) -> ExitCode {
     match read(program, words) {
         Ok(Wish::Say(text)) => {
-            super::say(&text);
+            say(&text);
             ExitCode::SUCCESS
         }
         Ok(Wish::Start(request, loaded)) => start(program, request, *loaded),
@@ -194,7 +195,7 @@ fn read(program: &str, words: &[OsString]) -> Result<Wish, String> {
         }
     }
     if !rest.is_empty() {
-        let words: Vec<String> = rest.iter().map(|word| super::words::quoted(word)).collect();
+        let words: Vec<String> = rest.iter().map(|word| crate::words::quoted(word)).collect();
         return Err(format!("positional arguments are not supported: [{}]", words.join(", ")));
     }
     let file = match file {
@@ -217,7 +218,7 @@ fn search(program: &str) -> Result<String, String> {
     if rustix::process::getuid().is_root() {
         eprintln!("{}", bardo_config::ROOT_SEARCH_WARNING);
     }
-    let place = place::of_this_tool(program);
+    let place = tool_path::of_this_tool(program);
     bardo_config::find(&Machine, &place).ok_or_else(|| {
         bardo_config::ConfigError::NotFound(bardo_config::candidates(&place)).to_string()
     })

@@ -21,6 +21,7 @@ use super::client::Client;
 use super::interruption;
 use super::procfs::{self, Stat};
 use crate::daemon::trees;
+pub use crate::launcher::escaped;
 
 /// How long something that must happen is waited for. It is not a measure: on a
 /// machine that has no time for us, nothing here may fail.
@@ -107,12 +108,6 @@ impl Drop for Home {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
-}
-
-/// A path as a value of the configuration, where a percent sign begins an expansion.
-#[must_use]
-pub fn escaped(path: &Path) -> String {
-    path.display().to_string().replace('%', "%%")
 }
 
 /// A daemon in the foreground, in a process group of its own.

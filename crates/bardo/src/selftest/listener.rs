@@ -40,7 +40,7 @@ pub enum Manner {
     Mortal,
     /// It answers that all is well, and ends at once.
     Brief,
-    /// It says that it is ready, and closes its standard input.
+    /// It says that it is ready, closes its standard input, and makes a file `NAME.deaf`.
     Deaf,
     /// It answers this, whatever it was told.
     Says(String),
@@ -172,6 +172,7 @@ pub fn play(folder: &Path, words: &[String]) -> io::Result<u8> {
         Manner::Deaf => {
             // Nothing else reads from this pipe.
             drop(File::from(close_stdin()?));
+            fs::write(folder.join(format!("{name}.deaf")), "")?;
             loop {
                 thread::park();
             }

@@ -12,10 +12,10 @@ use bardo_core::spec::{Care, device};
 use bardo_core::{Generation, ServiceId};
 
 use super::reply::Service;
-use crate::api::names;
 use crate::daemon::channels::Doing;
 use crate::daemon::standing::Standing;
-use crate::personality::{why, words};
+use crate::names;
+use crate::words::{self, why};
 
 /// Bits of an endpoint that say the place in the table: no table is longer.
 const PLACE_BITS: u32 = 20;

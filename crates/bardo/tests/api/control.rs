@@ -1,6 +1,9 @@
 //! The control tool against the API.
 
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Output, Stdio};
+
+use bardo::selftest::home::wait_until;
 
 use crate::scene::{Scene, open, scene};
 
@@ -214,7 +217,9 @@ fn a_server_that_is_not_there_is_told() {
     assert!(text.starts_with("error: <class 'FileNotFoundError'>, [Errno 2] No such file"));
     assert_eq!(code, 1);
 
-    drop(std::os::unix::net::UnixListener::bind(&scene.socket).unwrap());
+    drop(UnixListener::bind(&scene.socket).unwrap());
+    // What another test clones listens too, until it executes its program.
+    wait_until("nobody to listen", || UnixStream::connect(&scene.socket).is_err()).unwrap();
     assert_eq!(scene.control("status"), prints(&format!("{url} refused connection\n"), 4));
 }
 
@@ -428,7 +433,7 @@ fn the_foreground_ends_with_its_input() {
 
 #[test]
 fn a_log_that_nobody_reads_is_not_followed() {
-    use std::io::{BufRead as _, BufReader};
+    use std::io::{BufRead as _, BufReader, Write as _};
     let scene = scene();
     let log = scene.room.path().join("p.out");
     std::fs::write(&log, "old\n").unwrap();
@@ -441,9 +446,17 @@ fn a_log_that_nobody_reads_is_not_followed() {
     }
 
     drop(reader);
-    std::fs::write(&log, "old\nnew\n").unwrap();
 
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // What another test clones reads too, until it executes its program.
+    let mut file = std::fs::OpenOptions::new().append(true).open(&log).unwrap();
+    let mut status = None;
+    wait_until("the tool to end", || {
+        file.write_all(b"new\n").unwrap();
+        status = child.try_wait().unwrap();
+        status.is_some()
+    })
+    .unwrap();
+    assert_eq!(status.unwrap().code(), Some(0));
 }
 
 #[test]

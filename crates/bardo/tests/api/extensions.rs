@@ -134,9 +134,14 @@ fn every_method_is_listed_and_described() {
 fn what_was_twiddled_and_stored_outlives_a_supervisor() {
     let scene = Extended::new("extensions-cut-off");
     let program = json!({"command": "/bin/cat", "startsecs": "0"});
-    scene.result("twiddler.addProgramToGroup", &json!(["web", "guest", program]));
-    scene.result("supervisor.stopProcess", &json!(["web:cat"]));
-    scene.result("twiddler.removeProcessFromGroup", &json!(["web", "cat"]));
+    scene.await_state("web:cat", "RUNNING");
+    for (method, parameters) in [
+        ("twiddler.addProgramToGroup", json!(["web", "guest", program])),
+        ("supervisor.stopProcess", json!(["web:cat"])),
+        ("twiddler.removeProcessFromGroup", json!(["web", "cat"])),
+    ] {
+        assert_eq!(scene.result(method, &parameters), json!(true), "{method}");
+    }
     scene.result("cache.store", &json!(["k", {"a": [1, "ü"]}]));
     scene.await_state("web:guest", "RUNNING");
     let pid = scene.daemon.client().info("web:guest").unwrap().pid;
@@ -190,8 +195,11 @@ fn a_clients_line_is_in_the_main_log_at_its_level() {
         scene.result("twiddler.log", &json!([text, level]));
     }
 
+    // It was the last one.
+    let is_there = || scene.home.main_log().contains(" CRIT 50% of %s\n");
+    wait_until("the line is in the log", is_there).unwrap();
     let log = scene.home.main_log();
-    assert!(log.contains(" WARN one\n") && log.contains(" CRIT 50% of %s\n"), "{log}");
+    assert!(log.contains(" WARN one\n"), "{log}");
     assert!(!log.contains("two"), "its level is not logged: {log}");
 }
 

@@ -28,9 +28,10 @@ use bardo_core::{
 };
 use bardo_sys::waker::Waker;
 use bardo_wire::xmlrpc::{Request, Response, Value};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How long a test waits for what must happen before it says what it saw.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running API and what the test can do to it.
 pub(crate) struct Scene {
@@ -38,6 +39,7 @@ pub(crate) struct Scene {
     pub(crate) socket: PathBuf,
     pub(crate) play: Arc<Play>,
     pub(crate) overdue: Arc<AtomicUsize>,
+    pub(crate) shown: Arc<RwLock<Shown>>,
     pub(crate) api: Api,
 }
 
@@ -115,6 +117,7 @@ pub(crate) fn scene() -> Scene {
 /// A scene with the usual cast: `p` runs, `q` is stopped, so are `g:g1` and `g:g2`;
 /// `bad` names a file that is not there.
 pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
+    allow_descriptors();
     let room = tempfile::tempdir().unwrap();
     let socket = room.path().join("s.sock");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -130,18 +133,19 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
     let overdue = Arc::new(AtomicUsize::new(0));
     let told = Arc::clone(&overdue);
     let loads = Arc::clone(&play);
+    let shown = Arc::new(RwLock::new(Shown {
+        identifier: "supervisor".into(),
+        main_log: Some(path_text(&room.path().join("main.log"))),
+        namespaces: [Namespace::supervisor("supervisor")].into(),
+        variables: [].into(),
+        question_wait: PATIENCE,
+        watching: None,
+        is_minix: false,
+        ends_at_restart: false,
+        traces: false,
+    }));
     let settings = ApiSettings {
-        shown: Arc::new(RwLock::new(Shown {
-            identifier: "supervisor".into(),
-            main_log: Some(path_text(&room.path().join("main.log"))),
-            namespaces: [Namespace::supervisor("supervisor")].into(),
-            variables: [].into(),
-            question_wait: Duration::from_millis(50),
-            watching: None,
-            is_minix: false,
-            ends_at_restart: false,
-            traces: false,
-        })),
+        shown: Arc::clone(&shown),
         keeper: Pid(std::process::id()),
         supervisor_version: api::SUPERVISOR_VERSION,
         load: Arc::new(move || load(&loads)),
@@ -159,7 +163,14 @@ pub(crate) fn open(auth: Option<(&str, &str)>) -> Scene {
         owner_only: false,
     };
     let api = api::start(settings, vec![door], clients).unwrap();
-    Scene { room, socket, play, overdue, api }
+    Scene { room, socket, play, overdue, shown, api }
+}
+
+/// Hundreds of connections have both their ends in this process, and tests run beside each
+/// other: the usual 1024 descriptors are too few.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
 }
 
 fn load(play: &Play) -> Result<Configuration, String> {
@@ -516,6 +527,11 @@ impl Heard {
 }
 
 impl Scene {
+    /// How long a question that is asked from now on may wait before it is overdue.
+    pub(crate) fn let_questions_wait(&self, wait: Duration) {
+        self.shown.write().unwrap().question_wait = wait;
+    }
+
     /// A connection that gives up in time.
     pub(crate) fn connect(&self) -> UnixStream {
         let stream = UnixStream::connect(&self.socket).unwrap();

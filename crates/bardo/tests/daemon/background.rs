@@ -13,9 +13,9 @@ use bardo::selftest::procfs::{self, Stat};
 use crate::scene::{CAT, KILL, STOP, TERM, executable};
 
 /// A daemon in the background. Nothing of it is left when it is dropped.
-struct Background {
-    home: Home,
-    keeper: Stat,
+pub(crate) struct Background {
+    pub(crate) home: Home,
+    pub(crate) keeper: Stat,
 }
 
 fn start(home: &Home) -> Output {
@@ -35,20 +35,26 @@ fn open(more: &str) -> Background {
 
     let said = (output.status.code(), &*output.stdout, &*output.stderr);
     assert_eq!(said, (Some(0), b"".as_slice(), b"".as_slice()));
-    let client = Client::new(&home.file("s.sock"));
-    let pid = client.call("supervisor.getPID", &[]).unwrap().as_int().unwrap();
-    let keeper = procfs::stat(u32::try_from(pid).unwrap()).unwrap();
-    Background { home, keeper }
+    Background::of(home)
 }
 
 impl Background {
+    /// The one that answers in this folder.
+    pub(crate) fn of(home: Home) -> Self {
+        let client = Client::new(&home.file("s.sock"));
+        let pid = client.call("supervisor.getPID", &[]).unwrap().as_int().unwrap();
+        let keeper = procfs::stat(u32::try_from(pid).unwrap()).unwrap();
+        Self { home, keeper }
+    }
+
     fn link(&self, name: &str) -> String {
         let path = format!("/proc/{}/{name}", self.keeper.pid);
         fs::read_link(path).unwrap().display().to_string()
     }
 
     fn is_there(&self) -> bool {
-        procfs::stat(self.keeper.pid).is_some_and(|now| now.started == self.keeper.started)
+        let now = procfs::stat(self.keeper.pid).filter(Stat::is_alive);
+        now.is_some_and(|now| now.started == self.keeper.started)
     }
 }
 

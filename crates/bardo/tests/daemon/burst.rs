@@ -127,7 +127,7 @@ fn groups_come_and_go_while_supervisors_die() {
             });
             kill(&mut random);
         });
-        let guest = scene.until(&name, "RUNNING");
+        let guest = scene.process(&name);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 insist(&scene, "supervisor.stopProcessGroup", &of_guest);
@@ -137,7 +137,8 @@ fn groups_come_and_go_while_supervisors_die() {
             kill(&mut random);
         });
 
-        assert!(procfs::stat(guest.pid).is_none_or(|stat| stat.comm != "sleep"));
+        let left = procfs::stat(guest.pid).filter(|stat| stat.identity() == guest.identity());
+        assert_eq!(left, None);
         let gone = scene.client().info(&name);
         assert!(matches!(gone, Err(CallError::Fault(10, _))), "{gone:?}");
     }

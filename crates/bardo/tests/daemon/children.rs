@@ -12,7 +12,7 @@ use bardo::selftest::home::{self, Daemon, Home};
 use bardo::selftest::procfs;
 use bardo_wire::xmlrpc::Value;
 
-use crate::scene::{CAT, CONT, STOP, Scene, everybodys, executable, open, open_as_nobody};
+use crate::scene::{CAT, CONT, Scene, everybodys, executable, open, open_as_nobody};
 
 /// What it takes to raise a hard limit. Containers often lack it, root or not.
 const CAP_SYS_RESOURCE: u64 = 1 << 24;
@@ -171,7 +171,9 @@ fn who_is_not_root_cannot_give_it_another_user() {
                     supervisor: child process was not spawned\n";
     assert_eq!(text, expected);
     let info = scene.until("q", "FATAL");
-    assert_eq!(fs::read_to_string(info.stdout_log).unwrap(), expected);
+    scene.wait("the same words", || {
+        fs::read_to_string(&info.stdout_log).is_ok_and(|text| text == expected)
+    });
 }
 
 #[test]
@@ -207,8 +209,12 @@ fn it_becomes_its_user() {
 /// Waits until a program has given up, and returns what it has said.
 fn last_words(scene: &Scene, name: &str) -> String {
     let info = scene.until(name, "FATAL");
-    assert!(scene.log().contains(&format!("exited: {name} (exit status 127; not expected)")));
-    let text = fs::read_to_string(&info.stderr_log).unwrap();
+    scene.await_log(&format!("exited: {name} (exit status 127; not expected)"));
+    let mut text = String::new();
+    scene.wait("its last words", || {
+        text = fs::read_to_string(&info.stderr_log).unwrap_or_default();
+        text.ends_with("was not spawned\n")
+    });
     assert_eq!(info.spawn_error, "Exited too quickly (process log may have details)");
     text
 }
@@ -262,7 +268,7 @@ fn what_it_does_not_read_waits_for_it_up_to_a_limit() {
     let scene =
         open("", &(CAT.to_owned() + "stdout_logfile={here}/cat.log\nstdout_logfile_maxbytes=0\n"));
     let cat = scene.process("cat");
-    home::send(cat.pid, STOP).unwrap();
+    scene.halt(cat.pid);
     let part = |number: usize| format!("{number}").repeat(3 << 20);
     let send = |number| {
         let parameters = [Value::from("cat"), Value::from(part(number))];

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bardo::daemon::journal::{Entry, Journal};
-use bardo::selftest::home;
 use bardo_core::record::Record;
 use bardo_sys::memory::SharedMemory;
 
-use crate::scene::{CAT, STOP, Scene, open};
+use crate::scene::{CAT, Scene, open};
 
 /// The journal of a daemon, which its keeper holds.
 fn journal(scene: &Scene) -> Arc<SharedMemory> {
@@ -38,7 +37,7 @@ fn end(memory: &SharedMemory, journal: &Journal) -> usize {
 fn what_a_journal_has_lost_is_told_once_and_programs_go_on() {
     let scene = open("", CAT);
     let cat = scene.process("cat");
-    home::send(scene.supervisor().pid, STOP).unwrap();
+    scene.halt(scene.supervisor().pid);
     let memory = journal(&scene);
     let (mut there, _) = Journal::open(Arc::clone(&memory)).unwrap();
     let nonsense = Entry::Table(Record::GroupRemoved("nobody".into()));

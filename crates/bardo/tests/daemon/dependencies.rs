@@ -8,14 +8,18 @@ use std::process::Command;
 use crate::scene::{CAT, Scene, TERM, open};
 
 /// Two programs that write down when they start and stop. Supervisor would start `web`
-/// first, and stop it last.
+/// first, and stop it last. `db` is ready when it is let go, and `web` once it has written.
 const PAIR: &str = r#"
 [program:web]
-command=/bin/sh -c 'trap "echo web down >> {here}/order; exit" TERM; echo web up >> {here}/order; while :; do sleep 0.05; done'
+command=/bin/sh -c 'trap "echo web down >> {here}/order; exit" TERM; echo web up >> {here}/order; echo >&3; while :; do sleep 0.05; done'
 depends_on=db:ready
+ready=fd:3
+ready_timeout=600
 priority=1
 [program:db]
-command=/bin/sh -c 'trap "echo db down >> {here}/order; exit" TERM; echo db up >> {here}/order; while :; do sleep 0.05; done'
+command=/bin/sh -c 'trap "echo db down >> {here}/order; exit" TERM; echo db up >> {here}/order; while [ ! -e {here}/go ]; do sleep 0.05; done; echo >&3; while :; do sleep 0.05; done'
+ready=fd:3
+ready_timeout=600
 priority=2
 "#;
 
@@ -40,6 +44,7 @@ fn service(scene: &Scene, words: &[&str]) -> Option<i32> {
 fn what_needs_another_starts_after_it_and_stops_before_it() {
     let scene = open("", PAIR);
     let waiting = scene.client().info("web").unwrap();
+    fs::write(scene.home.file("go"), "").unwrap();
     scene.until("web", "RUNNING");
 
     scene.daemon.signal_keeper(TERM).unwrap();
@@ -54,6 +59,7 @@ fn what_needs_another_starts_after_it_and_stops_before_it() {
 fn a_wait_for_another_outlives_the_supervisor() {
     let scene = open("", PAIR);
     scene.daemon.kill_supervisor().unwrap();
+    fs::write(scene.home.file("go"), "").unwrap();
 
     scene.until("web", "RUNNING");
 

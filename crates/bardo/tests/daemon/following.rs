@@ -8,12 +8,12 @@ use bardo::selftest::procfs;
 use crate::managed::{Managed, Manager, manage, place};
 use crate::scene::{HUP, KILL};
 
-fn cat(name: &str, more: &str) -> String {
+pub(crate) fn cat(name: &str, more: &str) -> String {
     format!("[program:{name}]\ncommand=/bin/cat\nstartsecs=0\n{more}\n")
 }
 
 /// A service that tells a manager how it is.
-fn told(programs: &str) -> (Managed, Manager) {
+pub(crate) fn told(programs: &str) -> (Managed, Manager) {
     let mut manager = None;
     let managed = manage("", programs, |home, command| {
         manager = Some(Manager::new(home));
@@ -22,16 +22,16 @@ fn told(programs: &str) -> (Managed, Manager) {
     (managed, manager.unwrap())
 }
 
-fn outcome(managed: &Managed) -> String {
+pub(crate) fn outcome(managed: &Managed) -> String {
     let file = place(&managed.scene.home, &managed.name).join("told/reload");
     fs::read_to_string(file).unwrap_or_default()
 }
 
-fn configure(home: &Home, more: &str, programs: &str) {
+pub(crate) fn configure(home: &Home, more: &str, programs: &str) {
     home.configure(more, programs).unwrap();
 }
 
-fn pid_of(managed: &Managed, name: &str) -> u32 {
+pub(crate) fn pid_of(managed: &Managed, name: &str) -> u32 {
     managed.scene.until(name, "RUNNING").pid
 }
 
@@ -57,13 +57,13 @@ fn a_reload_takes_up_what_has_changed_and_leaves_the_rest_alone() {
     assert!([changed, gone].iter().all(|pid| procfs::stat(*pid).is_none()));
     assert_eq!(managed.scene.supervisor().pid, supervisor.pid);
     assert_eq!(outcome(&managed), "1\n1\n\nloglevel, pidfile\n");
-    let log = managed.scene.log();
     for line in [
         "the configuration was read again: added fresh, manual; changed changed; removed gone",
         "only a restart takes up what else has changed: loglevel, pidfile\n",
     ] {
-        assert!(log.contains(line), "{line}\n{log}");
+        managed.scene.await_log(line);
     }
+    let log = managed.scene.log();
     assert!(!log.contains("DEBG"), "{log}");
 }
 
@@ -97,11 +97,12 @@ fn a_configuration_that_is_wrong_changes_nothing_and_is_told() {
 const SLOW: &str = "[program:slow]
 command=/bin/sh -c 'trap \"echo >>{here}/told\" TERM; : >{here}/deaf; while [ ! -e {here}/go ]; do /bin/sleep 0.02; done'
 startsecs=0
+stopwaitsecs=600
 autorestart=false
 ";
 
 /// A daemon with [`SLOW`], which heeds no signal any more, and `same`.
-fn with_slow() -> (Managed, Manager) {
+pub(crate) fn with_slow() -> (Managed, Manager) {
     let (managed, manager) = told(&(cat("same", "") + SLOW));
     let deaf = managed.scene.home.file("deaf");
     managed.scene.wait("a program that does not heed the signal", || deaf.exists());
@@ -191,9 +192,8 @@ fn what_only_a_restart_takes_up_is_named_and_no_program_is_restarted_for_it() {
     manager.until("READY=1");
     let expected = "umask, minfds, minprocs, directory, exit_on";
     assert_eq!(outcome(&managed), format!("1\n1\n\n{expected}\n"));
-    let log = managed.scene.log();
     for line in ["no program has changed\n", &format!("has changed: {expected}\n")] {
-        assert!(log.contains(line), "{line}\n{log}");
+        managed.scene.await_log(line);
     }
     assert_eq!(pid_of(&managed, "same"), same);
     // It is so until that restart, whoever reads it.

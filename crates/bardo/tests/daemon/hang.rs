@@ -10,7 +10,7 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
-use crate::scene::{CAT, KILL, STOP, TERM, open, stays};
+use crate::scene::{CAT, KILL, TERM, open, stays};
 
 const HUNG: &str = "took nothing any more and was killed";
 
@@ -23,7 +23,7 @@ fn a_supervisor_that_takes_no_exit_is_replaced() {
     let cat = scene.process("cat");
     let supervisor = scene.supervisor();
 
-    home::send(supervisor.pid, STOP).unwrap();
+    scene.halt(supervisor.pid);
     home::send(cat.pid, KILL).unwrap();
 
     scene.wait("another supervisor", || {
@@ -38,7 +38,7 @@ fn a_supervisor_that_takes_no_exit_is_replaced() {
 fn a_supervisor_that_takes_no_signal_is_replaced() {
     let scene = open("hang_timeout=1", CAT);
     scene.process("cat");
-    home::send(scene.supervisor().pid, STOP).unwrap();
+    scene.halt(scene.supervisor().pid);
 
     scene.daemon.signal_keeper(TERM).unwrap();
 
@@ -52,7 +52,7 @@ fn a_supervisor_that_owes_nothing_is_left_alone() {
     let cat = scene.process("cat");
     let supervisor = scene.supervisor();
 
-    home::send(supervisor.pid, STOP).unwrap();
+    scene.halt(supervisor.pid);
 
     let stopped =
         || procfs::stat(supervisor.pid).is_some_and(|stat| stat.started == supervisor.started);

@@ -8,21 +8,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use bardo::daemon::handover::{self, DOOR, FORMER_DOOR};
-use bardo::daemon::watching::COMM;
 use bardo::selftest::client::{CallError, Client};
 use bardo::selftest::home::{Daemon, Home, send, wait_until};
 use bardo::selftest::procfs;
 use bardo_keeper::protocol::Roles;
 
 use crate::managed::{Managed, manage, new_name, place};
-use crate::scene::{CAT, CONT, KILL, STOP, Scene, TERM, everybodys, executable};
-use crate::watching::make_helpless;
+use crate::scene::{CAT, CONT, KILL, Scene, TERM, everybodys, executable};
+use crate::watching::{keep_helpless, make_helpless};
 
 /// The number of `nobody`.
 const NOBODY: u32 = 65534;
 
 /// A service whose keeper was killed, and its supervisor, which waits.
-fn orphaned(programs: &str) -> (Managed, u32) {
+pub(crate) fn orphaned(programs: &str) -> (Managed, u32) {
     let mut managed = manage("", programs, |_, _| {});
     managed.scene.process("cat");
     let supervisor = managed.scene.supervisor().pid;
@@ -30,7 +29,7 @@ fn orphaned(programs: &str) -> (Managed, u32) {
     (managed, supervisor)
 }
 
-fn kill(managed: &mut Managed) {
+pub(crate) fn kill(managed: &mut Managed) {
     send(managed.scene.daemon.keeper(), KILL).unwrap();
     managed.scene.daemon.wait().unwrap();
 }
@@ -48,7 +47,7 @@ fn next(managed: &Managed) -> Command {
 }
 
 /// Has the next keeper come, and waits until it does without this former supervisor.
-fn go_on(managed: &mut Managed, former: u32) {
+pub(crate) fn go_on(managed: &mut Managed, former: u32) {
     let home = &managed.scene.home;
     let words = ["--service-run", &managed.name, "--config"];
     managed.scene.daemon = Daemon::start_as(&words, executable(), home, |command| {
@@ -61,7 +60,7 @@ fn go_on(managed: &mut Managed, former: u32) {
     await_end(former);
 }
 
-fn is_there(pid: u32) -> bool {
+pub(crate) fn is_there(pid: u32) -> bool {
     procfs::stat(pid).is_some_and(|stat| stat.is_alive())
 }
 
@@ -167,8 +166,9 @@ fn a_keeper_that_is_killed_at_any_step_of_its_beginning_is_followed_by_another_o
     };
     let steps: [&dyn Fn(u32, u32) -> bool; 6] = [
         &|keeper, _| procfs::stat(keeper).is_some_and(|stat| stat.comm == "supervisord"),
-        &|_, former| procfs::stat(former).is_some_and(|stat| stat.state == 'T'),
-        &|_, _| folder.join(FORMER_DOOR).exists(),
+        // What lasts for a moment only may be over when it is looked for.
+        &|_, former| procfs::stat(former).is_none_or(|stat| stat.state == 'T' || !stat.is_alive()),
+        &|_, former| folder.join(FORMER_DOOR).exists() || !is_there(former),
         &|keeper, _| own(keeper, "b"),
         &|keeper, _| own(keeper, "bardo-superv"),
         &|_, former| !is_there(former),
@@ -177,9 +177,10 @@ fn a_keeper_that_is_killed_at_any_step_of_its_beginning_is_followed_by_another_o
     for (number, has_come) in steps.iter().enumerate() {
         let mut next = next(&managed).stdout(Stdio::null()).spawn().unwrap();
         let keeper = next.id();
-        wait_until("the step", || has_come(keeper, supervisor)).unwrap();
+        let come = wait_until("the step", || has_come(keeper, supervisor));
         send(keeper, KILL).unwrap();
         next.wait().unwrap();
+        come.unwrap_or_else(|error| panic!("step {number}: {error}: {}", managed.scene.log()));
 
         go_on(&mut managed, supervisor);
         let now = managed.scene.process("cat");
@@ -244,9 +245,7 @@ fn one_that_has_a_keeper_is_not_ended_by_another_one() {
 fn one_that_is_not_heard_is_ended() {
     let (mut managed, supervisor) = orphaned(CAT);
     let cat = managed.scene.client().info("cat").unwrap().pid;
-    send(supervisor, STOP).unwrap();
-    wait_until("it to stop", || procfs::stat(supervisor).is_some_and(|it| it.state == 'T'))
-        .unwrap();
+    managed.scene.halt(supervisor);
 
     // It would write to logs that are somebody else's.
     go_on(&mut managed, supervisor);
@@ -288,10 +287,7 @@ fn who_is_refused_the_lock_leaves_the_former_one_where_it_is() {
 fn who_only_watches_waits_for_the_next_keeper_as_well() {
     let mut managed = manage("", CAT, |_, _| {});
     let cat = managed.scene.process("cat");
-    make_helpless(&managed.scene);
-    managed.scene.wait("an answer", || managed.scene.client().state().is_ok());
-    let children = managed.scene.daemon.children();
-    let supervisor = children.iter().find(|child| child.comm == COMM).unwrap().pid;
+    let supervisor = keep_helpless(&managed.scene).pid;
 
     kill(&mut managed);
     managed.scene.await_log("the keeper is gone: logs go on");
@@ -305,7 +301,7 @@ fn who_only_watches_waits_for_the_next_keeper_as_well() {
 #[test]
 fn a_stop_without_a_supervisor_ends_programs_of_a_former_keeper_too() {
     let deaf = "[program:deaf]\nstartsecs=0\n\
-                command=/bin/sh -c \"trap '' TERM; echo; while :; do sleep 1000; done\"\n\
+                command=/bin/sh -c \"trap '' TERM; echo; exec sleep 1000\"\n\
                 stdout_logfile={here}/deaf.log\n";
     let programs = format!("{CAT}\n{deaf}");
     let mut managed = manage("keeper_stopwaitsecs=1", &programs, |_, _| {});

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use bardo::selftest::home::{self, Daemon, Home};
+use bardo::selftest::procfs::{self, Stat};
 use bardo_sys::process;
 
 use crate::scene::{CAT, CONT, HUP, INT, STOP, Scene, TERM, USR2, executable, open};
@@ -32,7 +33,7 @@ fn sigterm_ends_everything() {
 
     scene.daemon.signal_keeper(TERM).unwrap();
 
-    scene.wait("cat to end", || bardo::selftest::procfs::stat(cat.pid).is_none());
+    scene.wait("cat to end", || procfs::stat(cat.pid).is_none());
     scene.await_log("received SIGTERM indicating exit request");
     scene.await_log("stopped: cat (terminated by SIGTERM)");
     scene.expect_good_end();
@@ -66,7 +67,7 @@ fn sighup_restarts_everything() {
             .info("cat")
             .is_ok_and(|info| info.state == "RUNNING" && info.pid != before.pid)
     });
-    assert!(scene.log().contains("received SIGHUP indicating restart request"));
+    scene.await_log("received SIGHUP indicating restart request");
 }
 
 #[test]
@@ -140,6 +141,34 @@ fn a_signal_that_comes_while_the_supervisor_is_dead_is_not_lost() {
 }
 
 #[test]
+fn a_signal_that_comes_before_the_keeper_hears_that_the_last_one_was_taken_is_taken_too() {
+    let scene = open("hang_timeout=3600", CAT);
+    scene.process("cat");
+    let (keeper, supervisor) = (scene.daemon.keeper(), scene.supervisor().pid);
+    scene.halt(supervisor);
+    scene.daemon.signal_keeper(USR2).unwrap();
+    // It has nothing to do any more when it is seen twice to wait without the signal.
+    let waits = || {
+        let has = |name, value| procfs::status(keeper, name).is_some_and(|line| line == value);
+        has("State", "S (sleeping)") && has("ShdPnd", "0000000000000000")
+    };
+    scene.wait("the keeper to have handed it on", || waits() && waits());
+    scene.halt(keeper);
+    home::send(supervisor, CONT).unwrap();
+    let taken = || scene.log().matches("received SIGUSR2 indicating log reopen request").count();
+    scene.wait("the signal to be taken", || taken() == 1);
+    // What it has taken it tells the keeper before it looks for the next question.
+    for _ in 0..2 {
+        scene.client().state().unwrap();
+    }
+
+    scene.daemon.signal_keeper(USR2).unwrap();
+    scene.daemon.signal_keeper(CONT).unwrap();
+
+    scene.wait("the next one to be taken", || taken() == 2);
+}
+
+#[test]
 fn a_shutdown_outlives_the_supervisor() {
     let scene = open("", &(stubborn(2) + CAT));
     scene.process("cat");
@@ -197,9 +226,7 @@ fn whoever_has_seen_the_pid_file_can_end_the_daemon() {
         let mut daemon = Daemon::spawn(executable(), &home).unwrap();
         // As soon as can be: it is still becoming the keeper then.
         let began = std::time::Instant::now();
-        while fs::read_to_string(home.file("s.pid")).is_ok_and(|text| !text.ends_with('\n'))
-            || !home.file("s.pid").exists()
-        {
+        while !fs::read_to_string(home.file("s.pid")).is_ok_and(|text| text.ends_with('\n')) {
             assert!(began.elapsed() < home::PATIENCE, "{}", home.main_log());
             std::thread::yield_now();
         }
@@ -213,7 +240,7 @@ fn whoever_has_seen_the_pid_file_can_end_the_daemon() {
 
 #[test]
 fn a_second_signal_during_the_end_changes_nothing() {
-    let scene = open("", &stubborn(2));
+    let scene = open("", &stubborn(4));
     await_deaf(&scene);
 
     scene.daemon.signal_keeper(TERM).unwrap();
@@ -241,7 +268,7 @@ fn a_stop_that_is_waited_for_goes_on_when_the_supervisor_has_died() {
 
     let after = scene.until("stubborn", "STOPPED");
     assert_eq!(after.exit_status, -1);
-    assert!(bardo::selftest::procfs::stat(before.pid).is_none());
+    assert!(procfs::stat(before.pid).is_none());
 }
 
 /// Starts another daemon with the configuration that is there now: its exit code and
@@ -304,7 +331,8 @@ fn what_a_killed_daemon_has_left_is_no_hindrance() {
     // Without a keeper the supervisor ends, and cat when its standard input does.
     for child in left {
         scene.wait("the children's end", || {
-            bardo::selftest::procfs::stat(child.pid).is_none_or(|now| now.started != child.started)
+            let now = procfs::stat(child.pid).filter(Stat::is_alive);
+            now.is_none_or(|now| now.started != child.started)
         });
     }
 

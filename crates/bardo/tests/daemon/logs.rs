@@ -4,14 +4,12 @@
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
 
+use bardo::selftest::home::PATIENCE;
 use bardo_wire::xmlrpc::Value;
 use flate2::read::MultiGzDecoder;
 
 use crate::scene::{Scene, open, open_with};
-
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A program that writes back what it is sent, to the daemon's standard output.
 const ONWARD: &str = "[program:cat]\ncommand=/bin/cat\nstartsecs=0\n\
@@ -154,11 +152,12 @@ fn a_standard_output_that_nobody_reads_any_more_stops_no_program() {
     let (mut near, far) = std::io::pipe().unwrap();
     let program = "[program:ticker]\nstartsecs=0\nstdout_logfile=/dev/stdout\n\
                    stdout_logfile_maxbytes=0\n\
-                   command=/bin/sh -c 'while :; do echo tick; echo tock >> {here}/tocks; done'\n";
+                   command=/bin/sh -c 'line=$(head -c 1000 /dev/zero | tr \\\\0 -); \
+                   while :; do echo tick $line; echo tock $line >> {here}/tocks; done'\n";
     let scene = open_with("silent=true", program, |command| {
         command.stdout(far);
     });
-    await_text(&mut near, "tick\n");
+    await_text(&mut near, "tick");
 
     drop(near);
 

@@ -15,6 +15,7 @@ use bardo::selftest::procfs;
 
 use bardo_keeper::protocol::Roles;
 
+use crate::background::Background;
 use crate::scene::{CAT, HUP, KILL, Scene, TERM, executable};
 
 /// A service of a name of its own.
@@ -125,7 +126,8 @@ impl Manager {
 #[test]
 fn a_manager_is_told_when_all_is_ready_and_programs_cannot_speak_for_it() {
     let mut manager = None;
-    let programs = "[program:env]\ncommand=/bin/sh -c 'env > {here}/env; exec cat'\nstartsecs=0\n";
+    let programs = "[program:env]\ncommand=/bin/sh -c 'env > {here}/new; mv {here}/new {here}/env; \
+                    exec cat'\nstartsecs=0\n";
     let managed = manage("", programs, |home, command| {
         manager = Some(Manager::new(home));
         for name in ["WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "FDSTORE"] {
@@ -138,9 +140,9 @@ fn a_manager_is_told_when_all_is_ready_and_programs_cannot_speak_for_it() {
     manager.unwrap().until("READY=1");
 
     let file = scene.home.file("env");
-    scene
-        .wait("its environment", || fs::read_to_string(&file).is_ok_and(|env| env.contains("PWD")));
+    scene.wait("its environment", || file.exists());
     let environment = fs::read_to_string(&file).unwrap();
+    assert!(environment.contains("PWD="), "{environment}");
     let forbidden = ["NOTIFY_SOCKET", "WATCHDOG_", "LISTEN_", "FDSTORE", "BARDO_STAGE"];
     for name in forbidden {
         assert!(!environment.contains(name), "{environment}");
@@ -221,14 +223,15 @@ fn in_the_background_it_is_ready_when_the_command_returns() {
     let home = Home::new("managed").unwrap();
     home.configure("", CAT).unwrap();
     let (name, pidfile) = (new_name(), home.file("service.pid"));
+    let folder = home.path().to_owned();
     let start = |configuration: &str| {
         let mut command = Command::new(executable());
         command
             .args(["--service-run", &name, "--background", "--pidfile"])
             .arg(&pidfile)
             .arg("--config")
-            .arg(home.file(configuration))
-            .env("XDG_RUNTIME_DIR", home.path())
+            .arg(folder.join(configuration))
+            .env("XDG_RUNTIME_DIR", &folder)
             .env_remove("RUNTIME_DIRECTORY")
             .stdin(Stdio::null());
         command.output().unwrap()
@@ -241,6 +244,8 @@ fn in_the_background_it_is_ready_when_the_command_returns() {
 
     let started = start("supervisord.conf");
     assert_eq!(started.status.code(), Some(0), "{started:?} {}", home.main_log());
+    let service = Background::of(home);
+    let home = &service.home;
     let keeper: u32 = fs::read_to_string(&pidfile).unwrap().trim().parse().unwrap();
     let stat = procfs::stat(keeper).unwrap();
     assert!(stat.is_alive() && stat.pid != stat.group, "it leads no session: {stat:?}");
@@ -253,7 +258,7 @@ fn in_the_background_it_is_ready_when_the_command_returns() {
     send(keeper, TERM).unwrap();
     wait_until("its end", || procfs::stat(keeper).is_none_or(|stat| !stat.is_alive())).unwrap();
     assert!(!pidfile.exists());
-    let _ = fs::remove_dir_all(place(&home, &name));
+    let _ = fs::remove_dir_all(place(home, &name));
 }
 
 /// Writes numbered lines as fast as a shell does, until it is told to stop.
@@ -310,7 +315,7 @@ fn a_program_that_is_not_the_keepers_child_ends_like_any_other() {
             || log.contains("exited: seven (exit status unknown; not expected)")
     });
     // One that has been born since is the new keeper's.
-    assert!(scene.daemon.children().iter().any(|child| child.comm == "cat"));
+    assert_eq!(scene.process("cat").parent, scene.daemon.keeper());
 }
 
 #[test]

@@ -33,6 +33,13 @@ pub(crate) fn executable() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_bardo"))
 }
 
+/// Whether a process has executed a program and /proc shows all of it: the kernel gives it the
+/// name first, then the command line, then the environment.
+fn has_its_program(process: &Stat) -> bool {
+    let environment = fs::read(format!("/proc/{}/environ", process.pid));
+    process.comm != home::SUPERVISOR_COMM && environment.is_ok_and(|bytes| !bytes.is_empty())
+}
+
 /// A daemon with these lines of `[supervisord]` and these programs. `{here}` is its
 /// folder.
 pub(crate) fn open(more: &str, programs: &str) -> Scene {
@@ -102,15 +109,23 @@ impl Scene {
         seen.unwrap()
     }
 
-    /// A program that runs, as /proc shows it.
+    /// A program that runs, as /proc shows it, with its command line and environment.
     pub(crate) fn process(&self, name: &str) -> Stat {
         let mut process = None;
         self.wait(&format!("{name} to have its program"), || {
             let info = self.client().info(name).ok().filter(|info| info.state == "RUNNING");
             process = info.and_then(|info| procfs::stat(info.pid));
-            process.as_ref().is_some_and(|stat| stat.comm != home::SUPERVISOR_COMM)
+            process.as_ref().is_some_and(has_its_program)
         });
         process.unwrap()
+    }
+
+    /// Stops a process, and waits until nothing of it is at work any more.
+    pub(crate) fn halt(&self, pid: u32) {
+        home::send(pid, STOP).unwrap();
+        self.wait(&format!("{pid} to stop"), || {
+            procfs::stat(pid).is_some_and(|stat| matches!(stat.state, 'T' | 't'))
+        });
     }
 
     /// The supervisor that is there now and answers.

@@ -135,10 +135,10 @@ fn the_last_line_of_a_program_is_ended_before_another_ones() {
                     [program:cat]\ncommand=/bin/cat\nstartsecs=0\nstdout_logfile=/dev/stdout\n\
                     stdout_logfile_maxbytes=0\nstdout_logfile_prefix=\"%(group_name)s > \"\n";
     let (scene, mut output) = piped(more, programs);
-    let mut buffer = [0; 100];
+    let mut first = [0; 11];
 
-    let length = output.read(&mut buffer).unwrap();
-    assert_eq!(&buffer[..length], b"asks:name? ");
+    output.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"asks:name? ");
     scene.until("cat", "RUNNING");
     let say = [bardo_wire::xmlrpc::Value::from("cat"), "42\n".into()];
     scene.client().call("supervisor.sendProcessStdin", &say).unwrap();

@@ -66,7 +66,7 @@ fn expect_failure(scene: &Scene, words: &str, mend: impl FnOnce()) {
     assert_eq!((code, &*text), (50, "SPAWN_ERROR: cat"));
     let info = scene.client().info("cat").unwrap();
     assert_eq!((&*info.state, &*info.spawn_error), ("BACKOFF", words));
-    assert!(scene.log().contains(&format!("INFO spawnerr: {words}\n")), "{}", scene.log());
+    scene.await_log(&format!("INFO spawnerr: {words}\n"));
     mend();
     scene.until("cat", "RUNNING");
 }

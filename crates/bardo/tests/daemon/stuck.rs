@@ -51,10 +51,7 @@ fn others_start_meanwhile_and_it_starts_when_it_can() {
     scene.await_log("has not executed its program yet");
     drop(holder);
     scene.wait("the stuck ones", || count(&scene, "stuck", "RUNNING") == STUCK);
-    let infos = scene.client().infos().unwrap();
-    let comms = infos.iter().filter(|info| info.group == "stuck");
-    let comms: Vec<_> = comms.map(|info| procfs::stat(info.pid).map(|stat| stat.comm)).collect();
-    assert!(comms.iter().all(|comm| comm.as_deref() == Some("slow-cat")), "{comms:?}");
+    await_program(&scene, &pids(&scene));
 }
 
 #[test]
@@ -87,13 +84,17 @@ fn it_outlives_the_supervisor_that_made_it() {
     scene.await_log("has not executed its program yet");
     drop(holder);
     scene.wait("the stuck ones", || count(&scene, "stuck", "RUNNING") == STUCK);
+    await_program(&scene, &before);
+    assert_eq!(pids(&scene), before);
+}
+
+/// Waits until all that were stuck have their program.
+fn await_program(scene: &Scene, pids: &[(String, u32)]) {
     scene.wait("their program", || {
-        before
-            .iter()
+        pids.iter()
             .filter(|(name, _)| name.starts_with("stuck"))
             .all(|(_, pid)| procfs::stat(*pid).is_some_and(|stat| stat.comm == "slow-cat"))
     });
-    assert_eq!(pids(&scene), before);
 }
 
 fn pids(scene: &Scene) -> Vec<(String, u32)> {

@@ -93,6 +93,8 @@ fn a_log_that_takes_nothing_is_told_of_until_it_takes() {
 fn a_start_for_which_there_are_no_descriptors_is_told_of_until_it_succeeds() {
     let scene = open("", "[program:cat]\ncommand=/bin/cat\nstartsecs=0\nautorestart=true\n");
     let before = scene.process("cat");
+    // Until it has written to it, the supervisor has not opened its main log.
+    scene.await_log("spawned: 'cat'");
     let supervisor = scene.supervisor().pid;
     let all = limits::get(Limited::Descriptors);
     // All numbers below are taken, and more than a poll has.

@@ -5,14 +5,11 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use bardo::selftest::home;
+use bardo::selftest::home::{self, PATIENCE};
 use bardo::selftest::procfs;
 use serde_json::Value;
 
 use crate::scene::{CAT, Scene, open, stays};
-
-/// How long an event may be waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Events(BufReader<UnixStream>);
 

@@ -1,19 +1,32 @@
 //! Groups that come and go, restarts and the end.
 
+use bardo::selftest::actors;
+use bardo::selftest::home;
 use bardo::selftest::listener::Heard;
 
-use crate::scene::{CAT, data, ears, open, payloads};
+use crate::scene::{CAT, Scene, data, ears, open, payloads};
 
 const REMOTE: &str = "REMOTE_COMMUNICATION";
 const HUP: i32 = 1;
+const KILL: i32 = 9;
 
-/// A program that takes its time to stop. As in Supervisor, listeners are stopped after all
-/// others, and the last ones are told what they can be told until then.
+/// A program that stops when the test kills it. As in Supervisor, listeners are stopped after
+/// all others, and the last ones are told what they can be told until then.
 fn stubborn() -> String {
-    ears("stubborn", "", "", "stopwaitsecs=1")
+    ears("stubborn", "", "", "stopwaitsecs=3600")
         .replace("[eventlistener:", "[program:")
         .replace("events=\n", "")
         .replace("listener stubborn ", "stubborn")
+}
+
+/// The number of that program, once it heeds no signal any more.
+fn deaf(scene: &Scene) -> u32 {
+    let mut life = None;
+    scene.wait("a program that heeds no signal", || {
+        life = actors::last_run(scene.home.path(), "stubborn");
+        life.is_some()
+    });
+    life.unwrap().pid
 }
 
 fn of_type<'a>(heard: &'a [Heard], event: &str) -> Vec<&'a Heard> {
@@ -64,10 +77,13 @@ fn a_pool_that_is_added_hears_from_then_on_and_one_that_is_removed_no_more() {
 fn a_restart_is_told_of_and_numbers_go_on() {
     let scene =
         open(&[&ears("ears", "SUPERVISOR_STATE_CHANGE,REMOTE_COMMUNICATION", "", ""), &stubborn()]);
+    let pid = deaf(&scene);
     scene.send("one");
     scene.heard_of("ears", 2);
 
     scene.daemon.signal_keeper(HUP).unwrap();
+    scene.heard_of("ears", 3);
+    home::send(pid, KILL).unwrap();
 
     let heard = scene.heard_of("ears", 4);
     let events: Vec<&str> = heard.iter().map(Heard::event).collect();
@@ -90,16 +106,15 @@ fn a_restart_is_told_of_and_numbers_go_on() {
 fn the_end_is_told_of_before_listeners_are_stopped() {
     let mut scene =
         open(&[&ears("ears", "SUPERVISOR_STATE_CHANGE,PROCESS_STATE", "", ""), &stubborn()]);
-    scene.heard_until("ears", "the program", |heard| {
-        heard.iter().any(|heard| {
-            heard.event() == "PROCESS_STATE_RUNNING" && heard.about("processname") == "stubborn"
-        })
-    });
-    scene.wait("a listener that is ready", || {
-        scene.log().trim_end().ends_with("DEBG ears: ACKNOWLEDGED -> READY")
-    });
+    let pid = deaf(&scene);
 
     scene.client().call("supervisor.shutdown", &[]).unwrap();
+    scene.heard_until("ears", "the program to be stopped", |heard| {
+        heard.iter().any(|heard| {
+            heard.event() == "PROCESS_STATE_STOPPING" && heard.about("processname") == "stubborn"
+        })
+    });
+    home::send(pid, KILL).unwrap();
     scene.daemon.wait().unwrap();
 
     let heard = scene.heard("ears");

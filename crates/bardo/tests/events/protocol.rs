@@ -108,9 +108,14 @@ fn one_that_answers_and_ends_is_not_told_the_same_again() {
 
 #[test]
 fn one_that_is_ready_early_waits_until_it_is_running() {
-    let slow = ears("ears", REMOTE, "", "").replace("startsecs=0", "startsecs=2");
-    let scene = open(&[&slow]);
-    scene.until("ears", "STARTING");
+    // The longer time is for a machine that has no time for us.
+    assert!([2, 30].into_iter().any(waits_until_it_is_running));
+}
+
+/// Says whether one that is RUNNING after so many seconds could be looked at before that.
+fn waits_until_it_is_running(startsecs: u32) -> bool {
+    let startsecs = format!("startsecs={startsecs}");
+    let scene = open(&[&ears("ears", REMOTE, "", "").replace("startsecs=0", &startsecs)]);
     scene.wait("READY in its log", || {
         let log = scene.client().info("ears").unwrap().stdout_log;
         fs::read(log).unwrap_or_default() == b"READY\n"
@@ -128,8 +133,8 @@ fn one_that_is_ready_early_waits_until_it_is_running() {
         assert!(!has_heard, "it was told something in state {state}");
         looks += 1;
     }
-    assert!(looks > 0);
     assert_eq!(data(&scene.heard_of("ears", 1)), ["one"]);
+    looks > 0
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bardo_sys::faults::clock::Hand;
 use bardo_wire::xmlrpc::Value;
 
 use crate::others::{OTHER, all_lines, try_open, writer};
-use crate::scene::{KILL, STOP, Scene};
+use crate::scene::{KILL, Scene};
 
 /// An hour back, and a year on.
 const STEPS: [i64; 2] = [-3600, 365 * 86400];
@@ -27,14 +27,17 @@ fn open(more: &str, programs: &str) -> (Scene, Hand) {
     (scene, hand.unwrap())
 }
 
-/// Does something that takes a while, and steps the clock as soon as it has begun. It must
-/// take its time, and no longer than a test waits.
+/// Does something that takes a while, and steps the clock as soon as it has begun, or is over
+/// where the machine has had no time for us. It must take its time, and no longer than a test
+/// waits.
 fn expect_span(scene: &Scene, hand: &Hand, step: i64, (begin, state): (&str, &str), end: &str) {
     hand.set(0);
     let began = Instant::now();
     let parameters = [Value::from("slow"), Value::Boolean(false)];
     scene.client().call(&format!("supervisor.{begin}"), &parameters).unwrap();
-    scene.until("slow", state);
+    scene.wait("it to begin", || {
+        scene.client().info("slow").is_ok_and(|info| [state, end].contains(&&*info.state))
+    });
 
     hand.set(step);
 
@@ -121,10 +124,14 @@ fn logs_are_carried_and_rotated() {
             0 => scene.home.file("writer.log"),
             number => scene.home.file(&format!("writer.log.{number}")),
         };
-        let whole = || (0..=20).rev().filter_map(|number| fs::read_to_string(file(number)).ok());
+        let parts = || (0..=20).rev().filter_map(|number| fs::read_to_string(file(number)).ok());
         let all = all_lines();
-        scene.wait("all lines", || whole().collect::<String>().len() >= all.len());
-        assert!(whole().collect::<String>() == all, "a line is missing, double or torn");
+        let mut whole = String::new();
+        scene.wait("all lines", || {
+            whole = parts().collect();
+            whole.len() >= all.len()
+        });
+        assert!(whole == all, "a line is missing, double or torn");
         scene.client().about("stopProcess", "writer").unwrap();
         (0..=20).for_each(|number| {
             let _ = fs::remove_file(file(number));
@@ -142,9 +149,9 @@ fn a_supervisor_is_neither_thought_hung_nor_left_alone_for_an_hour() {
         assert_eq!(scene.supervisor().pid, supervisor.pid);
         assert_ne!(scene.process("other").pid, other.pid);
 
-        home::send(supervisor.pid, STOP).unwrap();
-        let other = scene.daemon.children().into_iter().find(|child| child.comm == "cat");
-        home::send(other.unwrap().pid, KILL).unwrap();
+        let other = scene.process("other");
+        scene.halt(supervisor.pid);
+        home::send(other.pid, KILL).unwrap();
 
         scene.wait("another supervisor", || {
             scene.daemon.supervisor().is_some_and(|now| now.pid != supervisor.pid)

@@ -30,6 +30,7 @@ fn a_program_for_which_there_is_no_process_is_started_when_there_is_one() {
         assert!(!info.spawn_error.is_empty());
         scene.await_troubles(&[("shortage", "cat")]);
         scene.wait("three tries", || gate.refused() >= 3);
+        scene.await_log("spawnerr");
         assert_eq!(scene.said("spawnerr"), 1, "it is told once: {}", scene.log());
         assert_eq!(scene.process("other").identity(), other.identity());
         gate.let_pass();

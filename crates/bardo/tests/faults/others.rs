@@ -114,9 +114,20 @@ impl Scene {
 
     /// Waits until exactly this is wrong, as `/api/v1/troubles` tells it: kinds and subjects.
     pub(crate) fn await_troubles(&self, expected: &[(&str, &str)]) {
+        self.await_those_troubles(expected, |_| true);
+    }
+
+    /// Like [`Self::await_troubles`], where a supervisor was killed at some time: that is told of
+    /// for a minute.
+    pub(crate) fn await_troubles_besides_a_kill(&self, expected: &[(&str, &str)]) {
+        self.await_those_troubles(expected, |kind| kind != "keeper");
+    }
+
+    fn await_those_troubles(&self, expected: &[(&str, &str)], counts: impl Fn(&str) -> bool) {
         let mut seen = Vec::new();
         let is_so = |scene: &Self, seen: &mut Vec<(String, String)>| {
             *seen = troubles(scene);
+            seen.retain(|(kind, _)| counts(kind));
             seen.iter().map(|(kind, subject)| (&**kind, &**subject)).eq(expected.iter().copied())
         };
         if home::wait_until("the troubles", || is_so(self, &mut seen)).is_err() {

@@ -6,7 +6,7 @@ use bardo::selftest::home;
 use bardo::selftest::procfs::Stat;
 
 use crate::others::{OTHER, writer};
-use crate::scene::{CAT, CONT, KILL, STOP, Scene, open, stays};
+use crate::scene::{CAT, CONT, KILL, Scene, open, stays};
 
 /// Words of a supervisor that was replaced.
 const HUNG: &str = "took nothing any more and was killed";
@@ -20,7 +20,7 @@ fn stop(scene: &Scene, meanwhile: impl FnOnce(&Stat)) {
     let cat = scene.process("cat");
     let supervisor = scene.supervisor();
     scene.client().about("startProcess", "writer").unwrap();
-    home::send(supervisor.pid, STOP).unwrap();
+    scene.halt(supervisor.pid);
     home::send(cat.pid, KILL).unwrap();
 
     meanwhile(&supervisor);

@@ -33,9 +33,13 @@ impl Keeper {
             count += 1;
             number = next;
         }
+        let mut signals = 0;
         if count == 0 {
+            // With the word to begin, so that it is known which came before it: the last one
+            // may have begun what they ask for. Who only watches does nothing of it.
+            signals = if supervisor.phase == Phase::Watches { 0 } else { self.pending };
             let (failures, next_try) = (self.failures, self.start_at);
-            let predecessor = Predecessor { failures, next_try, ..self.predecessor };
+            let predecessor = Predecessor { failures, next_try, signals, ..self.predecessor };
             message = Message::to_supervisor(ToSupervisor::Begin(predecessor));
         }
         // One batch is in the channel at a time, so there is room; where there is
@@ -43,6 +47,10 @@ impl Keeper {
         let sent = supervisor.channel.send(message.bytes(), &descriptors[..count], Wait::No);
         if sent.is_ok() {
             supervisor.give_from = (count > 0).then_some(number);
+            supervisor.handed |= signals;
+            if signals != 0 {
+                supervisor.owed_since.get_or_insert_with(clock::monotonic);
+            }
         }
     }
 

@@ -188,7 +188,7 @@ fn shell_in(leaf: &Leaf) -> Child {
     let line = "echo $$ > \"$0\"/cgroup.procs; sleep 1000 & wait";
     let mut command = Command::new("/bin/sh");
     let child = command.args(["-c", line]).arg(leaf.path()).spawn().unwrap();
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
     while leaf.processes().unwrap().len() < 2 {
         assert!(std::time::Instant::now() < deadline, "{:?}", leaf.processes().unwrap());
         std::thread::yield_now();
@@ -203,7 +203,7 @@ fn wait_until_empty(leaf: &Leaf) {
     poller.add(&events, 1, Interest::Changed).unwrap();
     let mut ready = Events::new();
     while !Leaf::is_empty_in(&events) {
-        poller.wait(&mut ready, Some(std::time::Duration::from_secs(20))).unwrap();
+        poller.wait(&mut ready, Some(std::time::Duration::from_secs(60))).unwrap();
         assert_eq!(ready.iter().count(), 1, "the leaf becomes empty");
     }
 }

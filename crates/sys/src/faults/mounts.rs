@@ -107,8 +107,8 @@ mod tests {
 
     #[test]
     fn only_the_command_sees_its_file_system() {
-        let place = std::env::temp_dir().join(format!("bardo-mounts-{}", std::process::id()));
-        std::fs::create_dir(&place).unwrap();
+        let room = tempfile::tempdir().unwrap();
+        let place = room.path().to_owned();
         let mut command = Command::new("/bin/dd");
         command.args(["if=/dev/zero", "bs=64k", "count=2"]);
         command.arg(format!("of={}", place.join("large").display()));
@@ -116,7 +116,6 @@ mod tests {
         let said = command.output();
 
         let seen = place.join("large").exists();
-        std::fs::remove_dir_all(&place).unwrap();
         match said {
             Err(error) => eprintln!("skipped: there are no private mounts here: {error}"),
             Ok(said) => assert!(!seen && !said.status.success(), "it was too large: {said:?}"),

@@ -47,7 +47,7 @@ impl Row {
         Self {
             quoted: quoted(&name),
             name,
-            state: crate::personality::words::state(view.state).1.to_ascii_lowercase(),
+            state: crate::words::state(view.state).1.to_ascii_lowercase(),
             class: match view.state {
                 StateName::Running => "statusrunning",
                 StateName::Fatal | StateName::Backoff => "statuserror",

@@ -7,8 +7,8 @@ use super::call::{Call, Said, Whom};
 use super::problem::{Problem, ShownFault};
 use super::processes::current;
 use crate::api::faults::{Code, Fault};
-use crate::api::names;
 use crate::daemon::clients::Selection;
+use crate::names;
 
 type Result = std::result::Result<Said, Problem>;
 

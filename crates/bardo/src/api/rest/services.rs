@@ -11,9 +11,9 @@ use crate::api::info;
 use crate::daemon::clients::{Question, Reply};
 use crate::daemon::decisions::{History, Kept, Told};
 use crate::daemon::standing::{CHECKS, Explained, Standing};
-use crate::personality::{why, words};
 use crate::service::listing;
 use crate::service::reply::{Decided, Service, ToldDecision, Why};
+use crate::words::{self, why};
 
 /// About how many bytes are told of each service.
 const ROW_BYTES: usize = 2 << 10;
@@ -118,7 +118,7 @@ fn decided(kept: &Kept) -> Decided {
 /// A decision and whom it is about.
 pub(super) fn told(told: &Told) -> ToldDecision {
     ToldDecision {
-        name: crate::api::names::namespec(&told.group, &told.name),
+        name: crate::names::namespec(&told.group, &told.name),
         endpoint: listing::endpoint(told.service, told.kept.generation),
         decided: decided(&told.kept),
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::api::{info, names};
 use crate::daemon::clients::ProcessView;
-use crate::personality::words;
+use crate::words;
 
 /// A process. Names are those of `getProcessInfo`; what is not known is null.
 #[derive(Debug, Serialize)]

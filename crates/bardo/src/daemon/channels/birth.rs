@@ -17,7 +17,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::super::children::Life;
 use super::Ends;
-use crate::api::names::namespec;
+use crate::names::namespec;
 
 /// The number of a program's control socket; the next one where the first is wanted for
 /// the newline that says that it is ready, as s6 has it.

@@ -16,9 +16,9 @@ use bardo_sys::{clock, process};
 use rustix::io::Errno;
 
 use super::super::link::Held;
+use super::super::managed::folder::LOCK;
 use super::super::watching;
 use super::{DOOR, FORMER_DOOR, SAID_WITHIN, hear, until};
-use crate::init::run::LOCK;
 
 /// SIGKILL.
 const KILL: i32 = 9;
@@ -125,7 +125,9 @@ enum Asked {
 }
 
 fn ask_at(door: &Path) -> io::Result<Asked> {
-    for tries_left in (0..TRIES).rev() {
+    let give_up_at = clock::monotonic().saturating_add(SAID_WITHIN);
+    let (mut tries_left, mut pause) = (TRIES, ASK_AGAIN);
+    loop {
         let mut handed = Handed::default();
         let taken = match Channel::connect(door) {
             Ok(channel) => take_all(channel, &mut handed),
@@ -136,25 +138,42 @@ fn ask_at(door: &Path) -> io::Result<Asked> {
         };
         let why = match taken {
             Ok(()) => return Ok(Asked::Handed(handed)),
+            // It has all, and we are short of something.
+            Err(why) if !is_nobody(&why) => return Err(why),
             Err(why) => why,
         };
         let is_silent = matches!(why.kind(), io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock);
-        if is_silent || tries_left == 0 {
+        let has_hung_up = matches!(
+            why.kind(),
+            io::ErrorKind::UnexpectedEof
+                | io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionReset
+        );
+        tries_left -= u32::from(!has_hung_up);
+        if is_silent || tries_left == 0 || until(give_up_at) == 0 {
             eprintln!("bardo: the supervisor of the former keeper hands nothing over: {why}");
-            break;
+            return Ok(Asked::Silent);
+        }
+        if has_hung_up {
+            // It has ended, or it is short of something.
+            std::thread::sleep(pause);
+            pause *= 2;
         }
     }
-    Ok(Asked::Silent)
 }
 
-/// Whether nobody can be there who is asked: no file, no listener, or another kind of file.
+/// Whether nobody can be there who is asked: no file, no listener, or another kind of file. It
+/// is not so where we are short of something ourselves.
 fn is_nobody(error: &io::Error) -> bool {
     let resources = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS];
     !resources.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
-/// How often one is asked that does not say all.
+/// How often one is asked that says something else than all.
 const TRIES: u32 = 3;
+
+/// How long one rests before one is asked again that has hung up; twice as long each time.
+const ASK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Takes all there is; the supervisor itself comes with it.
 fn take_all(channel: Channel, handed: &mut Handed) -> io::Result<()> {
@@ -254,4 +273,26 @@ fn has_open(pid: u32, path: &Path) -> bool {
         let is_it = own.is_some() && id(&file) == own;
         is_it || fs::read_link(&file).is_ok_and(|link| Some(link.as_os_str()) == gone.as_deref())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_there_unless_we_are_short_of_something_ourselves() {
+        let room = tempfile::tempdir().unwrap();
+        let file = room.path().join("file");
+        fs::write(&file, "").unwrap();
+        let closed = room.path().join("closed");
+        drop(bardo_sys::channel::listen(&closed).unwrap());
+
+        for path in [room.path().join("nothing"), file, closed] {
+            let error = Channel::connect(&path).unwrap_err();
+            assert!(is_nobody(&error), "{}: {error}", path.display());
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS] {
+            assert!(!is_nobody(&errno.into()), "{errno}");
+        }
+    }
 }

@@ -38,7 +38,7 @@ use super::notices::start_error;
 use super::standing::CHECKS;
 use super::variables;
 use super::world::Machine;
-use crate::personality::errno;
+use crate::words::errno;
 
 /// What a shell ends with that finds no such command, and with one that it cannot execute.
 const NOT_FOUND: u8 = 127;

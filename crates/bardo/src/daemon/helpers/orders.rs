@@ -11,8 +11,8 @@ use bardo_sys::setup::Setup;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 
-use crate::api::names;
 use crate::daemon::settings::Server;
+use crate::names;
 
 pub(super) const SHELL: &str = "/bin/sh";
 

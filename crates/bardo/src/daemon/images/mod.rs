@@ -27,7 +27,7 @@ use super::errands::Done;
 use super::journal::{Entry, Surroundings};
 use super::main_log::Level;
 use super::world::Machine;
-use crate::api::names::namespec;
+use crate::names::namespec;
 
 /// Most copies that are made at a time. A dead mount may hold so many threads.
 const LOADERS_MAX: usize = 8;

@@ -17,7 +17,7 @@ use super::pool::PoolSpec;
 use super::pools::Pools;
 use crate::daemon::pump::Channel;
 use crate::daemon::pump::intake::{PartKind, Tidings};
-use crate::personality::payload;
+use crate::words::payload;
 
 /// Something that happens to the audience.
 #[derive(Debug, Clone, PartialEq, Eq)]

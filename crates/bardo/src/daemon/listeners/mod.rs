@@ -48,7 +48,7 @@ use super::pump::intake::Intake;
 use super::pump::{Channel, StreamKey};
 use super::result_handler::{Judgement, judge};
 use super::world::Machine;
-use crate::personality::{payload, words};
+use crate::words::{self, payload};
 
 /// Most entries of the intake that are taken in at a time: restarts do not wait for those
 /// who listen.

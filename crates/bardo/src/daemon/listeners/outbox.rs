@@ -114,7 +114,12 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd as _;
+
+    use bardo_sys::poll::has_hung_up;
+
     use super::*;
+    use crate::selftest::home::wait_until;
 
     fn outbox() -> Outbox {
         let (read, write) = pipe::pipe().unwrap();
@@ -153,6 +158,8 @@ mod tests {
         let outbox = outbox();
         let (read, write) = pipe::pipe().unwrap();
         drop(read);
+        // What another test clones reads too, until it executes its program.
+        wait_until("its reader to be gone", || has_hung_up(write.as_fd())).unwrap();
 
         outbox.pack(b"an event").unwrap();
 

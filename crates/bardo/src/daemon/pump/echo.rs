@@ -18,7 +18,7 @@ use super::streams::{Entry, Slot};
 use super::syslog::{News, Syslog};
 use super::worker::{SYSLOG_TOKEN, Worker};
 use super::{Channel, Echo, Report, Severity, Shared, StreamKey, Tells};
-use crate::personality::words::{python_bytes, quoted, readable};
+use crate::words::{python_bytes, quoted, readable};
 
 /// What syslog is called where targets have paths.
 const SYSLOG_TARGET: &str = "syslog";

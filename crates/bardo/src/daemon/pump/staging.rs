@@ -178,12 +178,7 @@ impl Staging {
         target: Target<'_>,
         show: Show<'_>,
     ) -> io::Result<Carried> {
-        self.input.clear();
-        self.output.clear();
-        let next = source.filter.finish(&mut self.output);
-        if self.output.parts.is_empty() {
-            return Ok(Carried::End);
-        }
+        let Some(next) = self.take_held_back(source.filter) else { return Ok(Carried::End) };
         self.deliver(source, target, next, show)
     }
 
@@ -456,6 +451,15 @@ impl Staging {
 
     fn shown(&self, number: u64) -> Shown<'_> {
         Shown { number, input: &self.input, output: &self.output }
+    }
+
+    /// Takes what a filter holds back as what is to be written; returns the filter as it is
+    /// then, where it held anything back.
+    fn take_held_back(&mut self, filter: Filter) -> Option<Filter> {
+        self.input.clear();
+        self.output.clear();
+        let next = filter.finish(&mut self.output);
+        (!self.output.parts.is_empty()).then_some(next)
     }
 
     fn read_scratch(&mut self, copied: usize) -> io::Result<()> {

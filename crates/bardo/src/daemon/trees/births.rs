@@ -15,7 +15,7 @@ use super::super::standing::{NOT_ENFORCED, Standing};
 use super::super::world::Machine;
 use super::ahead::Wish;
 use super::{Trees, limits, setup};
-use crate::api::names::namespec;
+use crate::names::namespec;
 
 /// The numbers of the leaves of checks begin here: those of lives are smaller.
 const CHECKS: u64 = 1 << 63;

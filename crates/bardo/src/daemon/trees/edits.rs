@@ -29,8 +29,8 @@ use super::super::main_log::Level;
 use super::super::world::Machine;
 use super::limits::Limit;
 use super::{limits, setup};
-use crate::api::names::namespec;
-use crate::personality::errno;
+use crate::names::namespec;
+use crate::words::errno;
 
 /// What a service has come to be confined to.
 #[derive(Debug)]

@@ -13,8 +13,8 @@ use bardo_sys::setup::{Policy, Setup, processors};
 use bardo_sys::spawn::Step;
 use rustix::io::Errno;
 
-use crate::personality::errno;
-use crate::personality::why::span;
+use crate::words::errno;
+use crate::words::why::span;
 
 /// The bit of the right to go beyond limits.
 const CAP_SYS_RESOURCE: u32 = 24;

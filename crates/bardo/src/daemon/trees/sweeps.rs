@@ -20,7 +20,7 @@ use super::super::errands::{Done, Teller};
 use super::super::main_log::Level;
 use super::super::world::Machine;
 use super::{EMPTY_MAX, GONE_WITHIN, PAUSE_LEAST, PAUSE_MAX, SWEEPERS_MAX, Trees, left_from};
-use crate::api::names::namespec;
+use crate::names::namespec;
 
 /// What may be left of a life.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ use crate::init::systemd::Systemd;
 use crate::init::verbs::{self, Force, Told};
 use crate::init::wanted::{self, Wanted};
 use crate::init::{InitError, InitSystem};
+use crate::output::say;
 
 /// The name of this face.
 pub const NAME: &str = "bardo_service";
@@ -41,7 +42,7 @@ pub fn is_meant(word: &str) -> bool {
 pub fn main(words: &[OsString]) -> ExitCode {
     let order = match command_line::read(words) {
         Ok(Wish::Help) => {
-            super::say(&help::help());
+            say(&help::help());
             return ExitCode::SUCCESS;
         }
         Ok(Wish::Order(order)) => order,
@@ -64,12 +65,12 @@ pub fn main(words: &[OsString]) -> ExitCode {
             if ground.is_told() {
                 eprintln!("{name}: nothing was done");
             } else {
-                super::say(&format!("{name}: {}\n", told.line));
+                say(&format!("{name}: {}\n", told.line));
             }
             ExitCode::SUCCESS
         }
         Ok(Outcome::Status { code, line }) => {
-            super::say(&format!("{name}: {line}\n"));
+            say(&format!("{name}: {line}\n"));
             ExitCode::from(code)
         }
         Err(error) => {

@@ -14,7 +14,7 @@ use bardo_config::value;
 use bardo_core::spec::care::Dependency;
 
 use crate::client::{self, CallError, Client, Document, SearchError};
-use crate::personality::say;
+use crate::output::say;
 use crate::service::errno::Errno;
 use crate::service::reply::{Reply, Rules, Service, Why};
 use crate::service::request::{Request, Verb, Wait};

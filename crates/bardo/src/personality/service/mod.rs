@@ -24,6 +24,7 @@ use self::command_line::{Order, Wish};
 use self::verbs::Operand;
 use self::wrong::Wrong;
 use crate::host::Machine;
+use crate::output::say;
 use crate::service::bring::as_minix;
 use crate::service::errno::Errno;
 use crate::service::request::{Line, Request, Verb};
@@ -34,11 +35,11 @@ pub fn main(program: &str, words: &[OsString]) -> ExitCode {
     let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy();
     let order = match command_line::read(words) {
         Ok(Wish::Help) => {
-            super::say(&help::help(&name));
+            say(&help::help(&name));
             return ExitCode::SUCCESS;
         }
         Ok(Wish::Version) => {
-            super::say(concat!("bardo ", env!("CARGO_PKG_VERSION"), "\n"));
+            say(concat!("bardo ", env!("CARGO_PKG_VERSION"), "\n"));
             return ExitCode::SUCCESS;
         }
         Ok(Wish::Order(order)) => by_the_rules(order),

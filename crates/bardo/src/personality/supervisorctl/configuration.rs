@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::control::{Control, Stop, fault};
 use super::processes::{number, rows, text};
 use super::report;
-use crate::api::names;
 use crate::client::CallError;
+use crate::names;
 
 /// How a loaded configuration differs, or what was made to follow it, by group names.
 #[derive(Default, Serialize)]

@@ -4,9 +4,9 @@ use bardo_wire::xmlrpc::Value;
 
 use super::control::{Control, Stop, exception, fault};
 use super::processes::{answer_one, checked, note, number, rows, text};
-use crate::api::names::{self, Namespec};
 use crate::client::{CallError, Client, Ended, Heard, StreamError, Then};
-use crate::personality::words::quoted;
+use crate::names::{self, Namespec};
+use crate::words::quoted;
 
 /// How much of a log is shown when nobody says how much.
 const TAIL_BYTES: i64 = 1600;

@@ -28,9 +28,10 @@ use bardo_config::control::{self as settings, ControlSettings};
 
 use super::DescribedFlag;
 use super::getopt::{self, Flag, Given};
-use super::place;
 use crate::client::Client;
 use crate::host::Machine;
+use crate::output::say;
+use crate::tool_path;
 
 use self::colour::Colour;
 use self::control::{Control, Manner, Next, Questions};
@@ -178,7 +179,7 @@ pub fn commands() -> Vec<DescribedCommand> {
 pub fn main(program: &str, words: &[OsString]) -> ExitCode {
     let errand = match read(program, words) {
         Ok(Wish::Help) => {
-            super::say(&help(program));
+            say(&help(program));
             return ExitCode::SUCCESS;
         }
         Ok(Wish::Run(errand)) => errand,
@@ -279,7 +280,7 @@ fn read(program: &str, words: &[OsString]) -> Result<Wish, String> {
             _ => interactive = true,
         }
     }
-    let file = file.or_else(|| bardo_config::find(&Machine, &place::of_this_tool(program)));
+    let file = file.or_else(|| bardo_config::find(&Machine, &tool_path::of_this_tool(program)));
     let settings =
         settings::load(&Machine, file.as_deref(), &overrides).map_err(|error| error.to_string())?;
     Ok(Wish::Run(Box::new(Errand { settings, interactive, format, words })))

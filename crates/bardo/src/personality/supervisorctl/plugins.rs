@@ -8,8 +8,8 @@ use bardo_wire::xmlrpc::Value;
 use super::control::{Control, Next, Stop, fault};
 use super::pretty;
 use super::processes::{number, rows, text};
-use crate::api::names;
 use crate::client::CallError;
+use crate::names;
 
 type Result = std::result::Result<Next, Stop>;
 

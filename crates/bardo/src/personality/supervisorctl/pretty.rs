@@ -3,7 +3,7 @@
 
 use bardo_wire::xmlrpc::Value;
 
-use crate::personality::words::quoted;
+use crate::words::quoted;
 
 /// The width of a line.
 const WIDTH: usize = 80;

@@ -4,8 +4,8 @@ use bardo_wire::xmlrpc::Value;
 
 use super::control::{Control, Stop, exit, fault};
 use super::report;
-use crate::api::names::{self, Namespec};
 use crate::client::CallError;
+use crate::names::{self, Namespec};
 
 /// The narrowest column of names.
 const NAME_WIDTH: usize = 30;

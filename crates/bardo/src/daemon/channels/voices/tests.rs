@@ -8,6 +8,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use bardo_core::Generation;
 use bardo_sys::control::{MESSAGE_BYTES_MAX, Port, Sent};
+use bardo_sys::poll::has_hung_up;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::write;
 
@@ -15,6 +16,7 @@ use rustix::net::{RecvFlags, recv, sockopt};
 
 use super::super::birth::newline;
 use super::*;
+use crate::selftest::home::wait_until;
 
 const LIFE: Life = Life { service: ServiceId(7), generation: Generation(3) };
 const MILLISECOND: u64 = 1_000_000;
@@ -141,6 +143,8 @@ fn all_that_was_said_is_heard_when_its_process_has_ended() {
     assert_eq!(said.len(), 1 + 2 * MESSAGES_MAX + 2);
     assert!(said.ends_with(&[Saying::Trigger, Saying::Ready]));
     scene.channels.bury();
+    // What another test clones has it as well, until it executes its program.
+    wait_until("the other end to be closed", || has_hung_up(scene.control.as_fd())).unwrap();
     assert_eq!(scene.control.send(b"WATCHDOG=1", &[]).unwrap(), Sent::Closed);
 }
 
@@ -235,6 +239,8 @@ fn a_message_that_is_too_long_is_passed_over_and_told_of() {
 fn a_control_socket_that_was_closed_is_watched_no_more() {
     let Scene { mut channels, control, newline: _newline, .. } = scene();
     drop(control);
+    // It is told that its end is there when nobody else has it either.
+    poll(&mut [PollFd::new(&channels.poller, PollFlags::IN)], None).unwrap();
 
     for _ in 0..3 {
         channels.hear(0, &mut Vec::new());

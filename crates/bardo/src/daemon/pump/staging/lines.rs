@@ -65,12 +65,7 @@ impl Staging {
         lines: Lines<'_>,
         show: Show<'_>,
     ) -> io::Result<Carried> {
-        self.input.clear();
-        self.output.clear();
-        let next = source.filter.finish(&mut self.output);
-        if self.output.parts.is_empty() {
-            return Ok(Carried::End);
-        }
+        let Some(next) = self.take_held_back(source.filter) else { return Ok(Carried::End) };
         let frame = self.frame(lines, source, target);
         self.deliver_lines(source, target, (&frame, lines.outlet), next, show)
     }

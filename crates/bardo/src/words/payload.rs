@@ -7,9 +7,9 @@ use bardo_core::{Event, Pid};
 use bardo_wire::listener::EventType;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::words::{self, readable};
 use crate::daemon::pump::intake::Tidings;
 use crate::daemon::troubles::TroubleKind;
+use crate::words::{self, readable};
 
 /// What cannot stand in a field of a header.
 const IN_A_FIELD: &AsciiSet = &CONTROLS.add(b' ').add(b':').add(b'%');

@@ -14,12 +14,12 @@ use bardo_keeper::protocol::Predecessor;
 use bardo_sys::clock;
 use bardo_wire::listener::EventType;
 
-use super::main_log::Level;
-use super::pump::Report;
-use super::troubles::{Account, TroubleKind, WELL_AFTER};
-use super::world::Machine;
-use crate::api::names::namespec;
-use crate::personality::{payload, words};
+use super::{Account, TroubleKind, WELL_AFTER};
+use crate::daemon::main_log::Level;
+use crate::daemon::pump::Report;
+use crate::daemon::world::Machine;
+use crate::names::namespec;
+use crate::words::{self, payload};
 
 /// How long, in nanoseconds, the log pump may be at one thing while others wait for it.
 /// Disks that are busy take less; what takes longer is a file system that is frozen, or a
@@ -29,12 +29,12 @@ const PUMP_STILL: u64 = 5_000_000_000;
 /// What the log pump, the journal and the supervisor are called as subjects.
 const PUMP: &str = "log-pump";
 const JOURNAL: &str = "journal";
-pub(super) const SUPERVISOR: &str = "supervisor";
+pub(in crate::daemon) const SUPERVISOR: &str = "supervisor";
 
 impl Machine {
     /// Something is wrong from now on. True when that is news: then whoever noticed it says
     /// so in the main log.
-    pub(super) fn begin_trouble(
+    pub(in crate::daemon) fn begin_trouble(
         &mut self,
         kind: TroubleKind,
         subject: &str,
@@ -51,7 +51,7 @@ impl Machine {
     }
 
     /// It is not wrong any more. True when that is news, as for the beginning.
-    pub(super) fn end_trouble(&mut self, kind: TroubleKind, subject: &str) -> bool {
+    pub(in crate::daemon) fn end_trouble(&mut self, kind: TroubleKind, subject: &str) -> bool {
         if self.troubles.is_free_of(kind) {
             return false;
         }
@@ -67,7 +67,7 @@ impl Machine {
     }
 
     /// All that is wrong at this moment.
-    pub(super) fn account(&mut self) -> Account {
+    pub(in crate::daemon) fn account(&mut self) -> Account {
         self.look_at_pump();
         self.forgive_listeners();
         let now = clock::wall_seconds();
@@ -92,14 +92,14 @@ impl Machine {
     // The log pump.
 
     /// Takes in what the log pump has to say of logs, and nothing else of it.
-    pub(super) fn hear_of_logs(&mut self) {
+    pub(in crate::daemon) fn hear_of_logs(&mut self) {
         while let Ok(report) = self.reports.try_recv() {
             self.pump_reports(&report);
         }
     }
 
     /// Takes in what the log pump has to say of logs. It has written the lines itself.
-    pub(super) fn pump_reports(&mut self, report: &Report) {
+    pub(in crate::daemon) fn pump_reports(&mut self, report: &Report) {
         match report {
             Report::Drained(_) => {}
             Report::Refuses { target, why } => {
@@ -118,7 +118,7 @@ impl Machine {
 
     /// Sees whether the log pump moves. Says after how many nanoseconds it has to be looked
     /// at again: only while it has not taken what it was handed.
-    pub(super) fn look_at_pump(&mut self) -> Option<u64> {
+    pub(in crate::daemon) fn look_at_pump(&mut self) -> Option<u64> {
         if !self.troubles.is_free_of(TroubleKind::LogPump) {
             // It says itself when it goes on.
             return None;
@@ -144,7 +144,7 @@ impl Machine {
 
     /// A program could not be started. Where that was for want of something: whether it is
     /// news.
-    pub(super) fn falls_short(
+    pub(in crate::daemon) fn falls_short(
         &mut self,
         supervisor: &Supervisor,
         id: ServiceId,
@@ -157,7 +157,7 @@ impl Machine {
     }
 
     /// A program was started.
-    pub(super) fn was_started(&mut self, supervisor: &Supervisor, id: ServiceId) {
+    pub(in crate::daemon) fn was_started(&mut self, supervisor: &Supervisor, id: ServiceId) {
         if let Some(service) = supervisor.service(id)
             && !self.troubles.is_free_of(TroubleKind::Shortage)
         {
@@ -172,7 +172,12 @@ impl Machine {
     }
 
     /// A process has not executed its program yet.
-    pub(super) fn is_stuck(&mut self, supervisor: &Supervisor, id: ServiceId, text: &str) {
+    pub(in crate::daemon) fn is_stuck(
+        &mut self,
+        supervisor: &Supervisor,
+        id: ServiceId,
+        text: &str,
+    ) {
         if let Some(service) = supervisor.service(id) {
             let subject = namespec(&service.group, &service.spec.name);
             self.begin_trouble(TroubleKind::StuckBirth, &subject, &text);
@@ -181,7 +186,7 @@ impl Machine {
     }
 
     /// A process has executed its program, or has ended.
-    pub(super) fn is_unstuck(&mut self, id: ServiceId) {
+    pub(in crate::daemon) fn is_unstuck(&mut self, id: ServiceId) {
         if let Some(subject) = self.stuck.remove(&id)
             && self.end_trouble(TroubleKind::StuckBirth, &subject)
         {
@@ -190,7 +195,7 @@ impl Machine {
     }
 
     /// What is stopped, or gone, is short of nothing.
-    pub(super) fn heed(&mut self, event: &Event) {
+    pub(in crate::daemon) fn heed(&mut self, event: &Event) {
         if self.troubles.is_free_of(TroubleKind::Shortage) {
             return;
         }
@@ -219,7 +224,7 @@ impl Machine {
     // The rest.
 
     /// A snapshot of the journal was written, or found no room.
-    pub(super) fn journal_was_replaced(&mut self, failed: Option<&dyn Display>) {
+    pub(in crate::daemon) fn journal_was_replaced(&mut self, failed: Option<&dyn Display>) {
         if let Some(error) = failed {
             if self.begin_trouble(TroubleKind::JournalFull, JOURNAL, error) {
                 self.log(Level::Critical, &format!("cannot write the journal: {error}"));
@@ -230,14 +235,14 @@ impl Machine {
     }
 
     /// A pool of event listeners has given up an event. Each has its line already.
-    pub(super) fn loses_events(&mut self, pool: &str) {
+    pub(in crate::daemon) fn loses_events(&mut self, pool: &str) {
         let text =
             "its listeners are slower than what they are told of; the oldest events are lost";
         self.begin_trouble(TroubleKind::Listener, pool, &text);
     }
 
     /// Pools whose listeners have caught up, or that are gone, lose nothing any more.
-    pub(super) fn forgive_listeners(&mut self) {
+    pub(in crate::daemon) fn forgive_listeners(&mut self) {
         if self.troubles.is_free_of(TroubleKind::Listener) {
             return;
         }
@@ -251,7 +256,7 @@ impl Machine {
     }
 
     /// The keeper had to start this supervisor in place of another one.
-    pub(super) fn took_anothers_place(&mut self, predecessor: Predecessor, why: &str) {
+    pub(in crate::daemon) fn took_anothers_place(&mut self, predecessor: Predecessor, why: &str) {
         let count = predecessor.count;
         let times = if count == 1 { "once".to_owned() } else { format!("{count} times") };
         let text =

@@ -10,7 +10,7 @@ use bardo_core::{ExitStatus, SpawnError};
 use bardo_sys::clock::LocalTime;
 
 pub use self::reasons::{gone, reason};
-use super::{errno, words};
+use crate::words::{self, errno};
 
 /// The word for a decision, for programs.
 #[must_use]

@@ -4,17 +4,19 @@
 //! The keeper does the telling, because it is whom a service manager knows. Nobody is told
 //! anything where nobody listens.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use bardo_core::service::StateName;
 use bardo_core::{Mood, Supervisor};
 use bardo_sys::clock;
 
-use super::main_log::Level;
-use super::world::Machine;
-use crate::api::names::namespec;
-use crate::init::run::write_pidfile;
-use crate::init::{folder, reload};
+use super::folder;
+use super::reloads;
+use crate::daemon::main_log::Level;
+use crate::daemon::world::Machine;
+use crate::names::namespec;
 
 /// How long, in nanoseconds, the next line waits that says how all is. Programs that crash
 /// all the time are not to keep a service manager busy.
@@ -36,7 +38,7 @@ const REFUSAL_MAX: usize = 240;
 
 /// What has been told.
 #[derive(Debug, Default)]
-pub(super) struct Telling {
+pub(in crate::daemon) struct Telling {
     /// The last line that says how all is.
     status: String,
     /// Whether the table has changed since.
@@ -54,7 +56,7 @@ pub(super) struct Telling {
 
 impl Telling {
     /// The table has changed.
-    pub(super) fn note(&mut self) {
+    pub(in crate::daemon) fn note(&mut self) {
         self.has_changed = true;
     }
 
@@ -67,9 +69,9 @@ impl Telling {
 
 impl Machine {
     /// Sockets listen, the table is there, and what is to run has been begun.
-    pub(super) fn tell_ready(&mut self, supervisor: &Supervisor) {
+    pub(in crate::daemon) fn tell_ready(&mut self, supervisor: &Supervisor) {
         let Some(service) = &self.settings.service else { return };
-        if let Err(error) = reload::begin(Path::new(&service.place)) {
+        if let Err(error) = reloads::begin(Path::new(&service.place)) {
             self.log(Level::Warn, &format!("cannot note what comes of reloads: {error}"));
         }
         if let Some(path) = service.pidfile.as_ref().filter(|_| !service.is_awaited) {
@@ -92,7 +94,7 @@ impl Machine {
     }
 
     /// The manager has asked for the configuration to be loaded again.
-    pub(super) fn tell_of_reload(&mut self) {
+    pub(in crate::daemon) fn tell_of_reload(&mut self) {
         if self.is_told() && !self.telling.is_reloading {
             self.telling.is_reloading = true;
             let now = clock::monotonic() / 1000;
@@ -103,7 +105,7 @@ impl Machine {
     }
 
     /// What was loaded again is taken up; or not, which `failed` has the reason for.
-    pub(super) fn reload_is_over(&mut self, failed: Option<&str>) {
+    pub(in crate::daemon) fn reload_is_over(&mut self, failed: Option<&str>) {
         self.telling.refusal = failed.map(|why| refusal(why).chars().take(REFUSAL_MAX).collect());
         // Who is told that it is over looks for what came of it.
         self.note_reload(failed);
@@ -121,28 +123,28 @@ impl Machine {
     }
 
     /// Notes that a reload begins: who asks for one from now on waits for the next.
-    pub(super) fn note_begin_of_reload(&self) {
+    pub(in crate::daemon) fn note_begin_of_reload(&self) {
         let Some(service) = &self.settings.service else { return };
-        if let Err(error) = reload::note_begin(Path::new(&service.place)) {
+        if let Err(error) = reloads::note_begin(Path::new(&service.place)) {
             self.log(Level::Warn, &format!("cannot note the beginning of a reload: {error}"));
         }
     }
 
     /// Notes for whoever has asked for it what came of a reload.
-    pub(super) fn note_reload(&self, failed: Option<&str>) {
+    pub(in crate::daemon) fn note_reload(&self, failed: Option<&str>) {
         let Some(service) = &self.settings.service else { return };
         let line = failed.map(refusal).unwrap_or_default();
         // Where all of it was refused, nothing is known of what a restart would take up.
         let for_a_restart = self.settings.for_a_restart.join(", ");
         let for_a_restart = if failed.is_none() { for_a_restart.as_str() } else { "" };
-        let noted = reload::note(Path::new(&service.place), &line, for_a_restart);
+        let noted = reloads::note(Path::new(&service.place), &line, for_a_restart);
         if let Err(error) = noted {
             self.log(Level::Warn, &format!("cannot note what came of a reload: {error}"));
         }
     }
 
     /// Tells how all is, if that is due.
-    pub(super) fn tell_how_it_is(&mut self, supervisor: &Supervisor) {
+    pub(in crate::daemon) fn tell_how_it_is(&mut self, supervisor: &Supervisor) {
         if !self.is_told() || !self.telling.is_ready {
             return;
         }
@@ -180,7 +182,7 @@ impl Machine {
     }
 
     /// In how many nanoseconds there is something to tell.
-    pub(super) fn tell_in(&self, now: u64) -> Option<u64> {
+    pub(in crate::daemon) fn tell_in(&self, now: u64) -> Option<u64> {
         let due_at = self.telling.due_at().filter(|_| self.is_told());
         due_at.map(|at| at.saturating_sub(now))
     }
@@ -193,6 +195,19 @@ impl Machine {
     fn tell_manager(&self, text: &str) {
         let _ = self.link.tell(text);
     }
+}
+
+/// Writes a pid file, of which nobody ever sees half.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_pidfile(path: &str, line: &[u8]) -> io::Result<()> {
+    let fresh = format!("{path}.{}", std::process::id());
+    fs::write(&fresh, line)?;
+    fs::rename(&fresh, path).inspect_err(|_| {
+        // It is of no use to anybody.
+        let _ = fs::remove_file(&fresh);
+    })
 }
 
 /// How all is, in one line.

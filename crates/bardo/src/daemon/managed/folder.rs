@@ -16,6 +16,23 @@ const SEARCHABLE: u32 = 0o011;
 /// The bits with which a group or anybody may write.
 const WRITABLE_BY_OTHERS: u32 = 0o022;
 
+/// The file in it of which its keeper has the lock.
+pub const LOCK: &str = "keeper.lock";
+
+/// The socket in it where a supervisor whose keeper was killed is asked for what it has.
+pub const DOOR: &str = "handover";
+
+/// What that is called while a supervisor has it that is to be ended: it is asked again where the
+/// one who comes next is killed before that.
+pub const FORMER_DOOR: &str = "handover.former";
+
+/// The file in it with the pauses before the starts of the service.
+pub const PAUSES: &str = "pauses";
+
+/// The file that is left in it where it is left itself, so that the next service of that name
+/// finds its own again.
+pub const MARK: &str = ".bardo-service";
+
 /// The folder of a service: where root has one for each, what its manager has made for it, or
 /// one that is private to its user.
 #[must_use]
@@ -96,12 +113,32 @@ pub fn make_told(place: &Path, account: Option<(u32, u32)>) -> io::Result<()> {
 }
 
 /// Removes it with all that is in it.
-pub fn remove_told(place: &Path) {
+fn remove_told(place: &Path) {
     let folder = told(place);
     for file in [READY, RELOAD, RELOAD_NEW] {
         let _ = fs::remove_file(folder.join(file));
     }
     let _ = fs::remove_dir(folder);
+}
+
+/// Removes what a service has in its folder that others of its name do not need.
+pub fn clear(place: &Path) {
+    for file in [DOOR, FORMER_DOOR, LOCK, PAUSES] {
+        // Its manager may have removed it.
+        let _ = fs::remove_file(place.join(file));
+    }
+    remove_told(place);
+}
+
+/// The same, with the folder where nothing else is in it. To be done by the last of the
+/// processes of the service.
+pub fn leave(place: &Path) {
+    clear(place);
+    let removed = fs::remove_dir(place);
+    if removed.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied) {
+        // It is in a folder of root's: whoever removes the service knows it by this.
+        let _ = write_private(&place.join(MARK), "");
+    }
 }
 
 /// Opens a file to write to behind its end, and makes it where there is none. A link is not

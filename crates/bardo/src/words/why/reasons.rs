@@ -5,12 +5,12 @@ use std::time::Duration;
 use bardo_core::decision::{Cause, Reason, Rule, What};
 use bardo_core::service::{Failure, StateName};
 
-use super::super::words;
 use super::{
     because, decision, ending, failure, moment, of_rule_alone, of_wish, ordinal, short_ending, span,
 };
 use crate::daemon::decisions::{History, Kept};
 use crate::daemon::standing::Standing;
+use crate::words;
 
 /// What state a service is in and why, in one sentence without its name.
 #[must_use]

@@ -1,4 +1,11 @@
 //! Supervisor's words for what the core says without any.
+//!
+//! They are here for all who speak: the main log and event listeners, the API, and the tools.
+//! What is not Supervisor's is in [`why`].
+
+pub mod errno;
+pub mod payload;
+pub mod why;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -14,7 +21,6 @@ use bardo_core::{Errand, ExitStatus, Notice, Pid, ServiceId, SpawnError, Supervi
 use bardo_sys::plan::{Plan, Strings};
 use bardo_sys::spawn::Step;
 
-use super::{errno, why};
 use crate::daemon::listeners::note::Note;
 use crate::daemon::main_log::Level;
 use crate::daemon::owed::End;
