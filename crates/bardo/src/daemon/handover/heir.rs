@@ -75,7 +75,7 @@ impl Former {
         let deadline = clock::monotonic().saturating_add(STOPPED_WITHIN);
         // What it does in a system call is not over at once, and a disk may hold that up. It would
         // be done twice.
-        while !process::is_stopped(pid) {
+        while !process::is_stopped(pid)? {
             if until(deadline) == 0 {
                 let text = "the supervisor of a former keeper does not stop";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
