@@ -5,6 +5,7 @@ use crate::event::Event;
 use crate::input::Mood;
 use crate::job::{Caller, Deed};
 use crate::reconcile::Difference;
+use crate::service::Failure;
 use crate::spec::care::{Care, Condition, Confinement, Dependency, EarlyDeath, Ready, Script};
 use crate::spec::{Origin, RestartOn};
 use crate::status::SpawnError;
@@ -548,6 +549,13 @@ fn a_critical_service_that_is_lost_ends_everything_with_70() {
 
     assert_eq!(answers(&lost), [(7, refused(Refusal::Died))]);
     assert_eq!(signalled(&lost), [0]);
+    let notice = Notice::Lost {
+        name: "foo".into(),
+        failure: Failure::ExitedTooQuickly,
+        ended: Some(ExitStatus::Code(1)),
+        exit_code: 70,
+    };
+    assert!(lost.contains(&Action::Notice(notice)), "{lost:?}");
     bench.recover();
     bench.step(Input::Resume);
     assert!(finishes(&bench.exit(0, 0)));
