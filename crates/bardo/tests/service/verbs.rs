@@ -398,10 +398,13 @@ fn row_60_after_a_shutdown_nothing_stops_and_nothing_is_started() {
     let (one, two) = (scene.pid("one"), scene.pid("two"));
 
     scene.service(&["shutdown"]).ends_with(0);
+    let marked = || scene.services().into_iter().all(|service| service.flags == "AE");
+    assert!(marked(), "nothing follows their end: {:?}", scene.services());
     send(one, KILL).unwrap();
 
     scene.until("one", "its end is known", |it| it.pid == 0);
     assert_eq!((scene.starts("one"), scene.pid("two")), (1, two));
+    assert!(marked(), "{:?}", scene.services());
     let output = scene.service(&["up", "/bin/sleep", "-label", "three"]).ends_with(1);
     assert!(output.stderr.contains("service shutdown"), "{output:?}");
 }
