@@ -160,6 +160,18 @@ fn row_16_whoever_cannot_be_initialised_again_is_gone_unless_it_may_try() {
 }
 
 #[test]
+fn with_no_time_to_stay_up_whoever_waits_is_answered_when_it_is_executed() {
+    let scene = scene();
+    let program = scene.program("soon", "exit 0");
+
+    for _ in 0..10 {
+        scene.service(&["up", &program, "-ok-exit", "0", "-alive", "0"]).ends_with(0);
+
+        scene.wait("it is gone", || scene.find("soon").is_none());
+    }
+}
+
+#[test]
 fn row_16_with_b_up_answers_when_a_later_start_succeeds() {
     let lines = "echo $$ >>{here}/late.starts; test $(wc -l <{here}/late.starts) = 1 && exit 1\n\
                  echo >&4; exec sleep 1000";

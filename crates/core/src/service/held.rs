@@ -4,7 +4,7 @@
 //! A service does not know the table. It only knows that it waits; the supervisor finds out
 //! for what, and releases it.
 
-use super::{Launch, Order, Service, State};
+use super::{Launch, Order, Service, State, Vitals};
 use crate::action::{Action, Actions};
 use crate::decision::Wish;
 use crate::input::Mood;
@@ -34,6 +34,13 @@ impl Service {
     #[must_use]
     pub fn is_executed(&self) -> bool {
         matches!(self.state, State::Starting { launch: Launch::Executed, .. } | State::Running)
+    }
+
+    /// Whether its present life was initialised, or the one before that it takes the place of.
+    #[must_use]
+    pub(crate) fn was_ready(&self) -> bool {
+        let of_life = |vitals: &Vitals| vitals.recovers || vitals.life.ready_at.is_some();
+        self.vitals.as_deref().is_some_and(of_life)
     }
 
     /// Whether it has a process that was not told to stop.

@@ -54,6 +54,8 @@ impl Call {
         let state = service.state_name();
         match (self.errand, state) {
             (_, StateName::Unknown) => Some(Answer::Refused(Refusal::UnknownState)),
+            // However short that was.
+            (Errand::Bring, _) if service.was_ready() => Some(Answer::Done),
             (Errand::Down, StateName::Stopping) => {
                 (self.wait == Wait::Begun && !is_untold(service)).then_some(Answer::Done)
             }
@@ -84,6 +86,7 @@ impl Call {
         let is_same = service.generation == self.former;
         match (self.errand, service.failure) {
             (Errand::Down, _) => Answer::Done,
+            (Errand::Bring, _) if service.was_ready() => Answer::Done,
             (Errand::Bring, Some(Failure::Spawn(error))) => {
                 Answer::Refused(Refusal::SpawnFailed(Some(error)))
             }

@@ -7,7 +7,7 @@ use crate::job::{Caller, Deed};
 use crate::reconcile::Difference;
 use crate::service::Failure;
 use crate::spec::care::{Care, Condition, Confinement, Dependency, EarlyDeath, Ready, Script};
-use crate::spec::{Origin, RestartOn};
+use crate::spec::{Origin, RestartOn, Seconds};
 use crate::status::SpawnError;
 
 /// A service as `service up` brings it up, with a second until it counts as initialised.
@@ -110,6 +110,27 @@ fn what_dies_before_it_is_initialised_is_gone_when_that_is_told() {
     assert_eq!(answers(&parting), [(7, refused(Refusal::Died))]);
     assert!(parting.contains(&Action::Event(Event::GroupRemoved("foo".into()))));
     assert_eq!((bench.labels(), spawned(&parting)), (vec![], vec![]));
+}
+
+#[test]
+fn with_no_time_to_stay_up_an_executed_program_is_initialised_however_soon_it_ends() {
+    for on in [RestartOn::Never, RestartOn::Always] {
+        let soon = brought_with(
+            "foo",
+            |_| {},
+            |program| {
+                program.startsecs = Seconds(0);
+                program.restart.on = on;
+            },
+        );
+        let mut bench = Bench::up(&[]);
+        bench.bring(7, &soon, Wait::Done);
+
+        let mut told = bench.exit(0, 0);
+        told.extend(bench.pass(1));
+
+        assert_eq!(answers(&told), [(7, Answer::Done)], "{on:?}");
+    }
 }
 
 #[test]
