@@ -33,7 +33,9 @@ impl Service {
     /// Whether it has executed its program.
     #[must_use]
     pub fn is_executed(&self) -> bool {
-        matches!(self.state, State::Starting { launch: Launch::Executed, .. } | State::Running)
+        let is_executed =
+            matches!(self.state, State::Starting { launch: Launch::Executed | Launch::Dead, .. });
+        is_executed || self.state == State::Running
     }
 
     /// Whether its present life was initialised, or the one before that it takes the place of.
@@ -48,7 +50,7 @@ impl Service {
     pub(crate) fn is_stoppable(&self) -> bool {
         let is_cloned = matches!(
             self.state,
-            State::Starting { launch: Launch::Cloned { .. } | Launch::Executed, .. }
+            State::Starting { launch: Launch::Cloned { .. } | Launch::Executed | Launch::Dead, .. }
         );
         is_cloned || self.state == State::Running
     }

@@ -63,6 +63,9 @@ pub enum Launch {
     },
     /// The process has executed its program.
     Executed,
+    /// It has, and is known to be dead; how it ended is not known yet. It is recorded as
+    /// [`Self::Executed`]: a successor finds out for itself.
+    Dead,
 }
 
 /// How far the question to a recovery script has come.
@@ -210,6 +213,8 @@ pub enum Stimulus {
     SpawnFailed(Generation, SpawnError),
     /// See [`crate::Input::Exited`].
     Exited(Generation, ExitStatus, ExitSequence, Instant),
+    /// See [`crate::Input::Dead`].
+    Dead(Generation),
     /// See [`crate::Input::OutOfMemory`].
     OutOfMemory(Generation),
     /// See [`crate::Input::Said`].

@@ -113,6 +113,42 @@ fn what_dies_before_it_is_initialised_is_gone_when_that_is_told() {
 }
 
 #[test]
+fn who_is_found_dead_when_he_was_to_have_stayed_up_has_not() {
+    let mut bench = Bench::up(&[]);
+    bench.bring(7, &brought("foo", |_| {}), Wait::Done);
+    bench.now += 1001;
+    let presumed = |bench: &Bench| {
+        let now = at(bench.now).instant;
+        bench.supervisor.presumed_alive(now).collect::<Vec<_>>()
+    };
+    let (service, generation) = (ServiceId(0), bench.service(0).generation);
+    assert_eq!(presumed(&bench), [(service, generation)]);
+
+    bench.step(Input::Dead { service, generation });
+
+    assert_eq!((presumed(&bench), answers(&bench.pass(700))), (vec![], vec![]));
+    // Whoever tells of its end tells when he has seen it, which is late.
+    bench.exit(0, 0);
+    assert_eq!(answers(&bench.pass(1)), [(7, refused(Refusal::Died))]);
+    assert_eq!(bench.labels(), []);
+}
+
+#[test]
+fn who_was_found_dead_is_looked_at_again_by_a_successor() {
+    let mut bench = Bench::up(&[]);
+    bench.bring(7, &brought("foo", |_| {}), Wait::Done);
+    bench.now += 1001;
+    let life = (ServiceId(0), bench.service(0).generation);
+    bench.step(Input::Dead { service: life.0, generation: life.1 });
+
+    bench.recover();
+    bench.step(Input::Resume);
+
+    let now = at(bench.now).instant;
+    assert_eq!(bench.supervisor.presumed_alive(now).collect::<Vec<_>>(), [life]);
+}
+
+#[test]
 fn with_no_time_to_stay_up_an_executed_program_is_initialised_however_soon_it_ends() {
     for on in [RestartOn::Never, RestartOn::Always] {
         let soon = brought_with(
