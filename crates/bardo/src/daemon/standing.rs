@@ -42,6 +42,8 @@ pub struct Standing {
     /// Whether its end is expected, and no start follows from it: it is being stopped, or
     /// nothing is started any more.
     pub is_exiting: bool,
+    /// Whether its process is the one that others are to talk to.
+    pub is_published: bool,
     /// Its present or last life.
     pub generation: Generation,
     /// Its process.
@@ -108,6 +110,7 @@ impl Standing {
             state: service.state_name(),
             is_exiting: service.state_name() == StateName::Stopping
                 || supervisor.mood_for(service.id) != Mood::Running,
+            is_published: supervisor.is_published(service.id),
             generation: service.generation,
             pid: service.pid,
             started: service.started,

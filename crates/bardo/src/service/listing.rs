@@ -41,6 +41,7 @@ pub fn service(standing: &Standing, now: i64) -> Service {
     Service {
         label: standing.label(),
         endpoint: endpoint(standing.service, standing.generation),
+        published: standing.is_published,
         pid: standing.pid.map_or(0, |pid| pid.0),
         state: words::state(standing.state).1.to_owned(),
         description: why::reason(standing, now),

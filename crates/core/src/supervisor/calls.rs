@@ -278,6 +278,32 @@ impl Supervisor {
         }
     }
 
+    /// Whether others may take the present process of a service for the one to talk to: it has
+    /// been initialised and was not told to stop. One that is being brought up while nobody waits for that (`-n`) is, as
+    /// soon as it has executed its program. MINIX publishes before it initialises.
+    #[must_use]
+    pub fn is_published(&self, id: ServiceId) -> bool {
+        let Some(service) = self.service(id) else { return false };
+        let is_awaited = || {
+            let is_bring = |call: &Call| call.service == id && call.errand == Errand::Bring;
+            self.calls.iter().any(is_bring)
+        };
+        match service.state {
+            State::Running => true,
+            State::Starting { .. } => {
+                let is_first = !service.was_ready() && self.brought.has(id);
+                is_first && service.is_executed() && !is_awaited()
+            }
+            State::Stopped
+            | State::Backoff { .. }
+            | State::Recovering { .. }
+            | State::Stopping { .. }
+            | State::Exited
+            | State::Fatal
+            | State::Unknown => false,
+        }
+    }
+
     /// Does what a client then waits for.
     fn call(&mut self, now: Now, call: Call, actions: &mut Actions) -> Option<Answer> {
         let (id, errand) = (call.service, call.errand);
