@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::group::{Group, edit_member, member_change};
 use crate::id::{ExitSequence, Generation, Pid, ServiceId};
 use crate::input::Mood;
-use crate::service::{Failure, Goal, Launch, Role, Service, State, Vitals};
+use crate::service::{Failure, Goal, Role, Service, State, Vitals};
 use crate::spec::{Configuration, GroupSpec, ServiceSpec};
 use crate::status::ExitStatus;
 use crate::time::{Instant, WallTime};
@@ -101,12 +101,7 @@ impl From<&Service> for ServiceRecord {
             id: service.id,
             role: service.role,
             goal: service.goal,
-            state: match service.state {
-                State::Starting { since, launch: Launch::Dead } => {
-                    State::Starting { since, launch: Launch::Executed }
-                }
-                state => state,
-            },
+            state: service.state.recorded(),
             generation: service.generation,
             pid: service.pid,
             failures: service.failures,

@@ -49,6 +49,16 @@ pub enum State {
     Unknown,
 }
 
+impl State {
+    /// The state that a successor is told: it looks for itself whether a process is dead.
+    pub(crate) fn recorded(self) -> Self {
+        if let Self::Starting { since, launch: Launch::Dead } = self {
+            return Self::Starting { since, launch: Launch::Executed };
+        }
+        self
+    }
+}
+
 /// How far a start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Launch {
