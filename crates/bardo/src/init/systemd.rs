@@ -15,7 +15,9 @@ use super::escape::{is_refused_by_systemd, systemd_argument, systemd_executable}
 use super::files::{self, Comment, DefinitionFile, Link, Ownership};
 use super::ground::Ground;
 use super::run::PAUSES;
-use super::{Commands, InitError, InitSystem, Standing, inside, leftovers, owned, reload, tools};
+use super::{
+    Commands, Ended, InitError, InitSystem, Standing, inside, leftovers, owned, reload, tools,
+};
 
 /// Where units of the machine are.
 const UNITS: &str = "/etc/systemd/system";
@@ -317,9 +319,9 @@ impl InitSystem for Systemd {
         })
     }
 
-    fn stop(&self, ground: &Ground, name: &str) -> Result<bool, InitError> {
+    fn stop(&self, ground: &Ground, name: &str) -> Result<Ended, InitError> {
         if !ground.is_live() {
-            return self.control(ground, "stop", name).map(|()| false);
+            return self.control(ground, "stop", name).map(|()| Ended::Nothing);
         }
         let before = self.load_state(ground, name)?;
         let usual = format!("/system.slice/{}", unit(name));
@@ -332,11 +334,17 @@ impl InitSystem for Systemd {
         let after = self.show(ground, name, "ControlGroup,ActiveState")?;
         // Somebody may have started it again meanwhile.
         if !matches!(after.get("ActiveState"), "inactive" | "failed") {
-            return Ok(false);
+            return Ok(Ended::Nothing);
         }
         let told = [before.get("ControlGroup"), after.get("ControlGroup")];
         told.into_iter().chain([usual]).try_for_each(|cgroup| leftovers::end(ground, cgroup))?;
-        Ok(had_left)
+        Ok(match (before.get("ActiveState"), before.get("SubState")) {
+            ("active" | "reloading" | "refreshing" | "deactivating", _) => Ended::Run,
+            // In the pause before a restart nobody is there who could be starting.
+            ("activating", sub) if !sub.starts_with("auto-restart") => Ended::Start,
+            _ if had_left => Ended::Leftovers,
+            _ => Ended::Nothing,
+        })
     }
 
     fn restart(&self, ground: &Ground, name: &str) -> Result<(), InitError> {
