@@ -297,6 +297,17 @@ pub trait InitSystem {
         self.start(ground, name)
     }
 
+    /// Those of these settings of a service that is up by which it may lose programs before it is
+    /// started again: they count for the next keeper, should this one be killed.
+    fn counting_at_once(&self, _: &Ground, _: &str, _: &[String]) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The room for descriptors that a service that is up may have filled.
+    fn room_in_use(&self, _: &Ground, _: &str) -> usize {
+        0
+    }
+
     /// Has it read its configuration again.
     ///
     /// # Errors

@@ -27,6 +27,14 @@ pub struct Restriction {
     pub help: &'static str,
 }
 
+impl Restriction {
+    /// Whether one of its lines sets this.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.lines.lines().any(|line| line.split_once('=').is_some_and(|(name, _)| name == key))
+    }
+}
+
 /// The only list of restrictions. The unit, the manual page and completion are made of it.
 pub const RESTRICTIONS: &[Restriction] = &[
     Restriction {

@@ -15,6 +15,7 @@ use super::escape::{is_refused_by_systemd, systemd_argument, systemd_executable}
 use super::files::{self, Comment, DefinitionFile, Link, Ownership};
 use super::ground::Ground;
 use super::run::PAUSES;
+use super::sandbox::RESTRICTIONS;
 use super::{
     Commands, Ended, InitError, InitSystem, Standing, inside, leftovers, owned, reload, tools,
 };
@@ -56,6 +57,10 @@ const NOTIFY_RELOAD: u32 = 253;
 
 /// From this version on descriptors are kept by choice, and it is said how many.
 const KEPT_BY_CHOICE: u32 = 254;
+
+/// What decides, beside what is forbidden to it, whether the next keeper can go on with programs
+/// of a killed one. systemd goes by it once it has read the unit, also for what runs.
+const OF_KEEPERS: [&str; 3] = ["User", "Restart", "KillMode"];
 
 /// The manager of a machine or of a user.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +118,15 @@ impl Systemd {
             )),
             _ => Ok(shown),
         }
+    }
+
+    /// What is known of a unit of which there may be processes: it runs, or is on its way.
+    fn up(self, ground: &Ground, name: &str) -> Option<Shown> {
+        if ground.is_offline() {
+            return None;
+        }
+        let shown = self.show(ground, name, "ActiveState,FileDescriptorStoreMax").ok()?;
+        (!matches!(shown.get("ActiveState"), "inactive" | "failed" | "")).then_some(shown)
     }
 
     /// Runs `systemctl VERB UNIT`, whose codes 4 and 5 are ours.
@@ -354,6 +368,18 @@ impl InitSystem for Systemd {
         }
         self.stop(ground, name)?;
         self.start(ground, name)
+    }
+
+    fn counting_at_once(&self, ground: &Ground, name: &str, settings: &[String]) -> Vec<String> {
+        let forbids = |key: &str| RESTRICTIONS.iter().any(|each| each.has(key));
+        let is_meant = |key: &&String| OF_KEEPERS.contains(&key.as_str()) || forbids(key);
+        let meant: Vec<String> = settings.iter().filter(is_meant).cloned().collect();
+        if meant.is_empty() || self.up(ground, name).is_none() { Vec::new() } else { meant }
+    }
+
+    fn room_in_use(&self, ground: &Ground, name: &str) -> usize {
+        let room = self.up(ground, name).map(|shown| shown.get("FileDescriptorStoreMax").parse());
+        room.and_then(Result::ok).unwrap_or_default()
     }
 
     fn reload(&self, ground: &Ground, name: &str) -> Result<(), InitError> {

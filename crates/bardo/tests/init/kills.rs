@@ -5,7 +5,7 @@ use std::time::Duration;
 use bardo::selftest::home::send;
 
 use super::scene::{Init, Machine};
-use super::service::Service;
+use super::service::{CAT, Service};
 
 const KILL: i32 = 9;
 
@@ -68,4 +68,33 @@ fn fifty_programs_survive_twenty_kills_of_each_with_their_logs() {
 #[ignore = "ten seconds: the long form, which .ci/run runs"]
 fn fifty_programs_survive_twenty_kills_of_both_at_once_with_their_logs() {
     kill_all([Victim::Both; 20].into_iter());
+}
+
+#[test]
+fn a_keeper_of_another_account_says_so_and_costs_no_program() {
+    let Some(machine) = Machine::boot(Init::Systemd) else { return };
+    let service = machine.service("lent").configure(CAT).up(&[]);
+    let sleepers = || {
+        let found = machine.with_words("sleep 100000").into_iter();
+        found.map(|stat| (stat.pid, stat.started)).collect::<Vec<_>>()
+    };
+    let programs = sleepers();
+    service.drop_in("[Service]\nUser=daemon\n");
+
+    send(service.keeper().unwrap(), KILL).unwrap();
+
+    machine.until("what is wrong", |machine| {
+        machine.journal("--unit lent").contains("it was started by user 0, and this is user 1")
+    });
+    assert_eq!(sleepers(), programs, "{}", machine.told());
+    // With the former account it is taken over.
+    service.drop_in("");
+    let mut after = Vec::new();
+    machine.until("the service to be back", |_| {
+        after = service.programs();
+        after.len() == programs.len() && service.property("ActiveState") == "active"
+    });
+    assert_eq!(sleepers(), programs);
+    service.verb("stop", &[]).ends_with(0);
+    service.nothing_left();
 }
