@@ -118,9 +118,12 @@ pub const RESTRICTIONS: &[Restriction] = &[
     Restriction {
         name: "shared-tmp",
         level: Level::Hardened,
-        since: 0,
-        lines: "PrivateTmp=yes",
-        help: "seeing the files of others in /tmp and /var/tmp",
+        since: 238,
+        // The folders of `PrivateTmp=` are deleted when a keeper ends, though programs live on;
+        // these are there for as long as somebody has them.
+        lines: "TemporaryFileSystem=/tmp:mode=1777 /var/tmp:mode=1777",
+        help: "seeing the files of others in /tmp and /var/tmp: both are empty and in memory, and \
+               new ones after a keeper was killed, beside those that its programs still have",
     },
     Restriction {
         name: "setuid-files",

@@ -70,6 +70,54 @@ fn fifty_programs_survive_twenty_kills_of_both_at_once_with_their_logs() {
     kill_all([Victim::Both; 20].into_iter());
 }
 
+/// A program that has put something into its /tmp, of a service that may write little else.
+const KEEPING: &str = "[unix_http_server]
+file=/run/hard/s.sock
+[supervisord]
+logfile=/var/log/hard/main.log
+pidfile=/run/hard/s.pid
+childlogdir=/var/log/hard
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[program:keeps]
+command=/bin/sh -c 'echo kept >/tmp/mine; echo kept >/var/tmp/mine; exec sleep 100000'
+startsecs=0
+";
+
+#[test]
+fn a_hardened_program_has_its_files_in_tmp_when_its_keeper_was_killed() {
+    let Some(machine) = Machine::boot(Init::Systemd) else { return };
+    let service = machine.service("hard");
+    machine.write("/etc/bardo/hard.conf", KEEPING);
+    service.up(&["--hardened", "--user", "daemon"]);
+    let programs = service.programs();
+    let seen = |path: &str| {
+        let pid = machine.outside(programs[0].1).unwrap();
+        std::path::PathBuf::from(format!("/proc/{pid}/root{path}"))
+    };
+    let files = ["/tmp/mine", "/var/tmp/mine"];
+    machine.until("its files", |_| {
+        files.iter().all(|file| std::fs::read_to_string(seen(file)).is_ok_and(|it| it == "kept\n"))
+    });
+    assert!(!machine.has("/tmp/mine"), "it is nobody else's");
+
+    for victim in [Victim::Keeper, Victim::Both, Victim::Supervisor] {
+        kill(&service, victim, &programs);
+
+        for file in files {
+            assert_eq!(std::fs::read_to_string(seen(file)).unwrap(), "kept\n", "{victim:?}");
+            std::fs::write(seen(&format!("{file}.again")), "").unwrap();
+        }
+    }
+
+    // What would part the next keeper from them is not changed meanwhile.
+    let refused = service.verb("install", &["--user", "nobody"]).ends_with(1);
+    assert!(refused.stderr.contains("bardo /stop hard"), "{refused:?}");
+    kill(&service, Victim::Keeper, &programs);
+    machine.ok("systemctl stop hard");
+    service.nothing_left();
+}
+
 #[test]
 fn a_keeper_of_another_account_says_so_and_costs_no_program() {
     let Some(machine) = Machine::boot(Init::Systemd) else { return };
