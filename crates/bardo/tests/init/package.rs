@@ -153,6 +153,28 @@ fn a_removal_leaves_what_others_have_written_and_does_not_fail_for_it() {
 }
 
 #[test]
+fn a_package_that_was_removed_is_installed_as_for_the_first_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(machine) = machine(folder.path(), Init::Systemd) else { return };
+    machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    machine.ok("dpkg -r bardo 2>&1");
+
+    let said = machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+
+    assert!(said.contains("bardo: installed as /etc/systemd/system/bardo.service"), "{said}");
+    assert_eq!(machine.ok("systemctl is-active bardo").trim(), "active");
+    assert_eq!(machine.ok("systemctl is-enabled bardo").trim(), "enabled");
+
+    // What an administrator has taken away an upgrade does not bring back.
+    machine.ok("bardo /uninstall");
+    machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    assert!(!machine.has("/etc/systemd/system/bardo.service"));
+
+    machine.ok("dpkg -P bardo 2>&1");
+    assert_eq!(machine.ok("ls /var/lib/misc").trim(), "", "what it has noted there is gone");
+}
+
+#[test]
 fn a_policy_keeps_the_package_from_starting_it() {
     let folder = tempfile::tempdir().unwrap();
     let Some(machine) = machine(folder.path(), Init::Systemd) else { return };
