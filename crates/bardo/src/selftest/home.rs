@@ -451,6 +451,14 @@ pub fn write_executable(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Copies a program to where nothing is; it can be executed at once, see [`write_executable`].
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn copy_executable(from: &Path, to: &Path) -> io::Result<()> {
+    write_executable(to, &fs::read(from)?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};

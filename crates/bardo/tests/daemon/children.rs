@@ -228,8 +228,7 @@ fn why_a_program_could_not_be_executed_stands_in_its_log() {
     );
     let home = Home::new("test").unwrap();
     let garbage = home.file("garbage");
-    fs::write(&garbage, "\0\x01\x02").unwrap();
-    fs::set_permissions(&garbage, fs::Permissions::from_mode(0o755)).unwrap();
+    home::write_executable(&garbage, b"\0\x01\x02").unwrap();
     let here = home.path().display().to_string();
     home.configure("", &programs.replace("{here}", &here)).unwrap();
     let daemon = Daemon::start(executable(), &home).unwrap();
