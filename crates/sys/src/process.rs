@@ -436,7 +436,7 @@ mod tests {
             .spawn()
             .unwrap();
         let pidfd = open(child.id()).unwrap();
-        assert!(!is_stopped(child.id()).unwrap() && !is_stopped(std::process::id()));
+        assert!(!is_stopped(child.id()).unwrap() && !is_stopped(std::process::id()).unwrap());
 
         signal(pidfd.as_fd(), libc::SIGSTOP).unwrap();
         while !is_stopped(child.id()).unwrap() {

@@ -166,6 +166,24 @@ fn accounted(
     Err(InitError::NotConfigured(text))
 }
 
+/// Why a service that is installed does not start, as far as its definition and its configuration
+/// tell.
+#[must_use]
+pub fn hindrance(system: &dyn InitSystem, ground: &Ground, name: &str) -> Option<String> {
+    let path = system.definition(ground, name)?;
+    let options = match files::ownership(&ground.at(&path)).ok()? {
+        Ownership::Ours(text) | Ownership::Edited(text) => Options::kept_in(&text),
+        Ownership::Nobody | Ownership::Foreign => return None,
+    };
+    let host = Beforehand::new(ground, name);
+    match accounted(&host, ground, &options) {
+        Err(error) => Some(error.to_string()),
+        Ok(note) => note
+            .or_else(|| needs(&host, ground, name, &options).1)
+            .or_else(|| too_long(name, &options)),
+    }
+}
+
 /// What a configuration needs of the init system: see [`budget`].
 struct Needs {
     stop_budget: Duration,

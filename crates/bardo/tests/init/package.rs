@@ -165,6 +165,59 @@ fn a_removal_leaves_what_others_have_written_and_does_not_fail_for_it() {
 }
 
 #[test]
+fn a_package_that_was_removed_is_installed_as_for_the_first_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(machine) = machine(folder.path(), Init::Systemd) else { return };
+    machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    machine.ok("dpkg -r bardo 2>&1");
+
+    let said = machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+
+    assert!(said.contains("bardo: installed as /etc/systemd/system/bardo.service"), "{said}");
+    assert_eq!(machine.ok("systemctl is-active bardo").trim(), "active");
+    assert_eq!(machine.ok("systemctl is-enabled bardo").trim(), "enabled");
+
+    // What an administrator has taken away an upgrade does not bring back.
+    machine.ok("bardo /uninstall");
+    machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    assert!(!machine.has("/etc/systemd/system/bardo.service"));
+
+    machine.ok("dpkg -P bardo 2>&1");
+    assert_eq!(machine.ok("ls /var/lib/misc").trim(), "", "what it has noted there is gone");
+}
+
+#[test]
+fn a_removal_that_fails_leaves_all_services_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(machine) = machine(folder.path(), Init::Systemd) else { return };
+    machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    machine.ok("bardo /install aaa --no-respawn && bardo /start aaa");
+    machine.ok("bardo /install-demand ddd && bardo /start ddd && bardo /install eee");
+    machine.ok("bardo /install zzz && bardo /start zzz");
+    let script = "#!/bin/sh\ncase \"$*\" in *disable*zzz*) echo no >&2; exit 1 ;; esac\n\
+                  exec /bin/systemctl \"$@\"\n";
+    machine.write_script("/usr/local/bin/systemctl", script);
+    let stand = || {
+        let all = ["bardo", "aaa", "ddd", "eee", "zzz"];
+        all.map(|name| {
+            let states = format!("systemctl is-active {name}; systemctl is-enabled {name}");
+            let unit = machine.read(&format!("/etc/systemd/system/{name}.service"));
+            (machine.run(&states).stdout, unit)
+        })
+    };
+    let before = stand();
+
+    let removal = machine.run("dpkg -r bardo 2>&1");
+
+    assert_ne!(removal.code, 0, "{}", removal.stdout);
+    assert!(removal.stdout.contains("of zzz"), "{}", removal.stdout);
+    assert_eq!(stand(), before, "{}", removal.stdout);
+    machine.ok("rm /usr/local/bin/systemctl; dpkg -r bardo 2>&1");
+    assert_eq!(machine.run("pgrep -f [s]ervice-run").code, 1, "nobody is left");
+    assert_eq!(machine.ok("ls /var/lib/misc").trim(), "", "what it has noted there is gone");
+}
+
+#[test]
 fn a_policy_keeps_the_package_from_starting_it() {
     let folder = tempfile::tempdir().unwrap();
     let Some(machine) = machine(folder.path(), Init::Systemd) else { return };
