@@ -2,7 +2,7 @@
 
 use super::files::{self, Ownership};
 use super::ground::Ground;
-use super::{InitError, InitSystem, Standing, reload, wanted};
+use super::{Ended, InitError, InitSystem, Standing, reload, wanted};
 use crate::daemon::managed::{folder, reloads};
 
 pub use super::installation::install;
@@ -97,11 +97,12 @@ pub fn stop(system: &dyn InitSystem, ground: &Ground, name: &str) -> Result<Told
     must_be_ours(system, ground, name)?;
     let was_running = !ground.is_live() || is_running(system, ground, name);
     // Also one that does not run: it may be in a pause before it is started again.
-    let had_left = system.stop(ground, name)?;
-    Ok(Told::line(match (was_running, had_left) {
-        (true, _) => "stopped",
-        (false, true) => "it did not run; what a former run had left was ended",
-        (false, false) => "it does not run",
+    let ended = system.stop(ground, name)?;
+    Ok(Told::line(match (was_running, ended) {
+        (true, _) | (false, Ended::Run) => "stopped",
+        (false, Ended::Start) => "its start was broken off",
+        (false, Ended::Leftovers) => "it did not run; what a former run had left was ended",
+        (false, Ended::Nothing) => "it does not run",
     }))
 }
 

@@ -71,7 +71,8 @@ pub fn definition(
         scope: wanted.scope,
         allowed: options.allowed(),
         stop_budget,
-        kept,
+        // A manager that has less room than before drops what it has no room for.
+        kept: kept.max(system.room_in_use(ground, wanted.name)),
         systemd_version: system.version(ground),
         scripts: sysv::scripts(ground),
         units_of_user: systemd::units_of_user(),

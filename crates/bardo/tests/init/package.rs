@@ -80,6 +80,18 @@ fn the_package_is_a_service_from_its_installation_to_its_removal() {
     });
     assert_eq!(sleeper(), former, "the program goes on");
 
+    // What the next keeper could not take over is left to this one.
+    machine.write("/etc/systemd/system/mail.service.d/o.conf", "[Service]\nUser=daemon\n");
+    machine.ok("systemctl daemon-reload");
+    let (keeper, other) = ["bardo", "mail"].map(|name| machine.property(name, "MainPID")).into();
+    let said = machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    assert!(said.contains("goes on until: bardo /restart mail"), "{said}");
+    machine.until("a third keeper", |machine| {
+        machine.property("bardo", "MainPID") != keeper
+            && machine.property("bardo", "ActiveState").trim() == "active"
+    });
+    assert_eq!(machine.property("mail", "MainPID"), other);
+
     machine.ok("dpkg -r bardo 2>&1");
     for name in ["bardo", "mail"] {
         assert!(!machine.has(&format!("/etc/systemd/system/{name}.service")), "{name}");

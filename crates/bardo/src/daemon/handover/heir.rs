@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bardo_keeper::protocol::{Exit, Message, Roles, ToKeeper, ToSupervisor};
 use bardo_sys::channel::{Channel, Wait};
-use bardo_sys::peer::Credentials;
+use bardo_sys::peer::{self, Credentials};
 use bardo_sys::poll::{self, Room};
 use bardo_sys::stat::Stat;
 use bardo_sys::{clock, process};
@@ -75,7 +75,7 @@ impl Former {
         let deadline = clock::monotonic().saturating_add(STOPPED_WITHIN);
         // What it does in a system call is not over at once, and a disk may hold that up. It would
         // be done twice.
-        while !process::is_stopped(pid) {
+        while !process::is_stopped(pid)? {
             if until(deadline) == 0 {
                 let text = "the supervisor of a former keeper does not stop";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
@@ -135,7 +135,10 @@ fn ask_at(door: &Path) -> io::Result<Asked> {
     loop {
         let mut handed = Handed::default();
         let taken = match Channel::connect(door) {
-            Ok(channel) => take_all(channel, &mut handed),
+            Ok(channel) => {
+                must_be_own(&channel)?;
+                take_all(channel, &mut handed)
+            }
             // It hangs, and has been asked often.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             Err(error) if is_nobody(&error) => return Ok(Asked::Nobody),
@@ -168,6 +171,24 @@ fn ask_at(door: &Path) -> io::Result<Asked> {
             pause *= 2;
         }
     }
+}
+
+/// That somebody may be asked: what another account has started only that one, or root, can go on
+/// with. Where its descriptors come from the service manager its processes would be lost all the
+/// same.
+fn must_be_own(channel: &Channel) -> io::Result<()> {
+    let own = rustix::process::geteuid();
+    let by = peer::credentials(channel.as_fd())?.uid;
+    if own.is_root() || by == own.as_raw() {
+        return Ok(());
+    }
+    let text = format!(
+        "it was started by user {by}, and this is user {}, who cannot go on with its programs: \
+         they run on, and nobody looks after them. Have it started by the former user again, or \
+         stop it",
+        own.as_raw()
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
 /// Whether nobody can be there who is asked: no file, no listener, or another kind of file. It

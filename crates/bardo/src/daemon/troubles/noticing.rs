@@ -11,7 +11,8 @@ use std::sync::PoisonError;
 use bardo_core::service::StateName;
 use bardo_core::{Event, ServiceId, SpawnError, Supervisor};
 use bardo_keeper::protocol::Predecessor;
-use bardo_sys::{clock, process};
+use bardo_sys::clock;
+use bardo_sys::stat::Stat;
 use bardo_wire::listener::EventType;
 
 use super::{Account, TroubleKind, WELL_AFTER};
@@ -272,7 +273,9 @@ impl Machine {
     /// and few of them do.
     fn look_at_keeper(&mut self) {
         let keeper = self.settings.keeper_pid;
-        if !process::is_stopped(keeper) {
+        // What cannot be seen is as it was.
+        let Some(seen) = Stat::of(keeper) else { return };
+        if !seen.is_stopped {
             if self.end_trouble(TroubleKind::Keeper, KEEPER) {
                 self.log(Level::Info, "the keeper goes on");
             }
