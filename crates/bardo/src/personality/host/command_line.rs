@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::table::{self, Action, Flag, Meaning, Setting, Verb};
+use super::table::{self, Action, Flag, HostOption, Meaning, Setting, Verb};
 use super::{NAME, absolute};
 use crate::init::InitError;
 use crate::init::choice;
@@ -117,7 +117,8 @@ pub fn read(words: &[OsString]) -> Result<Wish, InitError> {
                 Some((name, value)) => (name, Some(value)),
                 None => (text, None),
             };
-            if seen.contains(&name) && !table::option(name).is_some_and(|option| option.repeats()) {
+            let repeats = table::option(name).is_some_and(HostOption::repeats);
+            if seen.contains(&name) && !repeats {
                 return Err(InitError::Usage(format!("`--{name}` stands there twice")));
             }
             seen.push(name);
