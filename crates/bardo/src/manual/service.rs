@@ -137,7 +137,7 @@ fn options(page: &mut Page) {
         (
             Source::Later,
             "OPTIONS FOR UPDATES",
-            "They are read and checked, and are of no use before `update` can be done.",
+            "They are read and checked. No verb can do anything with them yet: it ends with 78.",
         ),
     ] {
         page.heading(heading).text(text);
