@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bardo_core::job::{Answer, Caller, Deed, Refusal, Wait as CoreWait};
+use bardo_core::service::StateName;
 use bardo_core::{Command, ServiceSpec, SpawnError};
 use hyper::Method;
 use hyper::http::request::Parts;
@@ -15,7 +16,7 @@ use crate::api::Context;
 use crate::api::faults::Fault;
 use crate::api::peer::Peer;
 use crate::daemon::clients::{Question, Reply as Told, Selection};
-use crate::daemon::standing::NOT_ENFORCED;
+use crate::daemon::standing::{NOT_ENFORCED, Standing};
 use crate::host::Machine;
 use crate::service::errno::Errno;
 use crate::service::reply::{Reply, Rules};
@@ -178,9 +179,8 @@ async fn edit(call: &Call, request: Request, by: Caller) -> Outcome {
 
 /// What of a service is not enforced on this machine, for whoever has asked for it just now.
 async fn unenforced(call: &Call, label: &str) -> Vec<String> {
-    let asked = call.context.ask(Question::Services(Some(label.into()))).await;
-    let Ok(Told::Services(standings)) = asked else { return Vec::new() };
-    let further = standings.into_iter().flat_map(|standing| standing.further);
+    let standing = standing(call, label).await;
+    let further = standing.into_iter().flat_map(|standing| standing.further);
     let short = further.filter(|(name, _)| *name == NOT_ENFORCED);
     short.map(|(_, text)| format!("not enforced: {text}")).collect()
 }
@@ -254,9 +254,39 @@ fn sysctl(request: &Request, by: Caller) -> Outcome {
 
 async fn command(call: &Call, command: Command, label: &str) -> Outcome {
     match call.context.ask(Question::Command(command)).await? {
+        Told::Answer(Answer::Refused(refusal @ Refusal::Terminated)) => {
+            let standing = standing(call, label).await;
+            Err(Failed::Refused(Errno::from(&refusal), Some(not_up(standing.as_ref(), label))))
+        }
         Told::Answer(Answer::Refused(refusal)) => Err(refused(&refusal, label)),
         Told::Answer(_) => Ok(Reply::default()),
         _ => Err(crate::api::ask::misanswered().into()),
+    }
+}
+
+/// How the service of a label stands, where it is there.
+async fn standing(call: &Call, label: &str) -> Option<Standing> {
+    match call.context.ask(Question::Services(Some(label.into()))).await {
+        Ok(Told::Services(standings)) => standings.into_iter().next(),
+        _ => None,
+    }
+}
+
+/// Why nothing is done with a service that has no process. What it does is looked at after
+/// the refusal, so it may be up again.
+fn not_up(standing: Option<&Standing>, label: &str) -> String {
+    let starts = format!("service restart {label} starts it");
+    match standing.map(|standing| (standing.state, standing.left)) {
+        Some((StateName::Stopped, _)) => format!("{label} is stopped: {starts}"),
+        Some((StateName::Exited, _)) => {
+            format!("{label} has ended and is not started again: {starts}")
+        }
+        Some((StateName::Fatal, _)) => format!("{label} was given up: {starts}"),
+        Some((StateName::Backoff, None)) => format!(
+            "{label} is down and its recovery script decides: restart it now, or bring it down"
+        ),
+        Some((StateName::Backoff, Some(_))) => words(&Refusal::Terminated, label),
+        _ => format!("{label} was down when it was asked for: try again"),
     }
 }
 
