@@ -172,8 +172,11 @@ async fn edit(call: &Call, request: Request, by: Caller) -> Outcome {
     };
     let deed = Deed::Edit { former, spec: edited.spec, restarts: edited.restarts };
     let managed = Command::Manage { deed, label: label.as_str().into(), wait: CoreWait::Done, by };
+    // What was so before has been told when it was asked for.
+    let known = unenforced(call, &label).await;
     let reply = command(call, managed, &label).await?;
-    let notes = edited.notes.into_iter().chain(unenforced(call, &label).await).collect();
+    let short = unenforced(call, &label).await.into_iter().filter(|line| !known.contains(line));
+    let notes = edited.notes.into_iter().chain(short).collect();
     Ok(Reply { notes, ..reply })
 }
 
