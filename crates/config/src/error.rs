@@ -129,6 +129,21 @@ pub enum ConfigError {
         /// What it depends on.
         dependency: String,
     },
+    /// A dependency on what a group has not: a process, or a condition that there is not.
+    #[error(
+        "{place}: [{section}] depends on {group}:{name}, and {group} has no process {name}; \
+         a condition is ready or started"
+    )]
+    UnknownMember {
+        /// `file:line`.
+        place: String,
+        /// The section.
+        section: String,
+        /// The group.
+        group: String,
+        /// What stands behind it.
+        name: String,
+    },
     /// A dependency that could be several things.
     #[error(
         "{place}: [{section}] depends on {dependency}, and several groups have a process of that \
@@ -256,6 +271,26 @@ pub enum ConfigError {
         "section [{0}] has no user name and password, and [supervisord] says require_password=true"
     )]
     NoPassword(String),
+}
+
+impl ConfigError {
+    /// What is wrong, without the place with which the text of some begins: for whoever tells
+    /// the place himself.
+    #[must_use]
+    pub fn without_place(&self) -> String {
+        let text = self.to_string();
+        match self {
+            Self::UnknownDependency { place, .. }
+            | Self::UnknownMember { place, .. }
+            | Self::AmbiguousDependency { place, .. }
+            | Self::CircularDependency { place, .. }
+            | Self::UnknownEnd { place, .. } => match text.strip_prefix(&format!("{place}: ")) {
+                Some(rest) => rest.to_owned(),
+                None => text,
+            },
+            _ => text,
+        }
+    }
 }
 
 /// A line that is neither a section nor a key.

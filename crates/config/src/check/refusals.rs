@@ -90,7 +90,7 @@ pub(super) fn refuse(
         }
         _ => advice(source, error),
     };
-    findings.add(place, code, error.to_string(), advice);
+    findings.add(place, code, error.without_place(), advice);
 }
 
 /// Adds an error of a whole file, with its line where it has one.
@@ -139,9 +139,9 @@ fn code_of(error: &ConfigError) -> Code {
         | ConfigError::AmbiguousProgram { .. }
         | ConfigError::UnknownEnd { .. } => Code::UnknownProgram,
         ConfigError::UnknownEvent { .. } => Code::UnknownEvent,
-        ConfigError::UnknownDependency { .. } | ConfigError::AmbiguousDependency { .. } => {
-            Code::UnknownDependency
-        }
+        ConfigError::UnknownDependency { .. }
+        | ConfigError::UnknownMember { .. }
+        | ConfigError::AmbiguousDependency { .. } => Code::UnknownDependency,
         ConfigError::CircularDependency { .. } => Code::CircularDependency,
         ConfigError::Unresolved { .. } => Code::PythonPlugin,
         ConfigError::IncompleteAuthentication(_) => Code::IncompleteAuthentication,
@@ -202,6 +202,9 @@ fn advice(source: &Source<'_>, error: &ConfigError) -> String {
             "write the group before it, with a colon between them".to_owned()
         }
         ConfigError::UnknownDependency { dependency, .. } => unknown_dependency(source, dependency),
+        ConfigError::UnknownMember { group, .. } => {
+            format!("{group}:ready waits until it is ready, {group}:started until it is started")
+        }
         ConfigError::CircularDependency { .. } => {
             "take one dependency of the circle away".to_owned()
         }
@@ -259,6 +262,7 @@ fn unknown_dependency(source: &Source<'_>, dependency: &str) -> String {
 /// Adds what is wrong with a dependency, where it is written.
 pub(super) fn of_dependency(source: &Source<'_>, findings: &mut Findings, error: &ConfigError) {
     let (ConfigError::UnknownDependency { section, .. }
+    | ConfigError::UnknownMember { section, .. }
     | ConfigError::AmbiguousDependency { section, .. }
     | ConfigError::CircularDependency { section, .. }) = error
     else {
@@ -266,7 +270,7 @@ pub(super) fn of_dependency(source: &Source<'_>, findings: &mut Findings, error:
     };
     if let Some(section) = source.ini.section(section) {
         let place = place_of(source, section, "depends_on");
-        findings.add(place, code_of(error), error.to_string(), advice(source, error));
+        findings.add(place, code_of(error), error.without_place(), advice(source, error));
     }
 }
 
