@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bardo_core::job::{Answer, Caller, Deed, Refusal, Wait as CoreWait};
 use bardo_core::service::StateName;
-use bardo_core::{Command, ServiceSpec, SpawnError};
+use bardo_core::{Command, Preparation, ServiceSpec, SpawnError};
 use hyper::Method;
 use hyper::http::request::Parts;
 
@@ -22,6 +22,7 @@ use crate::service::errno::Errno;
 use crate::service::reply::{Reply, Rules};
 use crate::service::request::{Request, Verb, Wait};
 use crate::service::{bring, edit};
+use crate::words::preparation;
 
 /// Where something of services is looked at.
 const LOOKS: [&str; 4] = ["/services", "/why", "/decisions", "/rules"];
@@ -355,8 +356,24 @@ fn spawn_words(error: SpawnError) -> String {
         }
         SpawnError::Pipes(errno) | SpawnError::Clone(errno) | SpawnError::Socket(errno) => errno,
         SpawnError::Exec(errno) => {
+            // The file itself is there: what is not is told otherwise.
+            return match (Errno::from_linux(errno), std::io::Error::from_raw_os_error(errno)) {
+                (Errno::ENOENT, _) => {
+                    "what interprets its file is not there (the #! line, or the loader)".to_owned()
+                }
+                (_, why) => format!("its file, or what interprets it: {why}"),
+            };
+        }
+        SpawnError::Prepare(what, errno) => {
             let why = std::io::Error::from_raw_os_error(errno);
-            return format!("its file, what interprets it, or its directory: {why}");
+            let own = rustix::process::geteuid();
+            let hint = match what {
+                Preparation::User if !own.is_root() => {
+                    format!("; this supervisor is user {own}, and only root becomes another one")
+                }
+                _ => String::new(),
+            };
+            return format!("{}: {why}{hint}", preparation(what));
         }
         SpawnError::Variables(errno) => {
             let why = std::io::Error::from_raw_os_error(errno);
