@@ -30,7 +30,12 @@ impl Machine {
                 (self.in_the_way.remove(service), supervisor.service(*service))
         {
             self.log(Level::Info, &words::start_failed(&there.spec, *error, &file));
-        } else if let Some((level, text)) = words::notice(supervisor, notice) {
+        } else if let Some((level, mut text)) = words::notice(supervisor, notice) {
+            if let Notice::ScriptSilent(service) = notice
+                && let Some(status) = self.failure_of_script(*service)
+            {
+                text = format!("{text} ({})", words::ending(status));
+            }
             if let Notice::Stuck { service, .. } = notice {
                 self.is_stuck(supervisor, *service, &text);
             }
