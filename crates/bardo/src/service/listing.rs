@@ -11,6 +11,7 @@ use bardo_core::spec::care::{
 use bardo_core::spec::{Care, ProgramSpec, RestartOn, device};
 use bardo_core::{Generation, ServiceId};
 
+use super::bring::unbound;
 use super::reply::Service;
 use crate::daemon::channels::Doing;
 use crate::daemon::standing::Standing;
@@ -144,6 +145,9 @@ fn details(care: &Care, standing: &Standing) -> Vec<(String, String)> {
         if !who.is_empty() {
             details.push((name, who.join(" ")));
         }
+    }
+    if let Some(text) = unbound(program.user.as_ref(), care) {
+        details.push(("note", text.to_owned()));
     }
     let unenforced = care.confinement.unenforced.iter();
     details.extend(unenforced.map(|line| ("not enforced yet", line.to_string())));
