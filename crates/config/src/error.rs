@@ -85,6 +85,18 @@ pub enum ConfigError {
         /// The file in which it first appeared.
         file: String,
     },
+    /// Something is wrong with an option of it that Supervisor does not have.
+    #[error("{error} in section {} (file: {}, line: {line})", Repr(.section), Repr(.file))]
+    OwnOption {
+        /// What is wrong.
+        error: Box<ConfigError>,
+        /// The section.
+        section: String,
+        /// The file in which the option stands.
+        file: String,
+        /// The line, counted from 1.
+        line: usize,
+    },
     /// A program without a command.
     #[error("program section {0} does not specify a command")]
     NoCommand(String),
@@ -274,8 +286,8 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// What is wrong, without the place with which the text of some begins: for whoever tells
-    /// the place himself.
+    /// What is wrong, without the place that the text of some has: for whoever tells the place
+    /// himself.
     #[must_use]
     pub fn without_place(&self) -> String {
         let text = self.to_string();
@@ -288,6 +300,10 @@ impl ConfigError {
                 Some(rest) => rest.to_owned(),
                 None => text,
             },
+            Self::OwnOption { error, section, file, .. } => {
+                let (error, section, file) = (error.clone(), section.clone(), file.clone());
+                Self::Process { error, section, file }.to_string()
+            }
             _ => text,
         }
     }

@@ -119,7 +119,9 @@ pub(super) fn of_file(error: &ConfigError, file: &Arc<str>, findings: &mut Findi
 
 fn code_of(error: &ConfigError) -> Code {
     match error {
-        ConfigError::Process { error, .. } | ConfigError::Flag { error, .. } => code_of(error),
+        ConfigError::Process { error, .. }
+        | ConfigError::OwnOption { error, .. }
+        | ConfigError::Flag { error, .. } => code_of(error),
         ConfigError::NotFound(_)
         | ConfigError::Missing(_)
         | ConfigError::Unreadable(_)
@@ -169,9 +171,9 @@ fn code_of_value(error: &ValueError) -> Code {
 
 fn advice(source: &Source<'_>, error: &ConfigError) -> String {
     match error {
-        ConfigError::Process { error, .. } | ConfigError::Flag { error, .. } => {
-            advice(source, error)
-        }
+        ConfigError::Process { error, .. }
+        | ConfigError::OwnOption { error, .. }
+        | ConfigError::Flag { error, .. } => advice(source, error),
         ConfigError::Expand(ExpandError::UnknownName { name, available, .. }) => {
             match name.strip_prefix("ENV_") {
                 Some(variable) => format!(

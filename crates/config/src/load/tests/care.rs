@@ -179,7 +179,7 @@ fn a_bad_value_of_any_option_says_what_where_and_in_which_section() {
 
     for (option, value, wanted) in cases {
         let text = format!("[program:p]\ncommand=/bin/cat\n{option}={value}\n");
-        let wanted = format!("{wanted} in section 'program:p' (file: '/etc/s.conf')");
+        let wanted = format!("{wanted} in section 'program:p' (file: '/etc/s.conf', line: 4)");
         assert_eq!(refused(&text), wanted);
     }
     let tried: Vec<&str> = cases.iter().map(|(option, ..)| *option).collect();
