@@ -82,6 +82,7 @@ pub enum LaunchError {
 /// Becomes the supervisor of a configuration, or of none. Returns only when that failed.
 #[must_use]
 pub fn main(configuration: Option<&str>) -> ExitCode {
+    boot::hold_back_what_is_dropped();
     let error = match launch(configuration) {
         Ok(()) => return ExitCode::SUCCESS,
         Err(error) => error,

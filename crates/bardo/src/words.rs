@@ -124,6 +124,14 @@ pub fn notice(supervisor: &Supervisor, notice: &Notice) -> Option<(Level, String
             );
             (Level::Warn, text)
         }
+        Notice::Lost { name, failure, ended, exit_code } => {
+            let why = why::lost(*failure, *ended);
+            let text = format!(
+                "{name} is critical and cannot be kept running: {why}; everything ends, with \
+                 exit code {exit_code}"
+            );
+            (Level::Critical, text)
+        }
         Notice::WaitingToStop(service) => {
             (Level::Info, format!("waiting for {} to stop", name(*service)?))
         }

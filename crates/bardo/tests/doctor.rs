@@ -94,7 +94,7 @@ fn all_that_is_wrong_with_a_daemon_is_told() {
                     [program:none]\ncommand=/no/such/program\nstartretries=0\n";
     let mut holder = None;
     let (daemon, home) = open("", programs, |home| {
-        fs::copy("/bin/cat", home.file("slow-cat")).unwrap();
+        home::copy_executable(Path::new("/bin/cat"), &home.file("slow-cat")).unwrap();
         fs::create_dir(home.file("logs")).unwrap();
         holder = Some(Holder::of(home, "slow-cat"));
     });

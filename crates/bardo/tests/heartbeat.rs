@@ -8,16 +8,12 @@ use std::io::{BufRead as _, BufReader};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use bardo::selftest::home::{Daemon, Home, wait_until};
+use bardo::selftest::home::{Daemon, Home, PATIENCE, wait_until};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
 };
-
-/// How long anything may take before the test gives up: much longer than it does.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A program of the example that is ready to run: its language, and its words.
 struct Example {
@@ -63,7 +59,7 @@ fn a_service_lives_while_it_answers_and_is_replaced_when_it_hangs_in_every_langu
             write!(
                 programs,
                 "[program:{language}-{kind}]\ncommand={words}{options}\nready=ctl\n\
-                 heartbeat_period=2\nstdout_logfile={here}/{language}-{kind}.log\n"
+                 ready_timeout=600\nheartbeat_period=2\nstdout_logfile={here}/{language}-{kind}.log\n"
             )
             .unwrap();
         }

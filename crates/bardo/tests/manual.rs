@@ -3,11 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "all of this is a test, its helpers too")]
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use bardo::manual;
+use bardo::selftest::home::write_executable;
 
 fn share() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../share")
@@ -52,19 +52,6 @@ fn the_document_of_system_conf_has_a_row_for_every_keyword() {
     assert_eq!(shown, manual::system_conf::rows(), "the rows belong into docs/system.conf.md");
 }
 
-/// Puts a script there. Another process writes it: what this one has just written cannot be
-/// executed while a process that another test clones has it open as well.
-fn put_tool(path: &Path, script: &str) {
-    let mut shell = Command::new("/bin/sh")
-        .args(["-c", "cat >\"$0\" && chmod 755 \"$0\""])
-        .arg(path)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
-    assert!(shell.wait().unwrap().success());
-}
-
 /// What bash offers behind a command line, as somebody sees it who presses Tab.
 fn completed(line: &str, tools: &Path) -> Vec<String> {
     let script = format!(
@@ -91,7 +78,7 @@ fn bash_completes_verbs_options_and_the_labels_of_services() {
     let home = tempfile::tempdir().unwrap();
     let tool = "#!/bin/sh\n[ \"$*\" = '--socket /x list' ] && exec printf \
                 '%s\\n' '----label---- endpoint-' '          web 7' '          g:a 8'\n";
-    put_tool(&home.path().join("minix-service"), tool);
+    write_executable(&home.path().join("minix-service"), tool.as_bytes()).unwrap();
     let completed = |line: &str| completed(line, home.path());
 
     assert_eq!(completed("minix-service re"), ["refresh", "restart"]);
@@ -111,7 +98,7 @@ fn bash_completes_commands_flags_and_the_names_of_processes() {
         "#!/bin/sh\n[ \"$*\" = '-c /x status' ] && exec printf '%s\\n' '{said}'\n\
          [ \"$*\" = avail ] && exec printf 'cat in use auto 999:999\\ng:a-1 avail auto 1:1\\n'\n"
     );
-    put_tool(&home.path().join("supervisorctl"), &tool);
+    write_executable(&home.path().join("supervisorctl"), tool.as_bytes()).unwrap();
     let completed = |line: &str| completed(line, home.path());
 
     assert_eq!(completed("supervisorctl st"), ["start", "status", "stop"]);

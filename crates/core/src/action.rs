@@ -7,6 +7,7 @@ use crate::decision::{Decision, Reason, Sign};
 use crate::event::Event;
 use crate::id::{Generation, Pid, ServiceId, Ticket};
 use crate::job::Answer;
+use crate::service::Failure;
 use crate::signal::Signal;
 use crate::spec::Reach;
 use crate::status::{ExitStatus, SpawnError};
@@ -248,6 +249,18 @@ pub enum Notice {
     EndsAll {
         /// Which.
         service: ServiceId,
+        /// What the daemon ends with.
+        exit_code: u8,
+    },
+    /// It is critical and cannot be kept running, and everything ends with it. Its name is
+    /// with it: it may have left the table when this is said.
+    Lost {
+        /// What it is called.
+        name: Arc<str>,
+        /// What went wrong.
+        failure: Failure,
+        /// How its process has ended, where that is what went wrong.
+        ended: Option<ExitStatus>,
         /// What the daemon ends with.
         exit_code: u8,
     },

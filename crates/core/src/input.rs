@@ -57,6 +57,14 @@ pub enum Input {
         /// Why.
         error: SpawnError,
     },
+    /// A process is dead whose start was just about to count as a success because it had
+    /// stayed up. Its exit is on the way.
+    Dead {
+        /// Whose.
+        service: ServiceId,
+        /// Which life.
+        generation: Generation,
+    },
     /// A process has ended.
     Exited {
         /// Whose.

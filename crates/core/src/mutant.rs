@@ -68,11 +68,13 @@ pub enum Mutant {
     ForgetsExitCode,
     /// Everything ends with a program that is started again.
     EndsTooEarly,
+    /// A dead process stays up, as long as its exit was not heard of.
+    BelievesTheClock,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::TakesStopForCrash,
         Self::ForgetsGeneration,
         Self::NeverKills,
@@ -104,6 +106,7 @@ impl Mutant {
         Self::WaitsForNothing,
         Self::ForgetsExitCode,
         Self::EndsTooEarly,
+        Self::BelievesTheClock,
     ];
 }
 

@@ -101,7 +101,7 @@ impl From<&Service> for ServiceRecord {
             id: service.id,
             role: service.role,
             goal: service.goal,
-            state: service.state,
+            state: service.state.recorded(),
             generation: service.generation,
             pid: service.pid,
             failures: service.failures,

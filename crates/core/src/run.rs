@@ -3,6 +3,7 @@
 use crate::action::{Action, Actions, Notice};
 use crate::decision::Decision;
 use crate::event::Event;
+use crate::id::{Generation, ServiceId};
 use crate::input::Input;
 use crate::supervisor::Supervisor;
 use crate::time::{Instant, Now};
@@ -15,6 +16,10 @@ pub trait World {
     /// Waits until something has happened or `deadline` has come, and adds what
     /// has happened to `inputs`. The only place that may block.
     fn wait(&mut self, deadline: Option<Instant>, inputs: &mut Vec<Input>);
+
+    /// Whether the process of a life has ended, as far as can be seen from here: its exit may
+    /// come much later, through somebody else.
+    fn is_dead(&mut self, service: ServiceId, generation: Generation) -> bool;
 
     /// Takes an event for the listeners. The next [`Self::record`] writes it down together
     /// with the change that it tells of, both or neither: no kill comes between.
@@ -47,7 +52,8 @@ pub fn run(supervisor: &mut Supervisor, world: &mut impl World) {
 
 /// One turn: takes all that has happened, decides all, then acts. What happened
 /// is taken before deadlines are looked at, so an exit that is already known is
-/// never answered with a kill.
+/// never answered with a kill; and who is to count as alive because a deadline has come is
+/// looked at, because news of an end may be late.
 pub fn turn(
     supervisor: &mut Supervisor,
     world: &mut impl World,
@@ -59,6 +65,11 @@ pub fn turn(
         supervisor.step(now, input, actions);
     }
     if supervisor.deadline().is_some_and(|deadline| deadline <= now.instant) {
+        let presumed = supervisor.presumed_alive(now.instant);
+        let dead = presumed.filter(|(service, generation)| world.is_dead(*service, *generation));
+        for (service, generation) in dead.collect::<Vec<_>>() {
+            supervisor.step(now, Input::Dead { service, generation }, actions);
+        }
         supervisor.step(now, Input::Timeout, actions);
     }
     record(supervisor, world, actions);

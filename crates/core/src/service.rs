@@ -162,7 +162,7 @@ impl Service {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Starting { launch: Launch::Held | Launch::Requested, .. } => None,
+            State::Starting { launch: Launch::Held | Launch::Requested | Launch::Dead, .. } => None,
             State::Starting { launch: Launch::Cloned { report_at }, .. } => report_at,
             State::Starting { since, launch: Launch::Executed } => self.starting_deadline(since),
             State::Running => self.running_deadline(),
@@ -220,7 +220,8 @@ impl Service {
             ) if generation != self.generation && !mutant::on(Mutant::ForgetsGeneration) => {}
             (
                 _,
-                Stimulus::OutOfMemory(generation)
+                Stimulus::Dead(generation)
+                | Stimulus::OutOfMemory(generation)
                 | Stimulus::Said(generation, _)
                 | Stimulus::Checked(generation, ..),
             ) if generation != self.generation && !mutant::on(Mutant::HearsFormerLives) => {}
@@ -274,7 +275,10 @@ impl Service {
             ) => {}
 
             (
-                State::Starting { launch: Launch::Cloned { .. } | Launch::Executed, .. }
+                State::Starting {
+                    launch: Launch::Cloned { .. } | Launch::Executed | Launch::Dead,
+                    ..
+                }
                 | State::Running,
                 Stimulus::HoldStop,
             ) => self.hold_stop(now, actions),
@@ -313,6 +317,13 @@ impl Service {
                 self.executed(now, since, actions);
             }
             (_, Stimulus::Executed(_)) => {}
+
+            (State::Starting { since, launch: Launch::Executed }, Stimulus::Dead(_))
+                if self.presumes_alive() && !mutant::on(Mutant::BelievesTheClock) =>
+            {
+                self.state = State::Starting { since, launch: Launch::Dead };
+            }
+            (_, Stimulus::Dead(_)) => {}
 
             (State::Starting { .. }, Stimulus::SpawnFailed(_, error)) => {
                 self.pid = None;

@@ -144,6 +144,9 @@ impl Supervisor {
             Input::SpawnFailed { service, generation, error } => {
                 self.stir(now, service, Stimulus::SpawnFailed(generation, error), actions);
             }
+            Input::Dead { service, generation } => {
+                self.stir(now, service, Stimulus::Dead(generation), actions);
+            }
             Input::Exited { service, generation, status, sequence, at } => {
                 let exited = Stimulus::Exited(generation, status, sequence, at);
                 self.stir(now, service, exited, actions);
@@ -225,6 +228,14 @@ impl Supervisor {
     pub fn deadline(&self) -> Option<Instant> {
         let first = self.timers.first().map(|(deadline, _)| deadline);
         [first, self.death_report_at, self.brought.leave_at].into_iter().flatten().min()
+    }
+
+    /// The lives that [`Input::Timeout`] at this moment takes for alive because nothing was heard
+    /// of their end.
+    pub fn presumed_alive(&self, now: Instant) -> impl Iterator<Item = (ServiceId, Generation)> {
+        let due = self.timers.due(now).filter_map(|key| self.service(ServiceId(key)));
+        due.filter(|service| service.presumes_alive())
+            .map(|service| (service.id, service.generation))
     }
 
     /// Whether everything has stopped and the loop may end.

@@ -4,6 +4,8 @@
 //! or taken away, and nothing is allocated once the tables have grown to the
 //! number of services.
 
+use std::iter;
+
 use crate::time::Instant;
 
 const ABSENT: u32 = u32::MAX;
@@ -54,6 +56,21 @@ impl Timers {
         self.heap.first().copied()
     }
 
+    /// The keys whose deadline has come, in no order.
+    pub(crate) fn due(&self, now: Instant) -> impl Iterator<Item = u32> {
+        let mut next = Some(0);
+        iter::from_fn(move || {
+            loop {
+                let place = next?;
+                let due = self.heap.get(place).filter(|(deadline, _)| *deadline <= now);
+                next = if due.is_some() { Some(2 * place + 1) } else { beside(place) };
+                if let Some((_, key)) = due {
+                    return Some(*key);
+                }
+            }
+        })
+    }
+
     fn settle(&mut self, place: usize) {
         let place = self.rise(place);
         self.sink(place);
@@ -93,6 +110,14 @@ impl Timers {
     }
 }
 
+/// The place that is looked at next when nothing below this one is due.
+fn beside(mut place: usize) -> Option<usize> {
+    while place > 0 && place.is_multiple_of(2) {
+        place = (place - 1) / 2;
+    }
+    (place > 0).then_some(place + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +152,12 @@ mod tests {
                 .first()
                 .copied();
             assert_eq!(timers.first(), least);
+            let now = Instant(next(&mut seed) % 50);
+            let is_due = |deadline: &Option<Instant>| deadline.is_some_and(|it| it <= now);
+            let due = model.iter().zip(0..).filter(|(deadline, _)| is_due(deadline));
+            let mut told: Vec<u32> = timers.due(now).collect();
+            told.sort_unstable();
+            assert_eq!(told, due.map(|(_, key)| key).collect::<Vec<u32>>());
         }
     }
 }

@@ -66,6 +66,8 @@ struct Member {
     successes: u32,
     /// Why there was no process for the last start.
     spawn_failure: Option<SpawnError>,
+    /// Whether its process was found dead before it had stayed up.
+    is_dead: bool,
     /// Whether anything has gone wrong since it was last started.
     has_failed: bool,
     /// Whether the signal that its stop begins with was sent.
@@ -173,6 +175,7 @@ impl Reference {
             | Input::Signalled { service, .. }
             | Input::SignalFailed { service, .. }
             | Input::OutOfMemory { service, .. }
+            | Input::Dead { service, .. }
             | Input::Said { service, .. }
             | Input::Swept { service, .. }
             | Input::Checked { service, .. }

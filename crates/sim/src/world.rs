@@ -370,6 +370,21 @@ impl World for Machine {
         self.mortal.told.push((now, Input::Timeout));
     }
 
+    fn is_dead(&mut self, service: ServiceId, generation: Generation) -> bool {
+        let is_dead =
+            self.is_owed(service, generation) && self.kernel.process(service, generation).is_none();
+        if is_dead {
+            let (now, input) = (self.now(), Input::Dead { service, generation });
+            if self.trace {
+                println!("    told {input:?}");
+            }
+            // The timeout comes after it.
+            let last = self.mortal.told.len() - 1;
+            self.mortal.told.insert(last, (now, input));
+        }
+        is_dead
+    }
+
     fn publish(&mut self, _: &Supervisor, event: Event) {
         if self.has_listeners {
             self.mortal.events.push(event);

@@ -64,6 +64,15 @@ pub fn has_hung_up(file: BorrowedFd<'_>) -> bool {
     all[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
 }
 
+/// Whether there is something to read; of a pidfd, whether its process has ended.
+#[must_use]
+pub fn is_readable(file: BorrowedFd<'_>) -> bool {
+    let mut all = [PollFd::from_borrowed_fd(file, PollFlags::IN)];
+    // One that cannot be asked now is waited for like any other.
+    let _ = poll(&mut all, Some(&span(0)));
+    all[0].revents().intersects(PollFlags::IN)
+}
+
 /// Waits until the other end is closed. What another test clones has it as well, until it
 /// executes its program.
 #[cfg(test)]

@@ -345,16 +345,32 @@ pub fn number(pidfd: BorrowedFd<'_>) -> Option<i32> {
 }
 
 /// Whether no thread of a process runs any more: each was stopped, or has ended.
-#[must_use]
-pub fn is_stopped(pid: u32) -> bool {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let runs = |line: Vec<u8>| {
-        let behind = line.iter().rposition(|byte| *byte == b')').unwrap_or(0);
-        !line.get(behind + 2).is_some_and(|state| b"TtZX".contains(state))
+///
+/// # Errors
+///
+/// When that cannot be seen, as without descriptors.
+pub fn is_stopped(pid: u32) -> io::Result<bool> {
+    let is_over =
+        |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH));
+    let threads = match std::fs::read_dir(format!("/proc/{pid}/task")) {
+        Err(error) if is_over(&error) => return Ok(true),
+        threads => threads?,
     };
-    // One that cannot be read any more has ended.
-    let mut lines = threads.filter_map(|thread| std::fs::read(thread.path().join("stat")).ok());
-    !lines.any(runs)
+    for thread in threads {
+        let thread = match thread {
+            Err(error) if is_over(&error) => continue,
+            thread => thread?,
+        };
+        let line = match std::fs::read(thread.path().join("stat")) {
+            Err(error) if is_over(&error) => continue,
+            line => line?,
+        };
+        let behind = line.iter().rposition(|byte| *byte == b')').unwrap_or(0);
+        if !line.get(behind + 2).is_some_and(|state| b"TtZX".contains(state)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Sends a signal by `pidfd_send_signal` only.
@@ -420,16 +436,16 @@ mod tests {
             .spawn()
             .unwrap();
         let pidfd = open(child.id()).unwrap();
-        assert!(!is_stopped(child.id()) && !is_stopped(std::process::id()));
+        assert!(!is_stopped(child.id()).unwrap() && !is_stopped(std::process::id()).unwrap());
 
         signal(pidfd.as_fd(), libc::SIGSTOP).unwrap();
-        while !is_stopped(child.id()) {
+        while !is_stopped(child.id()).unwrap() {
             std::thread::yield_now();
         }
         signal(pidfd.as_fd(), libc::SIGKILL).unwrap();
         child.wait().unwrap();
 
-        assert!(is_stopped(child.id()), "one that is gone runs no more");
+        assert!(is_stopped(child.id()).unwrap(), "one that is gone runs no more");
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub struct Stat {
     pub pid: u32,
     /// Whether it has ended and was not reaped yet.
     pub is_dead: bool,
+    /// Whether somebody has stopped it (SIGSTOP). Of one with threads: its first one.
+    pub is_stopped: bool,
     /// Its parent's number.
     pub parent: u32,
     /// The number of its process group.
@@ -47,7 +49,8 @@ impl Stat {
         // The start is the 22nd field, and the session was the sixth.
         let started = fields.nth(15)?.parse().ok()?;
         let is_dead = matches!(state, "Z" | "X");
-        Some(Self { pid, is_dead, parent, group, session, started })
+        let is_stopped = state == "T";
+        Some(Self { pid, is_dead, is_stopped, parent, group, session, started })
     }
 
     /// A process and its ancestors, the nearest first, as far as they live and are seen.
@@ -89,6 +92,19 @@ mod tests {
         assert_eq!((stat.pid, stat.parent, stat.group, stat.session), (42, 7, 8, 9));
         assert_eq!((stat.started, stat.is_dead), (12345, false));
         assert_eq!(Stat::parse(b"42 (a) Z 1"), None);
+    }
+
+    #[test]
+    fn one_that_is_stopped_lives() {
+        let told = |state: &str| {
+            let line =
+                format!("42 (a) {state} 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 999");
+            Stat::parse(line.as_bytes()).map(|stat| (stat.is_stopped, stat.is_dead))
+        };
+
+        assert_eq!(told("T"), Some((true, false)));
+        assert_eq!(told("S"), Some((false, false)));
+        assert_eq!(told("Z"), Some((false, true)));
     }
 
     #[test]

@@ -20,7 +20,7 @@ complete -c minix-service -n "not __fish_seen_subcommand_from $verbs" -a sysctl 
 complete -c minix-service -n "not __fish_seen_subcommand_from $verbs" -a shutdown -d 'start nothing again from now on, and stop nothing; with -stop everything is stopped and the supervisor ends'
 complete -c minix-service -n "not __fish_seen_subcommand_from $verbs" -a list -d 'print all services, one in a line, or one of them'
 complete -c minix-service -n "not __fish_seen_subcommand_from $verbs" -a show -d 'print all there is to say of a service, or of all of them'
-complete -c minix-service -n "not __fish_seen_subcommand_from $verbs" -a lookup -d 'print the endpoint of a service: a number that no other process has'
+complete -c minix-service -n "not __fish_seen_subcommand_from $verbs" -a lookup -d 'print the endpoint of a service: a number that no other process has; 3 while there is no process that is initialised (with -n: that runs its program)'
 complete -c minix-service -s b -d 'no binary back-off: wait one second before each restart but the first, and start a service again that ends before it is initialised'
 complete -c minix-service -s c -d 'keep a copy of the program in memory, and start it from that'
 complete -c minix-service -s r -d 'the same, with a copy that services of one program name and content share'

@@ -83,6 +83,18 @@ pub struct StartedService {
 
 type Result<T> = std::result::Result<T, BootError>;
 
+/// The process that others of its container have no other parent than.
+const FIRST_PROCESS: u32 = 1;
+
+/// Has a stop wait that comes while a configuration is read, where it would be lost: the kernel
+/// drops what the first process of a container has not asked for. Any other process is ended by
+/// it, as whoever presses Ctrl-C expects.
+pub fn hold_back_what_is_dropped() {
+    if std::process::id() == FIRST_PROCESS {
+        signals::hold_back(&FORWARDED);
+    }
+}
+
 /// Becomes the keeper. Returns only when that failed, or `Ok` in the parent of a
 /// daemon that has gone to the background.
 ///

@@ -15,7 +15,7 @@ use bardo_keeper::protocol::{Key, Roles, ToKeeper};
 use bardo_sys::cgroup::Leaf;
 use bardo_sys::plan::Plan;
 use bardo_sys::spawn::{Born, Extras, Room, Spawner};
-use bardo_sys::{clock, process};
+use bardo_sys::{clock, poll, process};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -463,6 +463,15 @@ impl Children {
                 })
             }
         }
+    }
+
+    /// Whether the process of a life has ended, as the kernel has it: its exit, which the keeper
+    /// tells of, may come much later.
+    #[must_use]
+    pub fn is_dead(&self, life: Life) -> bool {
+        let pidfd =
+            |child: &Child| child.pidfd.as_ref().map(|pidfd| poll::is_readable(pidfd.as_fd()));
+        self.get(life).is_some_and(|(_, child)| pidfd(child).unwrap_or(true))
     }
 
     /// Sends a signal. `None` when the process is gone: its exit is on the way.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bardo_core::decision::What;
+use bardo_core::input::Mood;
 use bardo_core::service::{Failure, Service, StateName, Vitals};
 use bardo_core::time::WallTime;
 use bardo_core::{ExitStatus, Generation, Instant, Pid, ServiceId, ServiceSpec, State, Supervisor};
@@ -38,6 +39,11 @@ pub struct Standing {
     pub spec: Arc<ServiceSpec>,
     /// What it is doing.
     pub state: StateName,
+    /// Whether its end is expected, and no start follows from it: it is being stopped, or
+    /// nothing is started any more.
+    pub is_exiting: bool,
+    /// Whether its process is the one that others are to talk to.
+    pub is_published: bool,
     /// Its present or last life.
     pub generation: Generation,
     /// Its process.
@@ -104,6 +110,9 @@ impl Standing {
             group: Arc::clone(&service.group),
             spec: Arc::clone(&service.spec),
             state: service.state_name(),
+            is_exiting: service.state_name() == StateName::Stopping
+                || supervisor.mood_for(service.id) != Mood::Running,
+            is_published: supervisor.is_published(service.id),
             generation: service.generation,
             pid: service.pid,
             started: service.started,

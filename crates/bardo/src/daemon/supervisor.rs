@@ -55,6 +55,10 @@ const JOURNAL_FD: i32 = 4;
 /// How long, in nanoseconds, the log pump may take to write what is left.
 const FINISH_WITHIN: u64 = 5_000_000_000;
 
+/// Exit code of a supervisor that ends because its keeper is gone. Nobody waits for it; it is
+/// none of those that say what was asked for.
+const LOST: i32 = 70;
+
 /// Why a supervisor could not take over.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeOverError {
@@ -440,12 +444,7 @@ fn end(mut machine: Machine, exit_code: u8, (pump, api): (JoinHandle<()>, Api)) 
     // What was taken in the last turn is written down; a slow end is not a hang.
     machine.acknowledge();
     machine.close_unused_sockets();
-    // That a service could not be kept running counts more than what a client wanted.
-    let code = match exit_code {
-        _ if machine.keeper_lost => 1,
-        0 => i32::from(machine.surroundings.ends_with),
-        code => i32::from(code),
-    };
+    let code = final_code(machine.keeper_lost, exit_code, machine.surroundings.ends_with);
     if machine.keeper_lost {
         machine.log(
             Level::Critical,
@@ -475,8 +474,21 @@ fn end(mut machine: Machine, exit_code: u8, (pump, api): (JoinHandle<()>, Api)) 
     if !machine.keeper_lost {
         super::boot::remove_pidfile(&machine.settings);
     }
-    let _ = machine.link.say(ToKeeper::Finish(code));
-    code
+    match code {
+        Some(code) => {
+            let _ = machine.link.say(ToKeeper::Finish(code));
+            code
+        }
+        // A keeper that is there all the same is told nothing: it starts another supervisor.
+        None => LOST,
+    }
+}
+
+/// What the daemon ends with; none where the keeper is gone and programs go on. That a service
+/// could not be kept running counts more than what a client wanted.
+fn final_code(keeper_lost: bool, exit_code: u8, ends_with: u8) -> Option<i32> {
+    let code = if exit_code == 0 { ends_with } else { exit_code };
+    (!keeper_lost).then_some(i32::from(code))
 }
 
 /// The pump's own words as a line of the main log.
@@ -512,6 +524,17 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> TakeOverError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::settings::RESTART_REQUESTED;
+
+    #[test]
+    fn a_lost_keeper_ends_nothing_and_above_all_not_as_a_restart() {
+        assert_eq!(final_code(false, 0, 0), Some(0));
+        assert_eq!(final_code(false, 0, RESTART_REQUESTED), Some(1));
+        assert_eq!(final_code(false, 70, RESTART_REQUESTED), Some(70));
+        for ends_with in [0, RESTART_REQUESTED] {
+            assert_eq!(final_code(true, 0, ends_with), None);
+        }
+    }
 
     #[test]
     fn who_is_spared_when_memory_is_short_is_so_no_more_and_whoever_is_not_stays_so() {

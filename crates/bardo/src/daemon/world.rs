@@ -16,8 +16,8 @@ use bardo_core::id::ExitSequence;
 use bardo_core::spec::Reach;
 use bardo_core::time::WallTime;
 use bardo_core::{
-    Action, Decision, Event, Input, Instant, Mood, Notice, Now, Pid, ServiceId, Supervisor, Ticket,
-    World,
+    Action, Decision, Event, Generation, Input, Instant, Mood, Notice, Now, Pid, ServiceId,
+    Supervisor, Ticket, World,
 };
 use bardo_keeper::protocol::{Roles, ToKeeper};
 use bardo_sys::clock::{self, LocalTime};
@@ -427,6 +427,10 @@ impl World for Machine {
         if !self.decides_nothing() {
             self.start_waiting(inputs);
         }
+    }
+
+    fn is_dead(&mut self, service: ServiceId, generation: Generation) -> bool {
+        self.children.is_dead(Life { service, generation })
     }
 
     fn publish(&mut self, supervisor: &Supervisor, event: Event) {

@@ -124,9 +124,8 @@ fn attend(name: &str, words: &[OsString]) -> io::Result<ExitCode> {
         stop_by_openrc(name)?;
         // An end before OpenRC's stop would be one to be followed by a start, also on a reload.
         let deadline = Instant::now() + STOP_WAIT;
-        while Instant::now() < deadline
-            && pauses::wait(&reader, deadline.saturating_duration_since(Instant::now()))
-                == Waited::ToTheEnd
+        while pauses::wait(&reader, deadline.saturating_duration_since(Instant::now()))
+            == Waited::UntilReload
         {}
         return Ok(ExitCode::SUCCESS);
     }

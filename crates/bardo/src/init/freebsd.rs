@@ -10,7 +10,7 @@ use super::definition::{Definition, Network, Respawn, Start};
 use super::escape::{quoted, shell};
 use super::files::{DefinitionFile, Link};
 use super::ground::Ground;
-use super::{Commands, InitError, InitSystem, Standing, owned, tools};
+use super::{Commands, Ended, InitError, InitSystem, Standing, owned, tools};
 
 /// FreeBSD's rc.d.
 #[derive(Debug, Clone, Copy)]
@@ -122,12 +122,12 @@ impl InitSystem for FreeBsd {
         Self::control(ground, "onestart", name)
     }
 
-    fn stop(&self, ground: &Ground, name: &str) -> Result<bool, InitError> {
+    fn stop(&self, ground: &Ground, name: &str) -> Result<Ended, InitError> {
         if ground.is_live() && matches!(self.standing(ground, name), Standing::Down(_)) {
-            return Ok(false);
+            return Ok(Ended::Nothing);
         }
         Self::control(ground, "onestop", name)?;
-        Ok(false)
+        Ok(Ended::Nothing)
     }
 
     fn reload(&self, ground: &Ground, name: &str) -> Result<(), InitError> {

@@ -47,6 +47,8 @@ struct Setting<'a> {
     links: Vec<Link>,
     /// What was written for other init systems.
     others: Vec<Other>,
+    /// What it runs by already although it was not started by it.
+    at_once: Vec<String>,
     /// Whether it started at boot until now.
     was_at_boot: Option<bool>,
     /// Whether there was nothing of it.
@@ -84,6 +86,10 @@ impl<'a> Setting<'a> {
                     wanted.push(place);
                 }
             }
+        }
+        let at_once = system.counting_at_once(ground, &definition.name, &changed);
+        if !at_once.is_empty() && force == Force::No {
+            return Err(too_early(definition, &at_once));
         }
         if is_new && let Some(path) = system.hidden(ground, definition) {
             if force == Force::No {
@@ -125,6 +131,7 @@ impl<'a> Setting<'a> {
             surplus,
             links,
             others,
+            at_once,
             was_at_boot,
             is_new,
             changed,
@@ -194,8 +201,14 @@ impl<'a> Setting<'a> {
         let Definition { name, .. } = self.definition;
         let is_changed = !self.is_new && !self.wanted.is_empty() && self.ground.is_live();
         let mut notes = self.notes;
-        if is_changed && verbs::is_running(self.system, self.ground, name) {
-            let more = if is_of_user { " --user-unit" } else { "" };
+        let more = more(self.definition);
+        if is_changed && !self.at_once.is_empty() {
+            notes.push(format!(
+                "{} counts at once: if its keeper is killed before a restart, programs may be \
+                 lost; restart it with: bardo /restart {name}{more}",
+                self.at_once.join(", ")
+            ));
+        } else if is_changed && verbs::is_running(self.system, self.ground, name) {
             notes.push(format!(
                 "it runs as it was started; the change counts after: bardo /restart {name}{more}"
             ));
@@ -227,6 +240,22 @@ impl<'a> Setting<'a> {
         }
         format!("changed in {place}: {}", self.changed.join(", "))
     }
+}
+
+/// Why a service that is up is not changed like that.
+fn too_early(definition: &Definition, at_once: &[String]) -> InitError {
+    let (name, more) = (&definition.name, more(definition));
+    InitError::Failed(format!(
+        "it is up, and a change of {} would count at once: if its keeper is killed, the next one \
+         may not be able to go on with its programs. Nothing has changed; stop it first with: \
+         bardo /stop {name}{more}, or change it with --force and restart it",
+        at_once.join(", ")
+    ))
+}
+
+/// What else the verbs are told that steer it.
+fn more(definition: &Definition) -> &'static str {
+    if definition.scope == Scope::User { " --user-unit" } else { "" }
 }
 
 /// What is to be said of settings of an administrator that count for a new service.

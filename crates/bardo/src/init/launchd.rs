@@ -9,7 +9,7 @@ use super::definition::{Definition, Respawn, Start};
 use super::escape::xml;
 use super::files::{Comment, DefinitionFile, Link};
 use super::ground::Ground;
-use super::{Commands, InitError, InitSystem, Standing, owned, tools};
+use super::{Commands, Ended, InitError, InitSystem, Standing, owned, tools};
 
 /// What launchctl ends with where it does not know a service.
 const UNKNOWN: i32 = 113;
@@ -123,13 +123,13 @@ impl InitSystem for Launchd {
         Self::control(ground, &["launchctl", "kickstart", &target(name)])
     }
 
-    fn stop(&self, ground: &Ground, name: &str) -> Result<bool, InitError> {
+    fn stop(&self, ground: &Ground, name: &str) -> Result<Ended, InitError> {
         Self::must_be_there(ground, name)?;
         if ground.is_live() && !Self::is_loaded(ground, name)? {
-            return Ok(false);
+            return Ok(Ended::Nothing);
         }
         Self::control(ground, &["launchctl", "bootout", &target(name)])?;
-        Ok(false)
+        Ok(Ended::Nothing)
     }
 
     fn reload(&self, ground: &Ground, name: &str) -> Result<(), InitError> {

@@ -20,7 +20,7 @@ use crate::daemon::managed::folder::{DOOR, FORMER_DOOR};
 use super::ground::Ground;
 use super::pauses::Notes;
 use super::reap;
-use super::{InitError, InitSystem};
+use super::{Ended, InitError, InitSystem};
 
 /// Where the tree is that systemd keeps its units in: version 2 alone, version 2 beside
 /// version 1, version 1.
@@ -79,7 +79,7 @@ fn directories(ground: &Ground, cgroup: &str) -> Vec<PathBuf> {
 }
 
 /// Has what a killed keeper has left taken over by a new one, and stops that: where there is
-/// no cgroup, nobody else knows what belongs to the service. Returns whether there was such.
+/// no cgroup, nobody else knows what belongs to the service.
 ///
 /// # Errors
 /// When that fails.
@@ -88,16 +88,16 @@ pub fn take_over(
     ground: &Ground,
     name: &str,
     stop: impl Fn(&Ground) -> Result<(), InitError>,
-) -> Result<bool, InitError> {
+) -> Result<Ended, InitError> {
     if !ground.is_live() || !is_waiting(ground, name) {
-        return Ok(false);
+        return Ok(Ended::Nothing);
     }
     if ground.is_this_machine() {
         // Nobody is to wait for that keeper, however often one has failed before.
         Notes::of(name).remove();
     }
     system.start(ground, name)?;
-    stop(ground).map(|()| true)
+    stop(ground).map(|()| Ended::Leftovers)
 }
 
 /// Whether a supervisor waits for a keeper. It listens for one; what else is there was left.

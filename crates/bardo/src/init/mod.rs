@@ -168,6 +168,19 @@ pub enum Standing {
     Unclear(String),
 }
 
+/// What a stop has ended of a service that did not run before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Nothing.
+    Nothing,
+    /// A start that was under way.
+    Start,
+    /// What was being stopped already, or has come up meanwhile.
+    Run,
+    /// What a run had left: a keeper that was killed leaves its programs.
+    Leftovers,
+}
+
 /// Commands, each a tool and its arguments.
 pub type Commands = Vec<Vec<String>>;
 
@@ -261,12 +274,12 @@ pub trait InitSystem {
     /// When it does not.
     fn start(&self, ground: &Ground, name: &str) -> Result<(), InitError>;
 
-    /// Stops it and waits until it has ended, with all that belongs to it. Returns whether a run
-    /// had left something that was ended: a keeper that was killed leaves its programs.
+    /// Stops it and waits until it has ended, with all that belongs to it. Returns what there was
+    /// to be ended of one that did not run.
     ///
     /// # Errors
     /// When it does not.
-    fn stop(&self, ground: &Ground, name: &str) -> Result<bool, InitError>;
+    fn stop(&self, ground: &Ground, name: &str) -> Result<Ended, InitError>;
 
     /// Stops and starts it.
     ///
@@ -282,6 +295,17 @@ pub trait InitSystem {
         }
         self.stop(ground, name)?;
         self.start(ground, name)
+    }
+
+    /// Those of these settings of a service that is up by which it may lose programs before it is
+    /// started again: they count for the next keeper, should this one be killed.
+    fn counting_at_once(&self, _: &Ground, _: &str, _: &[String]) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The room for descriptors that a service that is up may have filled.
+    fn room_in_use(&self, _: &Ground, _: &str) -> usize {
+        0
     }
 
     /// Has it read its configuration again.

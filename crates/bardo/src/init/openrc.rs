@@ -12,7 +12,7 @@ use super::escape::{quoted, shell};
 use super::files::{DefinitionFile, Link};
 use super::ground::Ground;
 use super::{
-    Commands, InitError, InitSystem, Standing, attendant, leftovers, owned, readiness, tools,
+    Commands, Ended, InitError, InitSystem, Standing, attendant, leftovers, owned, readiness, tools,
 };
 
 /// OpenRC.
@@ -181,7 +181,7 @@ impl InitSystem for OpenRc {
         readiness::wait(ground, name, || Told::of(ground, name).standing())
     }
 
-    fn stop(&self, ground: &Ground, name: &str) -> Result<bool, InitError> {
+    fn stop(&self, ground: &Ground, name: &str) -> Result<Ended, InitError> {
         let is_lost = Self::is_lost(ground, name);
         match Self::control(ground, "stop", name) {
             Err(_) if is_lost => Self::give_up(ground, name),

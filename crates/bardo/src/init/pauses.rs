@@ -134,8 +134,10 @@ pub const STOPS: [Signal; 3] = [Signal::TERM, Signal::INT, Signal::QUIT];
 /// What ended a pause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waited {
-    /// Its time was over, or somebody wants the next start now.
+    /// Its time was over.
     ToTheEnd,
+    /// Somebody wants the next start now, or, where it has not ended, a reload.
+    UntilReload,
     /// Somebody wants no start any more, by this signal.
     UntilStop(Signal),
 }
@@ -150,7 +152,7 @@ pub fn wait(reader: &SignalReader, time: Duration) -> Waited {
                 return Waited::UntilStop(stop);
             }
             if number == Signal::HUP.as_raw() {
-                return Waited::ToTheEnd;
+                return Waited::UntilReload;
             }
         }
         let left = deadline.saturating_duration_since(Instant::now());

@@ -116,7 +116,8 @@ fn names(text: &str, path: &str) -> bool {
     })
 }
 
-/// Says which services there are: the init system and the name of each in a line.
+/// Says which services there are, each in a line: the init system, the name, `boot` or `demand`
+/// for when it starts, and the file. Where that is not known it starts at boot, as most do.
 #[must_use]
 pub fn main() -> ExitCode {
     let executable = match std::env::current_exe() {
@@ -126,11 +127,16 @@ pub fn main() -> ExitCode {
             return ExitCode::from(UNKNOWN);
         }
     };
-    for Registered { kind, name, path, is_ours } in registered(&Ground::here(), &executable) {
+    let ground = Ground::here();
+    for Registered { kind, name, path, is_ours } in registered(&ground, &executable) {
+        let path = path.display();
         if is_ours {
-            say(&format!("{kind} {name}\n"));
+            let system = choice::named(kind);
+            let boots = system.and_then(|system| system.starts_at_boot(&ground, &name));
+            let start = if boots == Some(false) { "demand" } else { "boot" };
+            say(&format!("{kind} {name} {start} {path}\n"));
         } else {
-            let (path, executable) = (path.display(), executable.display());
+            let executable = executable.display();
             eprintln!("bardo: {path} starts {executable} too; it was written by somebody else");
         }
     }

@@ -25,9 +25,11 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How long a reload is waited for: programs that have to be stopped for it may take their time.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// Exit codes where the unit has no main process, and where nothing was taken up.
+/// Exit codes where the unit has no main process, and where nothing was taken up: what is
+/// configured cannot be used. It is not 1, which `SuccessExitStatus=` of the unit makes a success
+/// of `ExecReload=` too.
 const NOT_RUNNING: u8 = 7;
-const REFUSED: u8 = 1;
+const REFUSED: u8 = 6;
 
 /// Waits until a reload is over that was begun after `before` was noted.
 ///

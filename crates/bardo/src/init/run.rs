@@ -24,6 +24,7 @@ use bardo_config::Request;
 use bardo_keeper::FORWARDED;
 use bardo_sys::limits::{self, Limit, Limited};
 use bardo_sys::{pipe, signals};
+use rustix::process::{Signal, getpid, kill_process};
 
 use crate::daemon::boot::{self, BootError, StartedService};
 use crate::daemon::handover;
@@ -140,7 +141,7 @@ fn run(asked: &Asked) -> Result<Option<i32>, ServiceError> {
     let _ = limits::set(Limited::Descriptors, Limit { soft: limit.hard, hard: limit.hard });
     // From here on there is perhaps nobody else who could take a stop in.
     signals::hold_back(&FORWARDED);
-    let is_stopped = asked.pauses && pause(&asked.name, &place) != Waited::ToTheEnd;
+    let waited = if asked.pauses { pause(&asked.name, &place) } else { Waited::ToTheEnd };
     let inherited = inherited(&place).map_err(failed("take over from a former keeper"))?;
     let waiter = asked.background.then(pipe::pipe).transpose();
     let (read, write) = waiter.map_err(failed("make a pipe"))?.unzip();
@@ -153,9 +154,13 @@ fn run(asked: &Asked) -> Result<Option<i32>, ServiceError> {
             signals::unblock_all();
             return await_ready(read, asked.pidfile.as_deref()).map(|()| None);
         }
+        if waited == Waited::UntilReload {
+            // What runs on has not read its configuration for that.
+            let _ = kill_process(getpid(), Signal::HUP);
+        }
         return Ok(Some(keeping::resume(inherited, (lock, &place), write)?));
     }
-    if is_stopped {
+    if matches!(waited, Waited::UntilStop(_)) {
         return Ok(Some(0));
     }
     if asked.heir {

@@ -27,6 +27,14 @@ pub struct Restriction {
     pub help: &'static str,
 }
 
+impl Restriction {
+    /// Whether one of its lines sets this.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.lines.lines().any(|line| line.split_once('=').is_some_and(|(name, _)| name == key))
+    }
+}
+
 /// The only list of restrictions. The unit, the manual page and completion are made of it.
 pub const RESTRICTIONS: &[Restriction] = &[
     Restriction {
@@ -110,9 +118,12 @@ pub const RESTRICTIONS: &[Restriction] = &[
     Restriction {
         name: "shared-tmp",
         level: Level::Hardened,
-        since: 0,
-        lines: "PrivateTmp=yes",
-        help: "seeing the files of others in /tmp and /var/tmp",
+        since: 238,
+        // The folders of `PrivateTmp=` are deleted when a keeper ends, though programs live on;
+        // these are there for as long as somebody has them.
+        lines: "TemporaryFileSystem=/tmp:mode=1777 /var/tmp:mode=1777",
+        help: "seeing the files of others in /tmp and /var/tmp: both are empty and in memory, and \
+               new ones after a keeper was killed, beside those that its programs still have",
     },
     Restriction {
         name: "setuid-files",

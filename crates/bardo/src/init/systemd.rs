@@ -15,7 +15,10 @@ use super::escape::{is_refused_by_systemd, systemd_argument, systemd_executable}
 use super::files::{self, Comment, DefinitionFile, Link, Ownership};
 use super::ground::Ground;
 use super::run::PAUSES;
-use super::{Commands, InitError, InitSystem, Standing, inside, leftovers, owned, reload, tools};
+use super::sandbox::RESTRICTIONS;
+use super::{
+    Commands, Ended, InitError, InitSystem, Standing, inside, leftovers, owned, reload, tools,
+};
 
 /// Where units of the machine are.
 const UNITS: &str = "/etc/systemd/system";
@@ -54,6 +57,10 @@ const NOTIFY_RELOAD: u32 = 253;
 
 /// From this version on descriptors are kept by choice, and it is said how many.
 const KEPT_BY_CHOICE: u32 = 254;
+
+/// What decides, beside what is forbidden to it, whether the next keeper can go on with programs
+/// of a killed one. systemd goes by it once it has read the unit, also for what runs.
+const OF_KEEPERS: [&str; 3] = ["User", "Restart", "KillMode"];
 
 /// The manager of a machine or of a user.
 #[derive(Debug, Clone, Copy)]
@@ -111,6 +118,15 @@ impl Systemd {
             )),
             _ => Ok(shown),
         }
+    }
+
+    /// What is known of a unit of which there may be processes: it runs, or is on its way.
+    fn up(self, ground: &Ground, name: &str) -> Option<Shown> {
+        if ground.is_offline() {
+            return None;
+        }
+        let shown = self.show(ground, name, "ActiveState,FileDescriptorStoreMax").ok()?;
+        (!matches!(shown.get("ActiveState"), "inactive" | "failed" | "")).then_some(shown)
     }
 
     /// Runs `systemctl VERB UNIT`, whose codes 4 and 5 are ours.
@@ -317,9 +333,9 @@ impl InitSystem for Systemd {
         })
     }
 
-    fn stop(&self, ground: &Ground, name: &str) -> Result<bool, InitError> {
+    fn stop(&self, ground: &Ground, name: &str) -> Result<Ended, InitError> {
         if !ground.is_live() {
-            return self.control(ground, "stop", name).map(|()| false);
+            return self.control(ground, "stop", name).map(|()| Ended::Nothing);
         }
         let before = self.load_state(ground, name)?;
         let usual = format!("/system.slice/{}", unit(name));
@@ -332,11 +348,17 @@ impl InitSystem for Systemd {
         let after = self.show(ground, name, "ControlGroup,ActiveState")?;
         // Somebody may have started it again meanwhile.
         if !matches!(after.get("ActiveState"), "inactive" | "failed") {
-            return Ok(false);
+            return Ok(Ended::Nothing);
         }
         let told = [before.get("ControlGroup"), after.get("ControlGroup")];
         told.into_iter().chain([usual]).try_for_each(|cgroup| leftovers::end(ground, cgroup))?;
-        Ok(had_left)
+        Ok(match (before.get("ActiveState"), before.get("SubState")) {
+            ("active" | "reloading" | "refreshing" | "deactivating", _) => Ended::Run,
+            // In the pause before a restart nobody is there who could be starting.
+            ("activating", sub) if !sub.starts_with("auto-restart") => Ended::Start,
+            _ if had_left => Ended::Leftovers,
+            _ => Ended::Nothing,
+        })
     }
 
     fn restart(&self, ground: &Ground, name: &str) -> Result<(), InitError> {
@@ -346,6 +368,18 @@ impl InitSystem for Systemd {
         }
         self.stop(ground, name)?;
         self.start(ground, name)
+    }
+
+    fn counting_at_once(&self, ground: &Ground, name: &str, settings: &[String]) -> Vec<String> {
+        let forbids = |key: &str| RESTRICTIONS.iter().any(|each| each.has(key));
+        let is_meant = |key: &&String| OF_KEEPERS.contains(&key.as_str()) || forbids(key);
+        let meant: Vec<String> = settings.iter().filter(is_meant).cloned().collect();
+        if meant.is_empty() || self.up(ground, name).is_none() { Vec::new() } else { meant }
+    }
+
+    fn room_in_use(&self, ground: &Ground, name: &str) -> usize {
+        let room = self.up(ground, name).map(|shown| shown.get("FileDescriptorStoreMax").parse());
+        room.and_then(Result::ok).unwrap_or_default()
     }
 
     fn reload(&self, ground: &Ground, name: &str) -> Result<(), InitError> {

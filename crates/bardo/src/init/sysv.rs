@@ -10,7 +10,7 @@ use super::definition::{Definition, Start};
 use super::escape::shell;
 use super::files::{DefinitionFile, Link};
 use super::ground::Ground;
-use super::{Commands, InitError, InitSystem, Standing, leftovers, owned, readiness, tools};
+use super::{Commands, Ended, InitError, InitSystem, Standing, leftovers, owned, readiness, tools};
 
 /// What the script does.
 const BODY: &str = include_str!("sysv.sh");
@@ -239,7 +239,7 @@ impl InitSystem for Sysv {
         Self::act(ground, name, "start")
     }
 
-    fn stop(&self, ground: &Ground, name: &str) -> Result<bool, InitError> {
+    fn stop(&self, ground: &Ground, name: &str) -> Result<Ended, InitError> {
         let stop = |ground: &Ground| Self::act(ground, name, "stop");
         stop(ground)?;
         leftovers::take_over(self, ground, name, stop)

@@ -11,7 +11,7 @@ use super::definition::{Definition, Network, Respawn, Start};
 use super::escape::shell;
 use super::files::{self, Comment, DefinitionFile, Link, Ownership};
 use super::ground::Ground;
-use super::{Commands, InitError, InitSystem, Standing, leftovers, owned, readiness, tools};
+use super::{Commands, Ended, InitError, InitSystem, Standing, leftovers, owned, readiness, tools};
 
 /// The pause between an end and the next start: 1 second, doubled each time, 60 at most;
 /// nothing to begin with for one that has run for a minute. A stop meanwhile ends it.
@@ -179,7 +179,7 @@ impl InitSystem for Upstart {
         readiness::wait(ground, name, || Self::told(ground, name))
     }
 
-    fn stop(&self, ground: &Ground, name: &str) -> Result<bool, InitError> {
+    fn stop(&self, ground: &Ground, name: &str) -> Result<Ended, InitError> {
         let stop = |ground: &Ground| Self::control(ground, "stop", name, "Unknown instance");
         stop(ground)?;
         leftovers::take_over(self, ground, name, stop)

@@ -2,7 +2,7 @@
 
 use super::files::{self, Ownership};
 use super::ground::Ground;
-use super::{InitError, InitSystem, Standing, reload};
+use super::{Ended, InitError, InitSystem, Standing, reload, wanted};
 use crate::daemon::managed::{folder, reloads};
 
 pub use super::installation::install;
@@ -48,8 +48,8 @@ pub struct Status {
 pub fn start(system: &dyn InitSystem, ground: &Ground, name: &str) -> Result<Told, InitError> {
     must_be_ours(system, ground, name)?;
     let was_running = ground.is_live() && is_running(system, ground, name);
-    system.start(ground, name)?;
-    is_seen(system, ground, name)?;
+    let started = system.start(ground, name).and_then(|()| is_seen(system, ground, name));
+    started.map_err(|error| with_reason(system, ground, name, error))?;
     Ok(Told::line(if was_running { "it runs already" } else { "started" }))
 }
 
@@ -70,6 +70,25 @@ fn is_seen(system: &dyn InitSystem, ground: &Ground, name: &str) -> Result<(), I
     }
 }
 
+/// Why a start has failed, first by what can be seen of the service: an init system tells only
+/// that it has ended, and where more is told.
+fn with_reason(
+    system: &dyn InitSystem,
+    ground: &Ground,
+    name: &str,
+    error: InitError,
+) -> InitError {
+    let is_of_service = matches!(error, InitError::Tool { .. } | InitError::Failed(_));
+    if !is_of_service || !ground.is_live() {
+        return error;
+    }
+    let text = error.to_string();
+    let Some(reason) = wanted::hindrance(system, ground, name) else { return error };
+    // A script tells what the service has said itself.
+    let is_told = reason.split(';').next().is_some_and(|cause| text.contains(cause));
+    if is_told { error } else { InitError::Failed(format!("{reason}. {text}")) }
+}
+
 /// Stops a service and waits until it has ended.
 ///
 /// # Errors
@@ -78,11 +97,12 @@ pub fn stop(system: &dyn InitSystem, ground: &Ground, name: &str) -> Result<Told
     must_be_ours(system, ground, name)?;
     let was_running = !ground.is_live() || is_running(system, ground, name);
     // Also one that does not run: it may be in a pause before it is started again.
-    let had_left = system.stop(ground, name)?;
-    Ok(Told::line(match (was_running, had_left) {
-        (true, _) => "stopped",
-        (false, true) => "it did not run; what a former run had left was ended",
-        (false, false) => "it does not run",
+    let ended = system.stop(ground, name)?;
+    Ok(Told::line(match (was_running, ended) {
+        (true, _) | (false, Ended::Run) => "stopped",
+        (false, Ended::Start) => "its start was broken off",
+        (false, Ended::Leftovers) => "it did not run; what a former run had left was ended",
+        (false, Ended::Nothing) => "it does not run",
     }))
 }
 
@@ -92,8 +112,8 @@ pub fn stop(system: &dyn InitSystem, ground: &Ground, name: &str) -> Result<Told
 /// When it does not run afterwards.
 pub fn restart(system: &dyn InitSystem, ground: &Ground, name: &str) -> Result<Told, InitError> {
     must_be_ours(system, ground, name)?;
-    system.restart(ground, name)?;
-    is_seen(system, ground, name)?;
+    let restarted = system.restart(ground, name).and_then(|()| is_seen(system, ground, name));
+    restarted.map_err(|error| with_reason(system, ground, name, error))?;
     Ok(Told::line("restarted"))
 }
 

@@ -71,7 +71,8 @@ pub fn definition(
         scope: wanted.scope,
         allowed: options.allowed(),
         stop_budget,
-        kept,
+        // A manager that has less room than before drops what it has no room for.
+        kept: kept.max(system.room_in_use(ground, wanted.name)),
         systemd_version: system.version(ground),
         scripts: sysv::scripts(ground),
         units_of_user: systemd::units_of_user(),
@@ -163,6 +164,24 @@ fn accounted(
     }
     let text = format!("there is no account {account}; make it first, or name another one");
     Err(InitError::NotConfigured(text))
+}
+
+/// Why a service that is installed does not start, as far as its definition and its configuration
+/// tell.
+#[must_use]
+pub fn hindrance(system: &dyn InitSystem, ground: &Ground, name: &str) -> Option<String> {
+    let path = system.definition(ground, name)?;
+    let options = match files::ownership(&ground.at(&path)).ok()? {
+        Ownership::Ours(text) | Ownership::Edited(text) => Options::kept_in(&text),
+        Ownership::Nobody | Ownership::Foreign => return None,
+    };
+    let host = Beforehand::new(ground, name);
+    match accounted(&host, ground, &options) {
+        Err(error) => Some(error.to_string()),
+        Ok(note) => note
+            .or_else(|| needs(&host, ground, name, &options).1)
+            .or_else(|| too_long(name, &options)),
+    }
 }
 
 /// What a configuration needs of the init system: see [`budget`].

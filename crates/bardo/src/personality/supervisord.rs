@@ -142,6 +142,7 @@ pub fn flags() -> impl Iterator<Item = DescribedFlag> {
 /// Runs the face; `program` is `ARGV0`.
 #[must_use]
 pub fn main(program: &str, words: &[OsString]) -> ExitCode {
+    boot::hold_back_what_is_dropped();
     match read(program, words) {
         Ok(Wish::Say(text)) => {
             say(&text);

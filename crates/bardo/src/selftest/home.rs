@@ -5,7 +5,8 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
-use std::os::fd::AsFd as _;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use bardo_sys::poll::{self, Room};
 use bardo_sys::{process, signals};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 
 use super::client::Client;
 use super::interruption;
@@ -48,11 +50,16 @@ impl Home {
     /// When the temporary folder cannot be written.
     pub fn new(name: &str) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("bardo-{name}-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self { path, keep: false })
+        loop {
+            let count = COUNT.fetch_add(1, Ordering::Relaxed);
+            let name = format!("bardo-{name}-{}-{count}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            match DirBuilder::new().mode(0o700).create(&path) {
+                // A run that was killed, and whose number is ours now, has left it.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => return made.map(|()| Self { path, keep: false }),
+            }
+        }
     }
 
     /// Leaves it there in the end.
@@ -107,6 +114,36 @@ impl Drop for Home {
             // Nothing depends on it.
             let _ = fs::remove_dir_all(&self.path);
         }
+    }
+}
+
+/// A port of this machine that the kernel gives to nobody while this is there: it is bound,
+/// and nobody listens on it. Whoever names it and sets `SO_REUSEADDR`, as servers do, can
+/// listen on it all the same.
+#[derive(Debug)]
+pub struct Port {
+    number: u16,
+    _socket: OwnedFd,
+}
+
+impl Port {
+    /// Takes one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn take() -> io::Result<Self> {
+        let socket =
+            net::socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        net::bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+        let address = SocketAddrV4::try_from(net::getsockname(&socket)?)?;
+        Ok(Self { number: address.port(), _socket: socket })
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> u16 {
+        self.number
     }
 }
 
@@ -411,5 +448,53 @@ pub fn write_executable(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match status.success() {
         true => Ok(()),
         false => Err(io::Error::other(format!("{} is not written: {status}", path.display()))),
+    }
+}
+
+/// Copies a program to where nothing is; it can be executed at once, see [`write_executable`].
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn copy_executable(from: &Path, to: &Path) -> io::Result<()> {
+    write_executable(to, &fs::read(from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_folder_that_a_killed_run_has_left_is_passed_over() {
+        let first = Home::new("left").unwrap();
+        let name = first.path().file_name().unwrap().to_str().unwrap();
+        let (start, count) = name.rsplit_once('-').unwrap();
+        // Other tests make folders meanwhile.
+        let next: u32 = count.parse::<u32>().unwrap() + 1;
+        let left: Vec<PathBuf> = (next..next + 100)
+            .map(|count| std::env::temp_dir().join(format!("{start}-{count}")))
+            .collect();
+        let made: Vec<&PathBuf> = left.iter().filter(|path| fs::create_dir(path).is_ok()).collect();
+
+        let second = Home::new("left");
+
+        for path in made {
+            fs::remove_dir(path).unwrap();
+        }
+        assert!(!left.iter().any(|path| path == second.as_ref().unwrap().path()));
+    }
+
+    #[test]
+    fn a_port_that_is_taken_refuses_clients_and_takes_a_server_that_names_it() {
+        let port = Port::take().unwrap();
+        let address = (Ipv4Addr::LOCALHOST, port.number());
+
+        let refused = TcpStream::connect(address).unwrap_err();
+        // The standard library sets `SO_REUSEADDR` too.
+        let server = TcpListener::bind(address).unwrap();
+
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        TcpStream::connect(server.local_addr().unwrap()).unwrap();
     }
 }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bardo_core::decision::Reason;
-use bardo_core::service::StateName;
 use bardo_core::spec::care::{
     Check, Condition, Copying, DELAY_SHORT, Delay, Dependency, EarlyDeath, Initialisation, Ready,
     Recovery, Reset, Script,
@@ -43,6 +42,7 @@ pub fn service(standing: &Standing, now: i64) -> Service {
     Service {
         label: standing.label(),
         endpoint: endpoint(standing.service, standing.generation),
+        published: standing.is_published,
         pid: standing.pid.map_or(0, |pid| pid.0),
         state: words::state(standing.state).1.to_owned(),
         description: why::reason(standing, now),
@@ -66,12 +66,7 @@ fn flags(standing: &Standing, care: Option<&Care>) -> String {
     let verdict = standing.vitals.as_ref().and_then(|vitals| vitals.life.verdict);
     let is_hung = standing.pid.is_some() && verdict == Some(Reason::NoHeartbeat);
     let has_copy = care.is_some_and(|care| care.copy != Copying::No);
-    let all = [
-        ('A', true),
-        ('E', standing.state == StateName::Stopping),
-        ('N', is_hung),
-        ('C', has_copy),
-    ];
+    let all = [('A', true), ('E', standing.is_exiting), ('N', is_hung), ('C', has_copy)];
     all.into_iter().filter_map(|(letter, is_set)| is_set.then_some(letter)).collect()
 }
 

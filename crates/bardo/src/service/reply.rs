@@ -30,6 +30,9 @@ pub struct Service {
     pub label: String,
     /// Its place in the table and its life: a number that no other process has.
     pub endpoint: u64,
+    /// Whether that process is the one that others are to talk to: it has been initialised.
+    #[serde(default = "published")]
+    pub published: bool,
     /// Its process; 0 for none.
     pub pid: u32,
     /// Supervisor's word for its state.
@@ -55,6 +58,11 @@ pub struct Service {
     /// What else there is to say, by name and in order: policies, copy, readiness, health,
     /// script, what is enforced and what is not.
     pub details: Vec<(String, String)>,
+}
+
+/// A supervisor that does not tell says so of every service.
+fn published() -> bool {
+    true
 }
 
 /// One decision, as `bardo why` has it.

@@ -5,6 +5,7 @@ mod reasons;
 use std::time::Duration;
 
 use bardo_core::decision::{Cause, Reason, Rule, Sign, What, Wish};
+use bardo_core::service::Failure;
 use bardo_core::time::WallTime;
 use bardo_core::{ExitStatus, SpawnError};
 use bardo_sys::clock::LocalTime;
@@ -168,6 +169,19 @@ fn short_ending(status: ExitStatus) -> String {
     }
 }
 
+/// Why something that is needed cannot be kept running, from what went wrong last and how its
+/// process ended.
+#[must_use]
+pub fn lost(what: Failure, ended: Option<ExitStatus>) -> String {
+    match (what, ended) {
+        (Failure::Spawn(error), _) => failure(error),
+        (Failure::Condemned(reason), _) => because(reason),
+        (Failure::ExitedTooQuickly | Failure::BadExitCode(_), Some(status)) => ending(status),
+        (Failure::ExitedTooQuickly, None) => "it ended before it was ready".to_owned(),
+        (Failure::BadExitCode(code), None) => format!("exit status {code}"),
+    }
+}
+
 /// Why there is no process.
 fn failure(error: SpawnError) -> String {
     match error {
@@ -318,6 +332,22 @@ mod tests {
     fn every_decision_is_told_with_its_cause() {
         for (what, expected) in every_decision() {
             assert_eq!(decision(&what), expected);
+        }
+    }
+
+    #[test]
+    fn why_something_is_lost_is_told_from_what_is_known_of_it() {
+        let code = Some(ExitStatus::Code(3));
+        let cases = [
+            (Failure::ExitedTooQuickly, code, "exit status 3"),
+            (Failure::ExitedTooQuickly, Some(killed(Signal::KILL)), "terminated by SIGKILL"),
+            (Failure::ExitedTooQuickly, None, "it ended before it was ready"),
+            (Failure::BadExitCode(4), None, "exit status 4"),
+            (Failure::Spawn(SpawnError::NotFound), None, "its program is not there"),
+            (Failure::Condemned(Reason::InitTimeout), code, "it was not ready in time"),
+        ];
+        for (failure, ended, expected) in cases {
+            assert_eq!(lost(failure, ended), expected);
         }
     }
 

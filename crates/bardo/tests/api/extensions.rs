@@ -8,10 +8,11 @@ use bardo::selftest::home::{Daemon, Home, wait_until};
 use bardo_wire::xmlrpc::Value;
 use serde_json::{Value as Json, json};
 
-/// A daemon with all extensions, and where it lives.
+/// A daemon with all extensions, and where it lives. The daemon goes first when they are
+/// dropped.
 struct Extended {
-    home: Home,
     daemon: Daemon,
+    home: Home,
 }
 
 impl Extended {

@@ -32,6 +32,8 @@ fn crash(scene: &Scene) {
         group: Arc::clone(&view.group.name),
         spec: Arc::clone(&view.spec),
         state: StateName::Backoff,
+        is_exiting: false,
+        is_published: false,
         generation: Generation(2),
         pid: None,
         started: Some(WallTime(1_700_000_000)),

@@ -1,10 +1,13 @@
 //! The listeners of `supervisor_checks`.
 
-use crate::scene::{Scene, free_port, python};
+use bardo::selftest::home::Port;
+
+use crate::scene::{Scene, python};
 
 #[test]
 fn a_check_that_fails_starts_its_process_again() {
     let Some(tool) = python("supervisor_http_check") else { return };
+    let nobodys = Port::take().unwrap();
     let scene = Scene::open(
         "clients-checks",
         &format!(
@@ -13,13 +16,13 @@ fn a_check_that_fails_starts_its_process_again() {
              stderr_logfile=HERE/check.log\n\
              [program:cat]\ncommand=/bin/cat\nstartsecs=0\n[group:web]\nprograms=cat\n",
             tool.display(),
-            free_port()
+            nobodys.number()
         ),
     );
     scene.await_state("web:cat", "RUNNING");
 
     scene.await_another("web:cat", scene.pid("web:cat"));
 
-    let log = scene.read("check.log");
-    assert!(log.contains("check failed for process cat"), "{log}");
+    let says_why = || scene.read("check.log").contains("check failed for process cat");
+    scene.wait_until("it says why", says_why);
 }

@@ -10,6 +10,7 @@ use crate::scene::{found, said};
 #[test]
 fn supervisors_own_tests_pass() {
     let Some(python) = found(&["supervisor", "bin", "python"]) else { return };
+    let place = tempfile::tempdir().unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/supervisor");
     // Some programs of the tests are started as `python`.
     let first = python.parent().unwrap().to_owned();
@@ -19,7 +20,7 @@ fn supervisors_own_tests_pass() {
     let (text, code) = said(
         Command::new(&python)
             // A daemon of theirs that names no log writes it here.
-            .current_dir(env::temp_dir())
+            .current_dir(place.path())
             .arg(folder.join("run.py"))
             .arg(folder.join("python"))
             .env("BARDO", env!("CARGO_BIN_EXE_bardo"))

@@ -2,7 +2,9 @@
 
 use std::process::{Command, Stdio};
 
-use crate::scene::{Background, Scene, free_port, get, on_path};
+use bardo::selftest::home::Port;
+
+use crate::scene::{Background, Scene, get, on_path};
 
 #[test]
 fn the_node_exporter_tells_how_processes_are() {
@@ -13,7 +15,8 @@ fn the_node_exporter_tells_how_processes_are() {
          [program:down]\ncommand=/bin/cat\nautostart=false\n[group:g]\nprograms=cat,down\n",
     );
     scene.await_state("g:cat", "RUNNING");
-    let port = free_port();
+    let own_port = Port::take().unwrap();
+    let port = own_port.number();
     let _exporter = Background(
         Command::new(exporter)
             .args(["--collector.disable-defaults", "--collector.supervisord"])
@@ -26,11 +29,13 @@ fn the_node_exporter_tells_how_processes_are() {
             .unwrap(),
     );
 
-    let metrics = || get(port, "/metrics").unwrap_or_default();
+    let mut metrics = String::new();
     let works = "node_scrape_collector_success{collector=\"supervisord\"} 1";
-    scene.wait_until("it tells of the daemon", || metrics().contains(works));
+    scene.wait_until("it tells of the daemon", || {
+        metrics = get(port, "/metrics").unwrap_or_default();
+        metrics.contains(works)
+    });
 
-    let metrics = metrics();
     for line in [
         "node_supervisord_up{group=\"g\",name=\"cat\"} 1",
         "node_supervisord_state{group=\"g\",name=\"cat\"} 20",

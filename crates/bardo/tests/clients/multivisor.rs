@@ -4,14 +4,17 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::scene::{Background, Scene, free_port, get, python};
+use bardo::selftest::home::Port;
+
+use crate::scene::{Background, Scene, get, python};
 
 #[test]
 fn multivisor_shows_processes_and_what_becomes_of_them() {
     let (Some(listener), Some(web)) = (python("multivisor-rpc"), python("multivisor")) else {
         return;
     };
-    let (port, web_port) = (free_port(), free_port());
+    let (own_port, own_web_port) = (Port::take().unwrap(), Port::take().unwrap());
+    let (port, web_port) = (own_port.number(), own_web_port.number());
     let scene = Scene::open(
         "clients-multivisor",
         &format!(

@@ -4,13 +4,13 @@ use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use bardo::selftest::home::{Daemon, Home, wait_until};
+use bardo::selftest::home::{Daemon, Home, Port, wait_until};
 
 /// How long a client may think about an answer of its own.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
@@ -48,24 +48,21 @@ pub(crate) fn on_path(tool: &str) -> Option<PathBuf> {
     there
 }
 
-/// A port that nobody listens on just now.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// A running daemon.
+/// A running daemon. It goes before its folder when they are dropped.
 pub(crate) struct Scene {
-    pub(crate) home: Home,
     pub(crate) daemon: Daemon,
+    pub(crate) home: Home,
     /// Where it listens too.
     pub(crate) port: u16,
+    _port: Port,
 }
 
 impl Scene {
     /// A daemon with these sections; `HERE` in them is its folder.
     pub(crate) fn open(name: &str, sections: &str) -> Self {
         let home = Home::new(name).unwrap();
-        let port = free_port();
+        let own_port = Port::take().unwrap();
+        let port = own_port.number();
         let here = home.path().display().to_string();
         let mut text = sections.replace("HERE", &here);
         write!(text, "\n[inet_http_server]\nport=127.0.0.1:{port}\n").unwrap();
@@ -74,7 +71,7 @@ impl Scene {
         fs::write(home.file("ctl.conf"), control).unwrap();
         symlink(env!("CARGO_BIN_EXE_bardo"), home.file("supervisorctl")).unwrap();
         let daemon = Daemon::start(Path::new(env!("CARGO_BIN_EXE_bardo")), &home).unwrap();
-        Self { home, daemon, port }
+        Self { home, daemon, port, _port: own_port }
     }
 
     pub(crate) fn await_state(&self, name: &str, state: &str) {

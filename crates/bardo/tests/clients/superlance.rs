@@ -5,9 +5,9 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use bardo::selftest::home::PATIENCE;
+use bardo::selftest::home::{PATIENCE, Port};
 
-use crate::scene::{Scene, free_port, python};
+use crate::scene::{Scene, python};
 
 #[test]
 fn crashmail_tells_of_an_unexpected_end() {
@@ -35,6 +35,7 @@ fn crashmail_tells_of_an_unexpected_end() {
 #[test]
 fn httpok_starts_again_what_does_not_answer() {
     let Some(tool) = python("httpok") else { return };
+    let nobodys = Port::take().unwrap();
     let scene = Scene::open(
         "clients-httpok",
         &format!(
@@ -43,7 +44,7 @@ fn httpok_starts_again_what_does_not_answer() {
              http://127.0.0.1:{}/\nevents=TICK_5\n\
              [program:cat]\ncommand=/bin/cat\nstartsecs=0\n[group:web]\nprograms=cat\n",
             tool.display(),
-            free_port()
+            nobodys.number()
         ),
     );
     scene.await_state("web:cat", "RUNNING");

@@ -158,8 +158,8 @@ fn who_is_not_root_cannot_give_it_another_user() {
     if !rustix::process::geteuid().is_root() {
         return eprintln!("skipped: only root can name another user in the file");
     }
-    let program = "[program:p]\ncommand=/bin/cat\nuser=root\nstartretries=0\n\
-                   [program:q]\ncommand=/bin/cat\nuser=root\nstartretries=0\n\
+    let program = "[program:p]\ncommand=/bin/cat\nuser=root\nstartretries=0\nstartsecs=600\n\
+                   [program:q]\ncommand=/bin/cat\nuser=root\nstartretries=0\nstartsecs=600\n\
                    redirect_stderr=true\n";
     let Some(scene) = open_as_nobody(program, |_| {}) else {
         return eprintln!("skipped: nobody may not execute the program");
@@ -221,15 +221,14 @@ fn last_words(scene: &Scene, name: &str) -> String {
 
 #[test]
 fn why_a_program_could_not_be_executed_stands_in_its_log() {
-    let options = "startretries=0\nautorestart=false\n";
+    let options = "startretries=0\nstartsecs=600\nautorestart=false\n";
     let programs = format!(
         "[program:garbage]\ncommand={{here}}/garbage\n{options}\n\
          [program:nowhere]\ncommand=/bin/cat\ndirectory={{here}}/nowhere\n{options}"
     );
     let home = Home::new("test").unwrap();
     let garbage = home.file("garbage");
-    fs::write(&garbage, "\0\x01\x02").unwrap();
-    fs::set_permissions(&garbage, fs::Permissions::from_mode(0o755)).unwrap();
+    home::write_executable(&garbage, b"\0\x01\x02").unwrap();
     let here = home.path().display().to_string();
     home.configure("", &programs.replace("{here}", &here)).unwrap();
     let daemon = Daemon::start(executable(), &home).unwrap();

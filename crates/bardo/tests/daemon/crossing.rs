@@ -3,11 +3,12 @@
 
 use std::fs;
 
+use bardo::init::pauses::Unit;
 use bardo::selftest::home::{Daemon, send, wait_until};
 use bardo::selftest::procfs;
 
 use crate::following::{cat, configure, outcome, pid_of, told, with_slow};
-use crate::managed::{Managed, Manager};
+use crate::managed::{Managed, Manager, place};
 use crate::scene::{CONT, HUP, KILL, STOP, executable};
 
 /// Stops the supervisor and asks for a reload; the keeper has heard it when this returns.
@@ -126,4 +127,33 @@ fn one_that_crosses_the_end_of_who_loads_for_another_one_is_carried_out_with_it(
     await_reload(&manager);
     assert_eq!(outcome(&managed), "2\n2\n\n\n", "{}", managed.scene.log());
     pid_of(&managed, "fresh");
+}
+
+#[test]
+fn one_in_the_pause_before_a_keeper_goes_on_is_carried_out_by_it() {
+    let (mut managed, manager) = told(&cat("same", ""));
+    let same = pid_of(&managed, "same");
+    manager.until("READY=1");
+    send(managed.scene.daemon.keeper(), KILL).unwrap();
+    managed.scene.daemon.wait().unwrap();
+    let home = &managed.scene.home;
+    configure(home, "", &[cat("same", ""), cat("fresh", "")].concat());
+    // It was ready often, and the last pause was long.
+    let folder = place(home, &managed.name);
+    let now = Unit::Tenths.now();
+    fs::write(folder.join("pauses"), format!("{now} 300 25\n")).unwrap();
+
+    let words = ["--service-run", &managed.name, "--pauses", "--config"];
+    managed.scene.daemon = Daemon::spawn_as(&words, executable(), home, |command| {
+        command.env("XDG_RUNTIME_DIR", home.path()).env_remove("RUNTIME_DIRECTORY");
+        command.env("NOTIFY_SOCKET", home.file("notify"));
+    })
+    .unwrap();
+    manager.until("EXTEND_TIMEOUT_USEC=");
+    send(managed.scene.daemon.keeper(), HUP).unwrap();
+
+    await_reload(&manager);
+    assert_eq!(outcome(&managed), "1\n1\n\n\n", "{}", managed.scene.log());
+    pid_of(&managed, "fresh");
+    assert_eq!(pid_of(&managed, "same"), same);
 }

@@ -24,8 +24,8 @@ priority=2
 "#;
 
 /// A program that cannot be kept running.
-const LOST: &str =
-    "[program:lost]\ncommand=/bin/false\nautostart=false\ncritical=true\nstartretries=0\n";
+const LOST: &str = "[program:lost]\ncommand=/bin/false\nautostart=false\ncritical=true\nstartretries=0\n\
+    startsecs=600\n";
 
 fn order(scene: &Scene) -> Vec<String> {
     let text = fs::read_to_string(scene.home.file("order")).unwrap_or_default();

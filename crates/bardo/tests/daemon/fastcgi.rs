@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 
 use bardo::selftest::client::CallError;
-use bardo::selftest::home::{Daemon, Home, PATIENCE, send};
+use bardo::selftest::home::{Daemon, Home, PATIENCE, send, write_executable};
 use bardo_wire::xmlrpc::Value;
 
 use crate::scene::{HUP, KILL, Scene, executable, open};
@@ -227,12 +227,8 @@ fn nginx_finds_a_real_application_through_kills() {
     let home = Home::new("test").unwrap();
     let here = home.path().display().to_string();
     let script = home.file("hello.cgi");
-    fs::write(
-        &script,
-        "#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello from %s\\n' $PPID\n",
-    )
-    .unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = b"#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\nhello from %s\\n' $PPID\n";
+    write_executable(&script, text).unwrap();
     let programs = format!(
         "[fcgi-program:app]\ncommand=/usr/sbin/fcgiwrap\nprocess_name=%(process_num)d\nnumprocs=3\n\
          socket=unix://{here}/app.sock\nsocket_mode=0777\nstartsecs=0\nautorestart=true\n"

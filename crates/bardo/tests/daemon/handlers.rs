@@ -1,8 +1,8 @@
 //! Results that are more than `OK`: the handlers of packages that many files name.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 
+use bardo::selftest::home::write_executable;
 use bardo_wire::xmlrpc::Value;
 
 use crate::scene::{Scene, open_with};
@@ -27,8 +27,7 @@ fn open(listener: &str) -> Scene {
         let here = command.get_args().last().unwrap().to_owned();
         let here = std::path::Path::new(&here).parent().unwrap().to_owned();
         let script = here.join("listener");
-        fs::write(&script, LISTENER).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        write_executable(&script, LISTENER.as_bytes()).unwrap();
         command.stdout(fs::File::create(here.join("out")).unwrap());
     });
     scene.until("l", "RUNNING");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bardo::daemon::handover;
 use bardo::init::folder;
-use bardo::selftest::home::{self, Daemon, Home, send, wait_until};
+use bardo::selftest::home::{self, Daemon, Home, send, wait_until, write_executable};
 use bardo::selftest::procfs;
 
 use bardo_keeper::protocol::Roles;
@@ -435,8 +435,7 @@ fn the_end_of_a_script_is_heard_when_keeper_and_supervisor_were_killed_in_turn()
     let script = "#!/bin/sh\necho $$ >${0%/*}/pid.new; mv ${0%/*}/pid.new ${0%/*}/pid\n\
                   while [ ! -e ${0%/*}/go ]; do sleep 0.01; done\n";
     let mut managed = manage("", programs, |home, _| {
-        fs::write(home.file("script"), script).unwrap();
-        fs::set_permissions(home.file("script"), fs::Permissions::from_mode(0o755)).unwrap();
+        write_executable(&home.file("script"), script.as_bytes()).unwrap();
     });
     let file = managed.scene.home.file("pid");
     managed.scene.until("one", "RUNNING");

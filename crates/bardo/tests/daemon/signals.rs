@@ -24,7 +24,7 @@ fn open() -> Option<Scene> {
     }
     let scene = open_as_nobody(ROOTS, |home| {
         let copy = home.file("setpriv");
-        fs::copy(SETPRIV, &copy).unwrap();
+        home::copy_executable(Path::new(SETPRIV), &copy).unwrap();
         fs::set_permissions(copy, fs::Permissions::from_mode(0o4755)).unwrap();
     })?;
     let pid = scene.until("p", "RUNNING").pid;

@@ -4,8 +4,9 @@
 //! would; it needs no root.
 
 use std::fs;
+use std::path::Path;
 
-use bardo::selftest::home::{Daemon, Home};
+use bardo::selftest::home::{Daemon, Home, copy_executable};
 use bardo::selftest::procfs;
 
 use crate::holder::Holder;
@@ -16,7 +17,7 @@ const STUCK: usize = 20;
 
 fn open() -> (Scene, Holder) {
     let home = Home::new("stuck").unwrap();
-    fs::copy("/bin/cat", home.file("slow-cat")).unwrap();
+    copy_executable(Path::new("/bin/cat"), &home.file("slow-cat")).unwrap();
     // A place may not take all the room there is for births, so each has a place of its own.
     for number in 0..STUCK {
         let place = home.file(&format!("{number:02}"));

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use bardo::selftest::home::{self, Daemon, Home};
 use bardo_sys::limits::{self, Limit, Limited};
@@ -156,7 +157,7 @@ fn those_who_watch_are_told_that_the_keeper_had_to_start_another_supervisor() {
 #[test]
 fn a_program_that_is_not_executed_yet_is_told_of_until_it_is() {
     let home = Home::new("stuck").unwrap();
-    fs::copy("/bin/cat", home.file("slow-cat")).unwrap();
+    home::copy_executable(Path::new("/bin/cat"), &home.file("slow-cat")).unwrap();
     let here = home.path().display();
     let program = format!("[program:slow]\ncommand={here}/slow-cat\nstartsecs=0\n");
     home.configure("", &program).unwrap();

@@ -5,12 +5,13 @@ use std::fs;
 use std::os::unix::fs::FileExt as _;
 use std::time::Instant;
 
+use bardo::daemon::last_words;
 use bardo::daemon::watching::COMM;
 use bardo::selftest::client::CallError;
 use bardo::selftest::home::{self, send};
 use bardo::selftest::procfs::{self, Stat};
 
-use crate::scene::{CAT, CONT, KILL, Scene, TERM, open};
+use crate::scene::{CAT, CONT, KILL, STOP, Scene, TERM, open};
 use crate::troubles::troubles;
 
 /// A program that writes a line when it is told to, and another one that does not listen
@@ -163,12 +164,67 @@ fn expect_nothing_left(mut scene: Scene) {
     home::wait_until("nobody to be left", || procfs::with_words(&here).is_empty()).unwrap();
 }
 
-/// Overwrites the beginning of the journal, which the keeper holds.
-fn spoil_journal(scene: &Scene) {
+/// Overwrites the beginning of the journal, which the keeper holds. What was there.
+fn spoil_journal(scene: &Scene) -> [u8; 64] {
+    write_journal(scene, [0; 64])
+}
+
+fn write_journal(scene: &Scene, bytes: [u8; 64]) -> [u8; 64] {
     let folder = format!("/proc/{}/fd", scene.daemon.keeper());
     let journal = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path()).find(|path| {
         fs::read_link(path).is_ok_and(|link| link.to_string_lossy().starts_with("/memfd:"))
     });
-    let journal = fs::File::options().write(true).open(journal.unwrap()).unwrap();
-    journal.write_all_at(&[0; 64], 0).unwrap();
+    let journal = fs::File::options().read(true).write(true).open(journal.unwrap()).unwrap();
+    let mut before = [0; 64];
+    journal.read_exact_at(&mut before, 0).unwrap();
+    journal.write_all_at(&bytes, 0).unwrap();
+    before
+}
+
+#[test]
+fn who_cannot_take_over_has_the_time_to_say_why_and_the_next_that_can_tells_it() {
+    let scene = open("", CAT);
+    scene.process("cat");
+    let keeper = scene.daemon.keeper();
+    let before = spoil_journal(&scene);
+    scene.daemon.kill_supervisor().unwrap();
+    scene.wait("last words", || last_words::of_keeper(keeper).is_some());
+
+    // They are there until somebody can say them, however many fail.
+    let mut last = 0;
+    let mut failed = 0;
+    scene.wait("two more that fail", || {
+        if let Some(stat) = own(&scene).filter(|stat| stat.pid != last) {
+            last = stat.pid;
+            failed += 1;
+        }
+        failed > 2
+    });
+    let said = last_words::of_keeper(keeper).unwrap();
+    write_journal(&scene, before);
+
+    scene.await_log("this one has taken over");
+    // Killed by the keeper it would have ended by SIGKILL.
+    let line = format!("the supervisor ended (exit status 70: {said}); this one has taken over");
+    assert!(scene.log().contains(&line), "{line}\n{}", scene.log());
+    scene.wait("them to be forgotten", || last_words::of_keeper(keeper).is_none());
+}
+
+#[test]
+fn a_keeper_that_is_stopped_is_told_of_to_whoever_asks_what_is_wrong() {
+    let scene = open("", CAT);
+    scene.process("cat");
+    let keeper = scene.daemon.keeper();
+    let state = || procfs::stat(keeper).map(|stat| stat.state);
+    assert_eq!(troubles(&scene, "keeper"), [""; 0]);
+
+    send(keeper, STOP).unwrap();
+    scene.wait("it to stop", || state() == Some('T'));
+    assert_eq!(troubles(&scene, "keeper"), ["keeper"]);
+    scene.await_log(&format!("kill -CONT {keeper} has it go on"));
+
+    send(keeper, CONT).unwrap();
+    scene.wait("it to go on", || state() != Some('T'));
+    assert_eq!(troubles(&scene, "keeper"), [""; 0]);
+    scene.await_log("INFO the keeper goes on");
 }

@@ -59,7 +59,8 @@ fn a_start_and_a_stop_take_their_time() {
 
 #[test]
 fn a_program_that_fails_is_tried_as_often_as_it_may_be() {
-    let bad = "[program:bad]\ncommand=/bin/false\nautostart=false\nstartretries=2\n\n";
+    let bad = "[program:bad]\ncommand=/bin/false\nautostart=false\nstartretries=2\n\
+               startsecs=600\n\n";
     let (scene, hand) = open("", &(bad.to_owned() + OTHER));
     for (round, step) in STEPS.into_iter().enumerate() {
         hand.set(0);

@@ -1,9 +1,10 @@
 //! Programs on a dead mount: more of them than there is room for births.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
-use bardo::selftest::home::{Daemon, Home};
+use bardo::selftest::home::{Daemon, Home, copy_executable};
 use bardo::selftest::procfs;
 
 use crate::holder::Holder;
@@ -25,7 +26,7 @@ fn running(scene: &Scene) -> usize {
 fn programs_on_a_dead_mount_leave_room_for_the_others() {
     let home = Home::new("faults").unwrap();
     fs::create_dir(home.file("dead")).unwrap();
-    fs::copy("/bin/cat", home.file("dead/cat")).unwrap();
+    copy_executable(Path::new("/bin/cat"), &home.file("dead/cat")).unwrap();
     let here = home.path().display();
     let programs = format!(
         "[program:stuck]\ncommand={here}/dead/cat\nstartsecs=0\npriority=1\n\

@@ -4,8 +4,9 @@
 //! Tests that need another user or a mount that only root may make say in one line that they
 //! are skipped where name spaces are refused.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::process::{Child, Command, Stdio};
 
 use bardo::selftest::home::{self, Home};
 use bardo::selftest::procfs::{self, Stat};
+use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
 /// Makes the root file system `$1` around the program `$2`, with what `$3` says, and becomes
@@ -91,6 +93,8 @@ struct Make<'a> {
     is_nobody: bool,
     /// Whether there is no configuration at all.
     is_bare: bool,
+    /// Whether Supervisor's command line is called.
+    is_supervisord: bool,
 }
 
 impl Make<'_> {
@@ -115,7 +119,8 @@ impl Make<'_> {
         if self.is_nobody {
             command.arg("--userspec=65534:65534");
         }
-        command.arg(&root).args(["/bardo", "run"]);
+        command.arg(&root).arg("/bardo");
+        command.args(if self.is_supervisord { ["supervisord", "-n"].as_slice() } else { &["run"] });
         if !self.is_bare {
             command.args(["-c", "/etc/bardo.conf"]);
         }
@@ -319,6 +324,33 @@ fn a_signal_ends_all_in_order() {
         let said = container.said();
         let downs: Vec<&str> = said.lines().filter(|line| line.ends_with(" down")).collect();
         assert_eq!((code, downs), (0, vec!["web down", "db down"]), "{said}");
+    }
+}
+
+#[test]
+fn a_stop_that_comes_while_the_configuration_is_read_is_not_lost() {
+    for is_supervisord in [false, true] {
+        // Who reads it waits until somebody has written it.
+        let mounts = "cat etc/bardo.conf > tmp/whole; rm etc/bardo.conf; mkfifo etc/bardo.conf";
+        let programs = speaker("web", 1);
+        let make = Make { mounts, programs: &programs, is_supervisord, ..Make::default() };
+        let Some(mut container) = make.start() else { return };
+        let mut unread = None;
+        container.until("the load", || {
+            let mut options = OpenOptions::new();
+            options.write(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+            // Before, there is nobody who reads, and before that no such file.
+            unread = options.open(container.path("/etc/bardo.conf")).ok();
+            unread.is_some()
+        });
+
+        container.signal(TERM);
+        let whole = fs::read(container.path("/tmp/whole")).unwrap();
+        let mut unread = unread.unwrap();
+        unread.write_all(&whole).unwrap();
+        drop(unread);
+
+        assert_eq!(container.wait(), 0, "{}", container.said());
     }
 }
 

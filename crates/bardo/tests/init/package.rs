@@ -80,6 +80,18 @@ fn the_package_is_a_service_from_its_installation_to_its_removal() {
     });
     assert_eq!(sleeper(), former, "the program goes on");
 
+    // What the next keeper could not take over is left to this one.
+    machine.write("/etc/systemd/system/mail.service.d/o.conf", "[Service]\nUser=daemon\n");
+    machine.ok("systemctl daemon-reload");
+    let (keeper, other) = ["bardo", "mail"].map(|name| machine.property(name, "MainPID")).into();
+    let said = machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    assert!(said.contains("goes on until: bardo /restart mail"), "{said}");
+    machine.until("a third keeper", |machine| {
+        machine.property("bardo", "MainPID") != keeper
+            && machine.property("bardo", "ActiveState").trim() == "active"
+    });
+    assert_eq!(machine.property("mail", "MainPID"), other);
+
     machine.ok("dpkg -r bardo 2>&1");
     for name in ["bardo", "mail"] {
         assert!(!machine.has(&format!("/etc/systemd/system/{name}.service")), "{name}");
@@ -150,6 +162,59 @@ fn a_removal_leaves_what_others_have_written_and_does_not_fail_for_it() {
     assert!(said.contains(line), "{said}");
     assert_eq!(machine.read("/etc/systemd/system/bardo.service"), unit);
     assert!(!machine.has("/etc/systemd/system/web.service"));
+}
+
+#[test]
+fn a_package_that_was_removed_is_installed_as_for_the_first_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(machine) = machine(folder.path(), Init::Systemd) else { return };
+    machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    machine.ok("dpkg -r bardo 2>&1");
+
+    let said = machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+
+    assert!(said.contains("bardo: installed as /etc/systemd/system/bardo.service"), "{said}");
+    assert_eq!(machine.ok("systemctl is-active bardo").trim(), "active");
+    assert_eq!(machine.ok("systemctl is-enabled bardo").trim(), "enabled");
+
+    // What an administrator has taken away an upgrade does not bring back.
+    machine.ok("bardo /uninstall");
+    machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    assert!(!machine.has("/etc/systemd/system/bardo.service"));
+
+    machine.ok("dpkg -P bardo 2>&1");
+    assert_eq!(machine.ok("ls /var/lib/misc").trim(), "", "what it has noted there is gone");
+}
+
+#[test]
+fn a_removal_that_fails_leaves_all_services_as_they_were() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(machine) = machine(folder.path(), Init::Systemd) else { return };
+    machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    machine.ok("bardo /install aaa --no-respawn && bardo /start aaa");
+    machine.ok("bardo /install-demand ddd && bardo /start ddd && bardo /install eee");
+    machine.ok("bardo /install zzz && bardo /start zzz");
+    let script = "#!/bin/sh\ncase \"$*\" in *disable*zzz*) echo no >&2; exit 1 ;; esac\n\
+                  exec /bin/systemctl \"$@\"\n";
+    machine.write_script("/usr/local/bin/systemctl", script);
+    let stand = || {
+        let all = ["bardo", "aaa", "ddd", "eee", "zzz"];
+        all.map(|name| {
+            let states = format!("systemctl is-active {name}; systemctl is-enabled {name}");
+            let unit = machine.read(&format!("/etc/systemd/system/{name}.service"));
+            (machine.run(&states).stdout, unit)
+        })
+    };
+    let before = stand();
+
+    let removal = machine.run("dpkg -r bardo 2>&1");
+
+    assert_ne!(removal.code, 0, "{}", removal.stdout);
+    assert!(removal.stdout.contains("of zzz"), "{}", removal.stdout);
+    assert_eq!(stand(), before, "{}", removal.stdout);
+    machine.ok("rm /usr/local/bin/systemctl; dpkg -r bardo 2>&1");
+    assert_eq!(machine.run("pgrep -f [s]ervice-run").code, 1, "nobody is left");
+    assert_eq!(machine.ok("ls /var/lib/misc").trim(), "", "what it has noted there is gone");
 }
 
 #[test]

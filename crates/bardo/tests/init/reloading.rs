@@ -12,8 +12,8 @@ fn pid_of(service: &Service<'_>, name: &str) -> Option<u32> {
     service.programs().into_iter().find(|(there, _)| there == name).map(|(_, pid)| pid)
 }
 
-/// `verb` is the init system's own.
-fn reload(init: Init, verb: &str) {
+/// `verb` is the init system's own, which ends so when a configuration is refused.
+fn reload(init: Init, verb: &str, refused: i32) {
     let Some(machine) = Machine::boot(init) else { return };
     let service = machine.service("web");
     let before = sleeper("same", 100_000) + &sleeper("changed", 100_000);
@@ -38,6 +38,8 @@ fn reload(init: Init, verb: &str) {
     let all = ["same", "changed"].map(|name| pid_of(&service, name));
     assert_eq!(all, now, "everything goes on");
     service.verb("status", &[]).ends_with(0);
+    machine.run(verb).ends_with(refused);
+    service.verb("status", &[]).ends_with(0);
 
     service.configure(&before);
     machine.ok(verb);
@@ -49,15 +51,15 @@ fn reload(init: Init, verb: &str) {
 
 #[test]
 fn systemd_has_what_has_changed_taken_up() {
-    reload(Init::Systemd, "systemctl reload web");
+    reload(Init::Systemd, "systemctl reload web", 1);
 }
 
 #[test]
 fn sysvinit_has_what_has_changed_taken_up() {
-    reload(Init::Sysvinit, "/etc/init.d/web_service reload");
+    reload(Init::Sysvinit, "/etc/init.d/web_service reload", 0);
 }
 
 #[test]
 fn openrc_has_what_has_changed_taken_up() {
-    reload(Init::Openrc, "rc-service web reload");
+    reload(Init::Openrc, "rc-service web reload", 0);
 }

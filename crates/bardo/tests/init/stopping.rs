@@ -85,3 +85,20 @@ fn what_hangs_is_stopped_within_its_budget() {
         send(service.keeper().unwrap(), STOP).unwrap();
     });
 }
+
+#[test]
+fn a_start_that_is_stopped_is_called_a_start() {
+    let Some(machine) = Machine::boot(Init::Systemd) else { return };
+    let service = machine.service("slow").configure(CAT);
+    service.verb("install", &[]).ends_with(0);
+    service.drop_in("[Service]\nExecStartPre=/bin/sleep 10000\n");
+    machine.ok("systemctl start slow --no-block");
+    machine.until("a start under way", |machine| machine.with_words("sleep 10000").len() == 1);
+
+    let said = service.verb("stop", &[]).ends_with(0).stdout;
+
+    assert!(said.contains("its start was broken off"), "{said}");
+    service.nothing_left();
+    let said = service.verb("stop", &[]).ends_with(0).stdout;
+    assert!(said.contains("it does not run"), "{said}");
+}

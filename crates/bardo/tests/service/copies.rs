@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 
-use bardo::selftest::home::write_executable;
+use bardo::selftest::home::{copy_executable, write_executable};
 use bardo::service::reply::Service;
 
 use super::scene::{Scene, open, open_prepared, send};
@@ -41,7 +42,7 @@ fn executed(pid: u32) -> (u64, u64, Vec<u8>) {
 /// A program of its own in the folder: a shell that waits.
 fn shell(scene: &Scene, name: &str) {
     // It is the one file that every machine has of which we know what it does.
-    fs::copy("/bin/sleep", scene.home.file(name)).unwrap();
+    copy_executable(Path::new("/bin/sleep"), &scene.home.file(name)).unwrap();
 }
 
 /// The same, which sleeps for the number of its name.
@@ -65,7 +66,7 @@ fn row_40_a_program_is_started_from_its_copy_when_its_file_is_replaced() {
     assert!(refused.is_err(), "nobody can write to it");
 
     fs::remove_file(scene.home.file("sleeper")).unwrap();
-    fs::copy("/bin/false", scene.home.file("sleeper")).unwrap();
+    copy_executable(Path::new("/bin/false"), &scene.home.file("sleeper")).unwrap();
     send(first, 9).unwrap();
 
     let again = scene.until("1000", "it runs again", |it| it.pid != 0 && it.pid != first);
@@ -182,7 +183,7 @@ fn row_40_what_service_brings_up_with_c_keeps_its_bytes() {
     assert!(first.flags.contains('C'), "{first:?}");
     let (_, number, former) = executed(first.pid);
     fs::remove_file(&file).unwrap();
-    fs::copy("/bin/false", &file).unwrap();
+    copy_executable(Path::new("/bin/false"), file.as_ref()).unwrap();
 
     scene.service(&["-c", "edit", &file, "-label", "sleeper"]).ends_with(0);
     scene.service(&["refresh", "sleeper"]).ends_with(0);

@@ -1,5 +1,7 @@
 //! What is shown of services: rows 62 to 64, and `sysctl srv_status`.
 
+use std::fs;
+
 use super::scene::{Scene, open};
 
 /// A supervisor with two programs of its configuration, which run.
@@ -72,6 +74,31 @@ fn an_endpoint_is_looked_up() {
     let output = scene.service(&["lookup", "cat"]).ends_with(0);
 
     assert_eq!(output.stdout, format!("{}\n", scene.find("cat").unwrap().endpoint));
+}
+
+#[test]
+fn only_who_is_initialised_is_looked_up_unless_nobody_waits_for_that() {
+    let scene = open(
+        "[program:db]\ncommand=/bin/cat\nautostart=false\n\n\
+         [program:web]\ncommand=/bin/cat\ndepends_on=db:ready\n",
+    );
+    let mute = scene.program("mute", "exec sleep 1000");
+    let slow = scene.gated();
+    let lookup = |label: &str| scene.service(&["lookup", label]);
+
+    let held = lookup("web").ends_with(3);
+    assert!(held.stderr.contains("depends on db"), "{held:?}");
+
+    let waits = scene.begin(&["up", &slow, "-label", "slow", "-ready", "fd:4"]);
+    scene.until("slow", "it has a process", |it| it.pid > 0);
+    lookup("slow").ends_with(3);
+    scene.service(&["-n", "up", &mute, "-label", "mute", "-ready", "ctl"]).ends_with(0);
+    lookup("mute").ends_with(0);
+
+    fs::write(scene.home.file("gate"), "go\n").unwrap();
+    assert!(waits.wait_with_output().unwrap().status.success());
+    let told = lookup("slow").ends_with(0).stdout;
+    assert_eq!(told, format!("{}\n", scene.find("slow").unwrap().endpoint));
 }
 
 #[test]

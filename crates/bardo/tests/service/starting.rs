@@ -16,6 +16,10 @@ use super::scene::{Output, Scene, code, executable, scene, send};
 const FILES: [&str; 4] =
     ["bardo/system.conf.d/foo", "system.conf.d/foo", "bardo/system.conf", "system.conf"];
 
+const STOP: i32 = 19;
+
+const CONT: i32 = 18;
+
 /// A supervisor, and a folder that is `/etc` for the tool that asks it.
 struct Elsewhere {
     scene: Scene,
@@ -157,6 +161,39 @@ fn row_16_whoever_cannot_be_initialised_again_is_gone_unless_it_may_try() {
     let tries = scene.until("tries", "its third start succeeds", |it| it.restarts == 1);
     assert_eq!((scene.starts("once"), scene.starts("tries")), (2, 3));
     assert_ne!(tries.pid, before);
+}
+
+#[test]
+fn row_16_who_has_died_has_not_stayed_up_however_late_the_keeper_tells() {
+    let scene = scene();
+    let dead = scene.begin(&["up", "/bin/sleep", "-label", "dead", "-args", "1000"]);
+    let pid = scene.until("dead", "its process is there", |it| it.pid > 0).pid;
+    scene.wait("it runs its program", || procfs::stat(pid).is_some_and(|it| it.comm == "sleep"));
+
+    scene.daemon.signal_keeper(STOP).unwrap();
+    send(pid, KILL).unwrap();
+    // What is begun later has stayed up later.
+    scene.service(&["up", "/bin/sleep", "-label", "later", "-args", "1000"]).ends_with(0);
+    let state = scene.find("dead").unwrap().state;
+    scene.daemon.signal_keeper(CONT).unwrap();
+
+    assert_eq!(state, "STARTING");
+    assert_eq!(code(dead.wait_with_output().unwrap().status), 215);
+    scene.wait("it is gone", || scene.find("dead").is_none());
+    assert_eq!(scene.said("dead", "ready"), [""; 0]);
+    assert_eq!(scene.said("dead", "start").len(), 1);
+}
+
+#[test]
+fn with_no_time_to_stay_up_whoever_waits_is_answered_when_it_is_executed() {
+    let scene = scene();
+    let program = scene.program("soon", "exit 0");
+
+    for _ in 0..10 {
+        scene.service(&["up", &program, "-ok-exit", "0", "-alive", "0"]).ends_with(0);
+
+        scene.wait("it is gone", || scene.find("soon").is_none());
+    }
 }
 
 #[test]

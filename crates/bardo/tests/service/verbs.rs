@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::programs::KILL;
-use super::scene::{Output, code, open, scene, send};
+use super::scene::{Output, Scene, code, open, scene, send};
 
 #[test]
 fn row_5_switches_mean_the_same_wherever_they_stand() {
@@ -374,6 +374,18 @@ fn row_58_everything_ends_when_a_critical_service_cannot_be_initialised() {
     scene.service(&["up", &program, "-critical", "-ready", "ctl"]).ends_with(215);
 
     assert_eq!(code(scene.daemon.wait().unwrap()), 70, "{}", scene.log());
+    assert_eq!(lost(&scene), [("fails".to_owned(), "exit status 1".to_owned())]);
+}
+
+/// The critical services that everything ends with, and why, as the main log has them.
+fn lost(scene: &Scene) -> Vec<(String, String)> {
+    let read = |line: &str| {
+        let text =
+            line.split_once(" CRIT ")?.1.strip_suffix("; everything ends, with exit code 70")?;
+        let (name, why) = text.split_once(" is critical and cannot be kept running: ")?;
+        Some((name.to_owned(), why.to_owned()))
+    };
+    scene.log().lines().filter_map(read).collect()
 }
 
 #[test]
@@ -387,6 +399,7 @@ fn row_58_everything_ends_when_a_critical_service_cannot_be_started_again() {
     send(pid, KILL).unwrap();
 
     assert_eq!(code(scene.daemon.wait().unwrap()), 70, "{}", scene.log());
+    assert_eq!(lost(&scene), [("goes".to_owned(), "its program is not there".to_owned())]);
 }
 
 #[test]
@@ -408,10 +421,13 @@ fn row_60_after_a_shutdown_nothing_stops_and_nothing_is_started() {
     let (one, two) = (scene.pid("one"), scene.pid("two"));
 
     scene.service(&["shutdown"]).ends_with(0);
+    let marked = || scene.services().into_iter().all(|service| service.flags == "AE");
+    assert!(marked(), "nothing follows their end: {:?}", scene.services());
     send(one, KILL).unwrap();
 
     scene.until("one", "its end is known", |it| it.pid == 0);
     assert_eq!((scene.starts("one"), scene.pid("two")), (1, two));
+    assert!(marked(), "{:?}", scene.services());
     let output = scene.service(&["up", "/bin/sleep", "-label", "three"]).ends_with(1);
     assert!(output.stderr.contains("service shutdown"), "{output:?}");
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 /// How long a page may take to become as wanted, in milliseconds. It is no measure.
-const PATIENCE_MS: u32 = 30_000;
+const PATIENCE_MS: u32 = 60_000;
 
 /// Names under which the browser is installed.
 const NAMES: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
@@ -25,8 +25,8 @@ pub(crate) struct Browser {
     hear: BufReader<ChildStdout>,
     session: String,
     last: u64,
-    /// Whether the page has been loaded since it was last gone to.
-    loaded: bool,
+    /// Documents that have been loaded whole.
+    loaded: Vec<Value>,
     /// What the page has complained about.
     complaints: Vec<String>,
     _profile: tempfile::TempDir,
@@ -68,7 +68,7 @@ impl Browser {
             hear: BufReader::new(hear),
             session: String::new(),
             last: 0,
-            loaded: false,
+            loaded: Vec::new(),
             complaints: Vec::new(),
             _profile: profile,
             _alone: alone,
@@ -80,6 +80,8 @@ impl Browser {
         for domain in ["Page", "Runtime", "Log"] {
             browser.ask(&format!("{domain}.enable"), json!({}));
         }
+        // The load of the page before is not taken for that of the next one.
+        browser.ask("Page.setLifecycleEventsEnabled", json!({ "enabled": true }));
         browser.window(1280, 800);
         Some(browser)
     }
@@ -118,7 +120,10 @@ impl Browser {
     /// Keeps what the page has to complain about.
     fn note(&mut self, heard: &Value) {
         let entry = &heard["params"]["entry"];
-        self.loaded |= heard["method"] == "Page.loadEventFired";
+        let told = &heard["params"];
+        if heard["method"] == "Page.lifecycleEvent" && told["name"] == "load" {
+            self.loaded.push(told["loaderId"].clone());
+        }
         let is_error = heard["method"] == "Log.entryAdded" && entry["level"] == "error";
         // What the server has refused is told by the page itself.
         if is_error && entry["source"] != "network" {
@@ -145,9 +150,8 @@ impl Browser {
 
     /// Goes to an address.
     pub(crate) fn go(&mut self, address: &str) {
-        self.loaded = false;
-        self.ask("Page.navigate", json!({ "url": address }));
-        while !self.loaded {
+        let document = self.ask("Page.navigate", json!({ "url": address }))["loaderId"].clone();
+        while !self.loaded.contains(&document) {
             let heard = self.next();
             self.note(&heard);
         }
@@ -164,11 +168,13 @@ impl Browser {
     }
 
     /// Waits until an expression is true in the page, and says what was seen if it does
-    /// not become so. A page that is left meanwhile is asked again where it has led.
+    /// not become so. What cannot be looked at yet is not so yet. A page that is left
+    /// meanwhile is asked again where it has led.
     pub(crate) fn wait(&mut self, expression: &str) {
         let question = format!(
             "new Promise((done) => {{ const until = Date.now() + {PATIENCE_MS}; \
-             const look = () => {{ if ({expression}) done(true); \
+             const is = () => {{ try {{ return {expression}; }} catch {{ return false; }} }}; \
+             const look = () => {{ if (is()) done(true); \
              else if (Date.now() > until) done(false); else setTimeout(look, 20); }}; look(); }})"
         );
         let question = json!({

@@ -230,13 +230,20 @@ fn a_page_behind_a_password_is_alive_too() {
 #[test]
 fn the_end_is_seen_and_said() {
     let Some(mut browser) = Browser::start() else { return };
+    // It heeds no signal, and ends when it is killed.
     let mut scene = Scene::open(
-        "[program:slow]\ncommand=/bin/sh -c 'trap : TERM; while :; do sleep 0.1; done'\nstopwaitsecs=2\n",
+        "[program:slow]\ncommand=/bin/sh -c 'trap \"\" TERM; echo deaf; while :; do sleep 0.1; done'\n\
+         startsecs=0\nstopwaitsecs=3600\n",
     );
     scene.watch(&mut browser);
+    let slow = scene.info("slow");
+    scene.wait("it to heed no signal", || {
+        std::fs::read_to_string(&slow.stdout_log).is_ok_and(|said| said == "deaf\n")
+    });
 
     scene.daemon.signal_keeper(15).unwrap();
     browser.wait("document.querySelector('.line').textContent === 'shutting down'");
+    home::send(slow.pid, 9).unwrap();
     scene.daemon.wait().unwrap();
 
     browser.wait("document.querySelector('.line').textContent === 'connection lost'");

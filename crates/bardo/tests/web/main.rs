@@ -7,11 +7,10 @@ mod live;
 mod pictures;
 mod plain;
 
-use std::net::TcpListener;
 use std::path::Path;
 
 use bardo::selftest::client::Info;
-use bardo::selftest::home::{self, Daemon, Home};
+use bardo::selftest::home::{self, Daemon, Home, Port};
 
 use crate::browser::Browser;
 
@@ -19,7 +18,7 @@ use crate::browser::Browser;
 pub(crate) struct Scene {
     daemon: Daemon,
     home: Home,
-    port: u16,
+    port: Port,
 }
 
 /// Two groups: `cat`, and `pair` with two processes.
@@ -37,9 +36,9 @@ impl Scene {
     /// The same, with more lines about the server.
     pub(crate) fn open_with(more: &str, programs: &str) -> Self {
         let home = Home::new("web").unwrap();
-        // The kernel gives no port twice in a row, so nobody else has it in between.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let server = format!("[inet_http_server]\nport=127.0.0.1:{port}\n{more}\n{programs}");
+        let port = Port::take().unwrap();
+        let number = port.number();
+        let server = format!("[inet_http_server]\nport=127.0.0.1:{number}\n{more}\n{programs}");
         home.configure("identifier=web-01", &server).unwrap();
         let daemon = Daemon::start(Path::new(env!("CARGO_BIN_EXE_bardo")), &home).unwrap();
         Self { daemon, home, port }
@@ -57,7 +56,7 @@ impl Scene {
 
     /// The address of a page.
     pub(crate) fn address(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://127.0.0.1:{}{path}", self.port.number())
     }
 
     /// How a process is, by the name of its group.

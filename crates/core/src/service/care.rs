@@ -131,6 +131,18 @@ impl Service {
         })
     }
 
+    /// Whether its start is to count as a success when nothing is heard of its end until then.
+    /// That it lives has to be known by then. With no time to stay up nothing has: its program
+    /// was executed.
+    #[must_use]
+    pub fn presumes_alive(&self) -> bool {
+        let is_executed = matches!(self.state, State::Starting { launch: Launch::Executed, .. });
+        is_executed
+            && self.is_silent()
+            && self.verdict().is_none()
+            && !self.spec.program.startsecs.duration().is_zero()
+    }
+
     /// When a start that began at `since` is decided: it has succeeded then, or taken too
     /// long.
     pub(super) fn start_decided(&self, since: Instant) -> Instant {
@@ -247,7 +259,7 @@ impl Service {
                 self.executed(now, since, actions);
                 self.said(now, mood, saying, actions);
             }
-            State::Starting { launch: Launch::Executed, .. } => {
+            State::Starting { launch: Launch::Executed | Launch::Dead, .. } => {
                 self.said_while_starting(now, saying, actions);
             }
             State::Running => self.said_while_running(now, saying, actions),
@@ -349,7 +361,7 @@ impl Service {
             return;
         }
         match state {
-            State::Starting { launch: Launch::Executed, .. } | State::Running
+            State::Starting { launch: Launch::Executed | Launch::Dead, .. } | State::Running
                 if self.verdict().is_some_and(|verdict| verdict != Reason::OutOfMemory) =>
             {
                 if !mutant::on(Mutant::ForgetsVerdict) {

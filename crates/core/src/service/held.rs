@@ -4,7 +4,7 @@
 //! A service does not know the table. It only knows that it waits; the supervisor finds out
 //! for what, and releases it.
 
-use super::{Launch, Order, Service, State};
+use super::{Launch, Order, Service, State, Vitals};
 use crate::action::{Action, Actions};
 use crate::decision::Wish;
 use crate::input::Mood;
@@ -33,7 +33,16 @@ impl Service {
     /// Whether it has executed its program.
     #[must_use]
     pub fn is_executed(&self) -> bool {
-        matches!(self.state, State::Starting { launch: Launch::Executed, .. } | State::Running)
+        let is_executed =
+            matches!(self.state, State::Starting { launch: Launch::Executed | Launch::Dead, .. });
+        is_executed || self.state == State::Running
+    }
+
+    /// Whether its present life was initialised, or the one before that it takes the place of.
+    #[must_use]
+    pub(crate) fn was_ready(&self) -> bool {
+        let of_life = |vitals: &Vitals| vitals.recovers || vitals.life.ready_at.is_some();
+        self.vitals.as_deref().is_some_and(of_life)
     }
 
     /// Whether it has a process that was not told to stop.
@@ -41,7 +50,7 @@ impl Service {
     pub(crate) fn is_stoppable(&self) -> bool {
         let is_cloned = matches!(
             self.state,
-            State::Starting { launch: Launch::Cloned { .. } | Launch::Executed, .. }
+            State::Starting { launch: Launch::Cloned { .. } | Launch::Executed | Launch::Dead, .. }
         );
         is_cloned || self.state == State::Running
     }

@@ -72,12 +72,14 @@ impl Service {
         status: ExitStatus,
         actions: &mut Actions,
     ) {
-        if launch != Launch::Executed
+        if !matches!(launch, Launch::Executed | Launch::Dead)
             && let Some(pid) = self.pid
         {
             actions.push(Action::Notice(Notice::Spawned { service: self.id, pid }));
         }
-        let stayed_up = ended.instant.since(since) >= self.spec.program.startsecs.duration();
+        // Whoever tells of its end may have been late. Nobody has seen it alive by then.
+        let stayed_up = launch != Launch::Dead
+            && ended.instant.since(since) >= self.spec.program.startsecs.duration();
         if stayed_up && self.is_silent() && self.verdict().is_none() {
             // Supervisor lets listeners see that it ran, however shortly.
             self.initialised(ended, actions);

@@ -49,6 +49,16 @@ pub enum State {
     Unknown,
 }
 
+impl State {
+    /// The state that a successor is told: it looks for itself whether a process is dead.
+    pub(crate) fn recorded(self) -> Self {
+        if let Self::Starting { since, launch: Launch::Dead } = self {
+            return Self::Starting { since, launch: Launch::Executed };
+        }
+        self
+    }
+}
+
 /// How far a start has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Launch {
@@ -63,6 +73,9 @@ pub enum Launch {
     },
     /// The process has executed its program.
     Executed,
+    /// It has, and is known to be dead; how it ended is not known yet. It is recorded as
+    /// [`Self::Executed`]: a successor finds out for itself.
+    Dead,
 }
 
 /// How far the question to a recovery script has come.
@@ -210,6 +223,8 @@ pub enum Stimulus {
     SpawnFailed(Generation, SpawnError),
     /// See [`crate::Input::Exited`].
     Exited(Generation, ExitStatus, ExitSequence, Instant),
+    /// See [`crate::Input::Dead`].
+    Dead(Generation),
     /// See [`crate::Input::OutOfMemory`].
     OutOfMemory(Generation),
     /// See [`crate::Input::Said`].

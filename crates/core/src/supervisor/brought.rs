@@ -113,7 +113,8 @@ impl Supervisor {
     }
 
     /// The mood as it concerns a service: a reload passes over those that were brought up.
-    pub(super) fn mood_for(&self, id: ServiceId) -> Mood {
+    #[must_use]
+    pub fn mood_for(&self, id: ServiceId) -> Mood {
         let is_passed_over = self.mood == Mood::Restarting && self.brought.has(id);
         if is_passed_over { Mood::Running } else { self.mood }
     }

@@ -54,6 +54,8 @@ impl Call {
         let state = service.state_name();
         match (self.errand, state) {
             (_, StateName::Unknown) => Some(Answer::Refused(Refusal::UnknownState)),
+            // However short that was.
+            (Errand::Bring, _) if service.was_ready() => Some(Answer::Done),
             (Errand::Down, StateName::Stopping) => {
                 (self.wait == Wait::Begun && !is_untold(service)).then_some(Answer::Done)
             }
@@ -84,6 +86,7 @@ impl Call {
         let is_same = service.generation == self.former;
         match (self.errand, service.failure) {
             (Errand::Down, _) => Answer::Done,
+            (Errand::Bring, _) if service.was_ready() => Answer::Done,
             (Errand::Bring, Some(Failure::Spawn(error))) => {
                 Answer::Refused(Refusal::SpawnFailed(Some(error)))
             }
@@ -272,6 +275,32 @@ impl Supervisor {
                 (state == StateName::Stopping || is_other).then_some(Refusal::Busy)
             }
             Deed::Down | Deed::Advance => None,
+        }
+    }
+
+    /// Whether others may take the present process of a service for the one to talk to: it has
+    /// been initialised and was not told to stop. One that is being brought up while nobody waits for that (`-n`) is, as
+    /// soon as it has executed its program. MINIX publishes before it initialises.
+    #[must_use]
+    pub fn is_published(&self, id: ServiceId) -> bool {
+        let Some(service) = self.service(id) else { return false };
+        let is_awaited = || {
+            let is_bring = |call: &Call| call.service == id && call.errand == Errand::Bring;
+            self.calls.iter().any(is_bring)
+        };
+        match service.state {
+            State::Running => true,
+            State::Starting { .. } => {
+                let is_first = !service.was_ready() && self.brought.has(id);
+                is_first && service.is_executed() && !is_awaited()
+            }
+            State::Stopped
+            | State::Backoff { .. }
+            | State::Recovering { .. }
+            | State::Stopping { .. }
+            | State::Exited
+            | State::Fatal
+            | State::Unknown => false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The end: everything stops, one group after the other, and then it is over or
 //! begins anew.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Supervisor;
@@ -81,6 +82,10 @@ impl Supervisor {
             exit_code = status.and_then(ExitStatus::shell_code).unwrap_or(EXIT_LOST);
             actions.push(Action::Notice(Notice::EndsAll { service: id, exit_code }));
             service.decide(now, What::EndsAll(exit_code), actions);
+        } else if let Some(failure) = service.failure {
+            // What was decided stands with its end: see `Service::lose`.
+            let name = Arc::clone(&service.spec.name);
+            actions.push(Action::Notice(Notice::Lost { name, failure, ended, exit_code }));
         }
         self.lost = Some(exit_code);
     }

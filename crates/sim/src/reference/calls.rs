@@ -22,6 +22,8 @@ pub(super) struct Call {
     wait: Wait,
     /// The life that was there.
     life: Generation,
+    /// How often starts had succeeded.
+    successes: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,8 +74,9 @@ impl Reference {
         }
         self.add(Arc::clone(group));
         let id = self.groups.last().expect("it was just added").1[0];
-        let life = self.member(id).expect("it was just added").generation;
-        self.calls.push(Call { ticket, id, what: What::Up, wait, life });
+        let member = self.member(id).expect("it was just added");
+        let (life, successes) = (member.generation, member.successes);
+        self.calls.push(Call { ticket, id, what: What::Up, wait, life, successes });
         self.change(now, id, Member::start);
         None
     }
@@ -91,10 +94,11 @@ impl Reference {
             Ok(id) => id,
             Err(refusal) => return Some(Answer::Refused(refusal)),
         };
-        let life = self.member(id).expect("it passed the gate").generation;
+        let member = self.member(id).expect("it passed the gate");
+        let (life, successes) = (member.generation, member.successes);
         match deed {
             Deed::Down => {
-                self.calls.push(Call { ticket, id, what: What::Down, wait, life });
+                self.calls.push(Call { ticket, id, what: What::Down, wait, life, successes });
                 let is_brought = self.is_brought(id);
                 if let Some(member) = self.members[id.0 as usize].as_mut() {
                     member.dismissed |= is_brought;
@@ -104,7 +108,7 @@ impl Reference {
                 None
             }
             Deed::Refresh => {
-                self.calls.push(Call { ticket, id, what: What::Refresh, wait, life });
+                self.calls.push(Call { ticket, id, what: What::Refresh, wait, life, successes });
                 self.change(now, id, |member| {
                     member.stop(now);
                     member.wanted = true;
@@ -381,6 +385,7 @@ impl Call {
         let (done, never) = (Some(Answer::Done), None);
         match (self.what, member.doing) {
             (_, Doing::Unknown) => Some(Answer::Refused(Refusal::UnknownState)),
+            (What::Up, _) if member.successes > self.successes => done,
             (What::Down, Doing::Stopped | Doing::Exited | Doing::Fatal) => done,
             (What::Down, Doing::StopHeld) if is_hasty => done,
             (What::Down, Doing::Stopping { .. }) if is_hasty && member.is_told => done,
@@ -416,6 +421,7 @@ impl Call {
         let is_over = member.generation == self.life && !member.has_failed && member.lives_once();
         match (self.what, member.spawn_failure) {
             (What::Down, _) => Answer::Done,
+            (What::Up, _) if member.successes > self.successes => Answer::Done,
             (What::Refresh, _) if is_over => Answer::Done,
             (What::Up, Some(error)) => Answer::Refused(Refusal::SpawnFailed(Some(error))),
             (What::Up | What::Refresh, _) => Answer::Refused(Refusal::Died),

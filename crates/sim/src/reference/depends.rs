@@ -113,10 +113,12 @@ impl Reference {
 
     fn is_there(&self, who: ServiceId, need: &Dependency) -> bool {
         let found = self.meaning(need);
-        let is_far_enough = |id: &ServiceId| match self.member(*id).map(|there| there.doing) {
-            Some(Doing::Running) => true,
-            Some(Doing::Executed { .. }) => need.condition == Condition::Started,
-            _ => false,
+        let is_far_enough = |id: &ServiceId| {
+            self.member(*id).is_some_and(|there| match there.doing {
+                Doing::Running => true,
+                Doing::Executed { .. } => need.condition == Condition::Started && !there.is_dead,
+                _ => false,
+            })
         };
         !found.is_empty() && found.iter().all(|id| self.needs(*id, who) || is_far_enough(id))
     }

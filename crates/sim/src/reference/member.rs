@@ -33,6 +33,7 @@ impl Member {
             exit_sequence: ExitSequence::default(),
             successes,
             spawn_failure: None,
+            is_dead: false,
             has_failed: false,
             is_told: false,
             exit: None,
@@ -55,6 +56,7 @@ impl Member {
                 Some(Failure::Spawn(error)) => Some(error),
                 _ => None,
             },
+            is_dead: false,
             has_failed: service.failure.is_some(),
             is_told: !matches!(service.state, State::Stopping { order: Order::Stop, .. }),
             exit: service.exit,
@@ -150,6 +152,7 @@ impl Member {
         self.wanted = true;
         self.started = true;
         self.spawn_failure = None;
+        self.is_dead = false;
         self.has_failed = false;
         self.exit = None;
         self.generation = self.generation.next();
@@ -245,6 +248,11 @@ impl Member {
                     }
                 }
             }
+            Input::Dead { generation, .. } if *generation == self.generation => {
+                self.is_dead |= matches!(self.doing, Doing::Executed { .. })
+                    && !self.owes_readiness()
+                    && self.condemned().is_none();
+            }
             Input::SpawnFailed { generation, error, .. } if *generation == self.generation => {
                 self.not_born(now.instant, mood, *error);
             }
@@ -319,7 +327,11 @@ impl Member {
         match self.doing {
             Doing::Cloned { since } | Doing::Executed { since } => {
                 let long_enough = at.since(since) >= self.spec.program.startsecs.duration();
-                if long_enough && !self.owes_readiness() && self.condemned().is_none() {
+                if long_enough
+                    && !self.is_dead
+                    && !self.owes_readiness()
+                    && self.condemned().is_none()
+                {
                     self.become_ready(at.min(now));
                     self.ended((at, now), mood, status);
                 } else {
@@ -433,6 +445,7 @@ impl Member {
 
     pub(super) fn succeed_if_due(&mut self, now: Now) {
         if let Doing::Executed { since } = self.doing
+            && !self.is_dead
             && now.instant.since(since) > self.spec.program.startsecs.duration()
         {
             self.become_ready(now.instant);
@@ -471,7 +484,7 @@ impl Doing {
                 Launch::Held => Self::StartHeld,
                 Launch::Requested => Self::Requested,
                 Launch::Cloned { .. } => Self::Cloned { since },
-                Launch::Executed => Self::Executed { since },
+                Launch::Executed | Launch::Dead => Self::Executed { since },
             },
             State::Running => Self::Running,
             State::Backoff { until } => Self::Backoff { until },

@@ -239,6 +239,7 @@ fn service() -> Value {
     object(&[
         ("label", text.clone()),
         ("endpoint", number.clone()),
+        ("published", json!({ "type": "boolean" })),
         ("pid", number.clone()),
         ("state", text.clone()),
         ("description", text.clone()),

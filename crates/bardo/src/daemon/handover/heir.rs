@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bardo_keeper::protocol::{Exit, Message, Roles, ToKeeper, ToSupervisor};
 use bardo_sys::channel::{Channel, Wait};
-use bardo_sys::peer::Credentials;
+use bardo_sys::peer::{self, Credentials};
 use bardo_sys::poll::{self, Room};
 use bardo_sys::stat::Stat;
 use bardo_sys::{clock, process};
@@ -26,8 +26,12 @@ const KILL: i32 = 9;
 /// SIGSTOP.
 const STOP: i32 = 19;
 
-/// How long, in nanoseconds, a former supervisor may take to end that was killed, or to stop.
+/// How long, in nanoseconds, a former supervisor may take to end that was killed.
 const ENDED_WITHIN: u64 = 5_000_000_000;
+
+/// How long, in nanoseconds, one may take to stop. It goes on where it takes longer, and is
+/// asked again by the next keeper.
+const STOPPED_WITHIN: u64 = SAID_WITHIN;
 
 /// How long one rests who waits for that.
 const REST: Duration = Duration::from_millis(1);
@@ -68,9 +72,10 @@ impl Former {
         let Credentials { pid, uid } = by;
         let former = Self { process, talk: talk.into(), uid, pid, has_door: false };
         process::signal(former.process.as_fd(), STOP)?;
-        let deadline = clock::monotonic().saturating_add(ENDED_WITHIN);
-        // What it does in a system call is not over at once.
-        while !process::is_stopped(pid) {
+        let deadline = clock::monotonic().saturating_add(STOPPED_WITHIN);
+        // What it does in a system call is not over at once, and a disk may hold that up. It would
+        // be done twice.
+        while !process::is_stopped(pid)? {
             if until(deadline) == 0 {
                 let text = "the supervisor of a former keeper does not stop";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
@@ -94,8 +99,8 @@ impl Former {
 /// One that cannot be heard is ended.
 ///
 /// # Errors
-/// When there is one that can neither be heard nor ended, or that cannot be asked now for want
-/// of something.
+/// When there is one that can neither be heard nor ended, that has given all and does not stop,
+/// or that cannot be asked now for want of something.
 pub fn ask(place: &Path) -> io::Result<Handed> {
     let mut is_silent = false;
     for name in [DOOR, FORMER_DOOR] {
@@ -130,14 +135,20 @@ fn ask_at(door: &Path) -> io::Result<Asked> {
     loop {
         let mut handed = Handed::default();
         let taken = match Channel::connect(door) {
-            Ok(channel) => take_all(channel, &mut handed),
+            Ok(channel) => {
+                must_be_own(&channel)?;
+                take_all(channel, &mut handed)
+            }
             // It hangs, and has been asked often.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(error),
             Err(error) if is_nobody(&error) => return Ok(Asked::Nobody),
             Err(error) => return Err(error),
         };
         let why = match taken {
-            Ok(()) => return Ok(Asked::Handed(handed)),
+            Ok((process, by, talk)) => {
+                handed.former = Some(Former::stop(process, by, talk)?);
+                return Ok(Asked::Handed(handed));
+            }
             // It has all, and we are short of something.
             Err(why) if !is_nobody(&why) => return Err(why),
             Err(why) => why,
@@ -162,6 +173,24 @@ fn ask_at(door: &Path) -> io::Result<Asked> {
     }
 }
 
+/// That somebody may be asked: what another account has started only that one, or root, can go on
+/// with. Where its descriptors come from the service manager its processes would be lost all the
+/// same.
+fn must_be_own(channel: &Channel) -> io::Result<()> {
+    let own = rustix::process::geteuid();
+    let by = peer::credentials(channel.as_fd())?.uid;
+    if own.is_root() || by == own.as_raw() {
+        return Ok(());
+    }
+    let text = format!(
+        "it was started by user {by}, and this is user {}, who cannot go on with its programs: \
+         they run on, and nobody looks after them. Have it started by the former user again, or \
+         stop it",
+        own.as_raw()
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+}
+
 /// Whether nobody can be there who is asked: no file, no listener, or another kind of file. It
 /// is not so where we are short of something ourselves.
 fn is_nobody(error: &io::Error) -> bool {
@@ -175,8 +204,8 @@ const TRIES: u32 = 3;
 /// How long one rests before one is asked again that has hung up; twice as long each time.
 const ASK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Takes all there is; the supervisor itself comes with it.
-fn take_all(channel: Channel, handed: &mut Handed) -> io::Result<()> {
+/// Takes all there is; the supervisor itself comes with it, and who it is.
+fn take_all(channel: Channel, handed: &mut Handed) -> io::Result<(OwnedFd, Credentials, Channel)> {
     let (mut former, mut sender) = (None, None);
     // The socket was made by its keeper, who may have been another user.
     channel.want_senders()?;
@@ -214,8 +243,7 @@ fn take_all(channel: Channel, handed: &mut Handed) -> io::Result<()> {
         is_trusted && process::number(former.as_fd()) == i32::try_from(sender.pid).ok()
     });
     let (former, sender) = said.ok_or(io::ErrorKind::PermissionDenied)?;
-    handed.former = Some(Former::stop(former, sender, channel)?);
-    Ok(())
+    Ok((former, sender, channel))
 }
 
 /// Ends a process and waits until it has ended.

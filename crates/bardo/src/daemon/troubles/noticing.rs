@@ -12,6 +12,7 @@ use bardo_core::service::StateName;
 use bardo_core::{Event, ServiceId, SpawnError, Supervisor};
 use bardo_keeper::protocol::Predecessor;
 use bardo_sys::clock;
+use bardo_sys::stat::Stat;
 use bardo_wire::listener::EventType;
 
 use super::{Account, TroubleKind, WELL_AFTER};
@@ -30,6 +31,7 @@ const PUMP_STILL: u64 = 5_000_000_000;
 const PUMP: &str = "log-pump";
 const JOURNAL: &str = "journal";
 pub(in crate::daemon) const SUPERVISOR: &str = "supervisor";
+const KEEPER: &str = "keeper";
 
 impl Machine {
     /// Something is wrong from now on. True when that is news: then whoever noticed it says
@@ -72,11 +74,14 @@ impl Machine {
         self.forgive_listeners();
         let now = clock::wall_seconds();
         // A clock that was set back does not make it wait.
-        let is_well = |_: &str, since: i64| !(since..since + WELL_AFTER).contains(&now);
+        let is_well = |subject: &str, since: i64| {
+            subject == SUPERVISOR && !(since..since + WELL_AFTER).contains(&now)
+        };
         if self.only_watches() {
             // As long as it only watches, nothing is well.
             return self.troubles.account();
         }
+        self.look_at_keeper();
         for subject in self.troubles.subjects(TroubleKind::Keeper, is_well) {
             self.end_trouble(TroubleKind::Keeper, &subject);
             self.log(Level::Info, "the supervisor has been well for a minute");
@@ -262,5 +267,26 @@ impl Machine {
         let text =
             format!("the keeper had to start another supervisor {times}: the last one {why}");
         self.begin_trouble(TroubleKind::Keeper, SUPERVISOR, &text);
+    }
+
+    /// Sees whether the keeper was stopped: nobody but the manager of the machine would notice,
+    /// and few of them do.
+    fn look_at_keeper(&mut self) {
+        let keeper = self.settings.keeper_pid;
+        // What cannot be seen is as it was.
+        let Some(seen) = Stat::of(keeper) else { return };
+        if !seen.is_stopped {
+            if self.end_trouble(TroubleKind::Keeper, KEEPER) {
+                self.log(Level::Info, "the keeper goes on");
+            }
+            return;
+        }
+        let text = format!(
+            "it is stopped (SIGSTOP): no end of a program is noticed, nothing is started again, \
+             and no signal is heeded; kill -CONT {keeper} has it go on"
+        );
+        if self.begin_trouble(TroubleKind::Keeper, KEEPER, &text) {
+            self.log(Level::Critical, &format!("something is wrong with the keeper: {text}"));
+        }
     }
 }

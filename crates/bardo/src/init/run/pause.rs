@@ -39,7 +39,9 @@ pub(super) fn pause(name: &str, place: &Path) -> Waited {
     tell_manager(&format!("STATUS={told}\nEXTEND_TIMEOUT_USEC={more}"));
     let waited = pauses::wait(&reader, time);
     match waited {
-        Waited::ToTheEnd => notes.write(Start { began: unit.now(), ..start }),
+        Waited::ToTheEnd | Waited::UntilReload => {
+            notes.write(Start { began: unit.now(), ..start });
+        }
         // Whoever goes on where another one was killed is to find it again.
         Waited::UntilStop(signal) => {
             let _ = kill_process(getpid(), signal);

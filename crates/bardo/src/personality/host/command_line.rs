@@ -106,6 +106,7 @@ pub fn read(words: &[OsString]) -> Result<Wish, InitError> {
     let verb = verb.ok_or_else(|| InitError::Usage(format!("there is no verb `{first}`")))?;
     let mut order = Order::new(verb);
     let mut is_named = false;
+    let mut seen = Vec::new();
     let mut rest = behind.iter().copied();
     while let Some(word) = rest.next() {
         if word == "--help" {
@@ -116,6 +117,10 @@ pub fn read(words: &[OsString]) -> Result<Wish, InitError> {
                 Some((name, value)) => (name, Some(value)),
                 None => (text, None),
             };
+            if seen.contains(&name) && !table::option(name).is_some_and(|option| option.repeats()) {
+                return Err(InitError::Usage(format!("`--{name}` stands there twice")));
+            }
+            seen.push(name);
             take(&mut order, name, value, &mut rest)?;
             continue;
         }
@@ -286,6 +291,9 @@ mod tests {
             ("install --user-unit --user web", "leave out --user"),
             ("install --root /tmp/r", "--init KIND"),
             ("install --user a:b", "no account"),
+            ("install --init systemd --init sysv", "`--init` stands there twice"),
+            ("install --config=/a --config /a", "`--config` stands there twice"),
+            ("install --force web --force", "`--force` stands there twice"),
             ("start --config /etc/x", "means nothing to start"),
             ("start --root /tmp/r", "means nothing to start"),
             ("status --force", "means nothing to status"),

@@ -198,6 +198,12 @@ impl HostOption {
             Meaning::With(_, value) => Some(value),
         }
     }
+
+    /// Whether it may be given more than once, each time with another value.
+    #[must_use]
+    pub fn repeats(&self) -> bool {
+        matches!(self.meaning, Meaning::With(Setting::Allow, _))
+    }
 }
 
 /// The options.

@@ -292,6 +292,12 @@ fn seen(order: &Order) -> Result<String, Unanswered> {
             vec![of(&mut client, label)?.ok_or_else(unknown)?]
         }
     };
+    if let ("lookup", Some(Service { label, published: false, description, .. })) =
+        (order.verb.name, services.first())
+    {
+        let text = format!("{label} has no endpoint just now: {description}");
+        return Err(Unanswered::Refused(Errno::ESRCH, text));
+    }
     Ok(match (order.verb.name, order.manner.is_json) {
         ("lookup", _) => services.iter().map(|it| format!("{}\n", it.endpoint)).collect(),
         ("sysctl", _) => listing::status(&services),

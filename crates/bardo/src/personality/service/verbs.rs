@@ -66,7 +66,8 @@ pub const VERBS: &[Verb] = &[
     verb("show", Operand::AnyLabel, 9,
         "print all there is to say of a service, or of all of them"),
     verb("lookup", Operand::Label, 8,
-        "print the endpoint of a service: a number that no other process has"),
+        "print the endpoint of a service: a number that no other process has; 3 while there is no \
+         process that is initialised (with -n: that runs its program)"),
 ];
 
 /// What `sysctl` can be told.

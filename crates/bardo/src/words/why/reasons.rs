@@ -268,6 +268,8 @@ mod tests {
             group: Arc::from("web"),
             spec: Arc::new(service("web", "/bin/cat")),
             state,
+            is_published: state == StateName::Running,
+            is_exiting: state == StateName::Stopping,
             generation: Generation(decisions.last().map_or(0, |(generation, _)| *generation)),
             pid: Some(Pid(12)),
             started: Some(WallTime(NOON)),

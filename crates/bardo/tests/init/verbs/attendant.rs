@@ -140,6 +140,21 @@ impl Attended {
         }
     }
 
+    /// Until it has read a signal that it was sent.
+    fn until_it_has_read(&self, signal: Signal) {
+        let path = format!("/proc/{}/status", self.attendant.id());
+        let begun = Instant::now();
+        let is_left = |text: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+            let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            mask.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0)
+        };
+        while is_left(&fs::read_to_string(&path).unwrap()) {
+            assert!(begun.elapsed() < PATIENCE, "it has not read it");
+            std::thread::yield_now();
+        }
+    }
+
     fn tell(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.attendant.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();
@@ -349,4 +364,25 @@ fn an_account_that_is_none_starts_nothing() {
     assert_eq!(output.status.code(), Some(70));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("cannot become no-such-account"), "{said}");
+}
+
+#[test]
+fn a_reload_behind_a_shutdown_that_was_asked_for_starts_nothing_and_ends_nobody() {
+    let mut attended = Attended::start();
+    attended.supervisorctl("shutdown");
+    let begun = Instant::now();
+    while !attended.file("asked").exists() {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::yield_now();
+    }
+
+    // One that ends on the first does not read the second.
+    for _ in 0..2 {
+        attended.tell(Signal::HUP);
+        attended.until_it_has_read(Signal::HUP);
+    }
+
+    assert!(attended.attendant.try_wait().unwrap().is_none());
+    attended.tell(Signal::TERM);
+    assert_eq!(attended.end().code(), Some(0));
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use bardo::selftest::home::wait_until;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -64,9 +65,8 @@ impl Drop for Service {
     fn drop(&mut self) {
         if let Some(pid) = self.pid().filter(|pid| is_there(*pid)) {
             let _ = kill_process(pid, Signal::TERM);
-            while is_there(pid) {
-                std::thread::yield_now();
-            }
+            // What does not end is killed below.
+            let _ = wait_until("the end of the service", || !is_there(pid));
         }
         // What a test has left when it failed has this in its environment.
         let mark = format!("RUNTIME_DIRECTORY={}\0", self.place.display());
@@ -96,9 +96,7 @@ fn a_start_after_its_keeper_was_killed_returns_and_keeps_the_programs() {
     let program = service.program();
 
     kill_process(first, Signal::KILL).unwrap();
-    while is_there(first) {
-        std::thread::yield_now();
-    }
+    wait_until("its end", || !is_there(first)).unwrap();
     let second = service.start();
 
     assert_ne!(first, second, "the pid file names the keeper that is there");

@@ -179,7 +179,10 @@ fn the_folder_of_all_locks_outlives_the_service_of_its_name() {
 fn hardening_forbids_more_and_each_of_it_can_be_allowed() {
     let unit_of = |definition: &Definition| unit(definition);
     let hard = unit_of(&hardened());
-    for line in ["User=daemon", "NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateTmp=yes"] {
+    // The folders of `PrivateTmp=` would be deleted when a keeper is killed.
+    assert_eq!(values(&hard, "PrivateTmp"), [] as [&str; 0]);
+    let own = "TemporaryFileSystem=/tmp:mode=1777 /var/tmp:mode=1777";
+    for line in ["User=daemon", "NoNewPrivileges=yes", "ProtectSystem=strict", own] {
         assert!(hard.contains(&format!("\n{line}\n")), "{line}");
         assert!(line == "User=daemon" || !unit_of(&service("web")).contains(line), "{line}");
     }

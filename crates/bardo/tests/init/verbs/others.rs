@@ -4,10 +4,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use bardo::init::definition::{Definition, Start};
+use bardo::init::definition::{Definition, Respawn, Start};
 use bardo::init::ground::Ground;
 use bardo::init::launchd::Launchd;
 use bardo::init::openrc::OpenRc;
+use bardo::init::sandbox::Allowed;
 use bardo::init::systemd::Systemd;
 use bardo::init::sysv::Sysv;
 use bardo::init::verbs::{self, Force, Told};
@@ -213,12 +214,46 @@ fn a_change_of_what_runs_says_when_it_counts() {
     let machine = Machine::with_systemd();
     install(&machine, &service("web")).unwrap();
     let restart = "the change counts after: bardo /restart web";
-    assert!(!tells(&install(&machine, &of_account("web")).unwrap(), restart), "it does not run");
+    let configuration = Some("/etc/web.conf".into());
+    let other = Definition { configuration, ..service("web") };
+    assert!(!tells(&install(&machine, &other).unwrap(), restart), "it does not run");
     verbs::start(&Systemd::machine(), &machine.ground(), "web").unwrap();
 
     assert!(tells(&install(&machine, &service("web")).unwrap(), restart));
     let told = install(&machine, &Definition { start: Start::OnDemand, ..service("web") }).unwrap();
     assert!(!tells(&told, restart), "only the next boot is concerned: {told:?}");
+}
+
+#[test]
+fn what_would_part_a_keeper_from_its_programs_is_not_changed_while_it_is_up() {
+    let machine = Machine::with_systemd();
+    let mut allowed = Allowed::usual();
+    allowed.allow("realtime");
+    let changes = [
+        ("User", of_account("web")),
+        ("KillMode", Definition { respawn: Respawn::Never, ..service("web") }),
+        ("RestrictRealtime", Definition { allowed, ..service("web") }),
+    ];
+    install(&machine, &service("web")).unwrap();
+    let before = machine.read(UNIT);
+    // It runs, or it is in the pause before a restart, in which programs live on.
+    for state in ["active running", "activating auto-restart"] {
+        machine.state("web.active", state);
+        machine.calls();
+        for (key, definition) in &changes {
+            let error = install(&machine, definition).unwrap_err();
+
+            assert_eq!(error.code(), 1);
+            let text = error.to_string();
+            assert!(text.contains(key) && text.contains("bardo /stop web"), "{text}");
+        }
+        assert_eq!((machine.read(UNIT), machine.calls().len()), (before.clone(), 0));
+    }
+
+    let told = verbs::install(&Systemd::machine(), &machine.ground(), &changes[0].1, Force::Yes);
+    assert!(tells(&told.unwrap(), "User counts at once"));
+    verbs::stop(&Systemd::machine(), &machine.ground(), "web").unwrap();
+    install(&machine, &changes[1].1).unwrap();
 }
 
 #[test]

@@ -51,10 +51,11 @@ int main(int n, char **words) {
 "#;
 
 fn keeper() -> &'static Path {
-    static BUILT: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
-    let (_, path) = BUILT.get_or_init(|| {
-        let room = tempfile::tempdir().unwrap();
-        let path = room.path().join("keeper");
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        // Where it stays from run to run: nothing that is static is dropped.
+        let room = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let (path, place) = (room.path().join("keeper"), room.path().with_file_name("keeper"));
         let mut compiler = Command::new("cc")
             .args(["-x", "c", "-o"])
             .arg(&path)
@@ -64,9 +65,9 @@ fn keeper() -> &'static Path {
             .unwrap();
         compiler.stdin.take().unwrap().write_all(KEEPER.as_bytes()).unwrap();
         assert!(compiler.wait().unwrap().success());
-        (room, path)
-    });
-    path
+        fs::rename(path, &place).unwrap();
+        place
+    })
 }
 
 /// A script whose files are in a folder of its own.

@@ -45,6 +45,29 @@ fn an_installation_is_written_and_registered_and_not_started() {
 }
 
 #[test]
+fn a_start_that_fails_names_what_is_wrong_with_the_configuration() {
+    let machine = Machine::with_systemd();
+    install(&machine, &service("web")).unwrap();
+    machine.write("/etc/bardo/web.conf", "[supervisord]\n[program:cat]\n");
+    machine.fails("start web", 1);
+    let (system, ground) = (Systemd::machine(), machine.ground());
+    let begin = [verbs::start, verbs::restart];
+    let said = || begin.map(|verb| verb(&system, &ground, "web").unwrap_err());
+
+    for error in said() {
+        assert_eq!(error.code(), 1);
+        let text = error.to_string();
+        assert!(text.contains("program:cat") && text.contains("told to fail"), "{text}");
+    }
+
+    machine.write("/etc/bardo/web.conf", "[supervisord]\n[program:cat]\ncommand=/bin/cat\n");
+    for error in said() {
+        let text = error.to_string();
+        assert!(!text.contains("/etc/bardo") && text.contains("told to fail"), "{text}");
+    }
+}
+
+#[test]
 fn the_same_again_changes_nothing() {
     let machine = Machine::with_systemd();
     install(&machine, &service("web")).unwrap();

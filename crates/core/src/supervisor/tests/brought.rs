@@ -5,8 +5,9 @@ use crate::event::Event;
 use crate::input::Mood;
 use crate::job::{Caller, Deed};
 use crate::reconcile::Difference;
+use crate::service::Failure;
 use crate::spec::care::{Care, Condition, Confinement, Dependency, EarlyDeath, Ready, Script};
-use crate::spec::{Origin, RestartOn};
+use crate::spec::{Origin, RestartOn, Seconds};
 use crate::status::SpawnError;
 
 /// A service as `service up` brings it up, with a second until it counts as initialised.
@@ -109,6 +110,63 @@ fn what_dies_before_it_is_initialised_is_gone_when_that_is_told() {
     assert_eq!(answers(&parting), [(7, refused(Refusal::Died))]);
     assert!(parting.contains(&Action::Event(Event::GroupRemoved("foo".into()))));
     assert_eq!((bench.labels(), spawned(&parting)), (vec![], vec![]));
+}
+
+#[test]
+fn who_is_found_dead_when_he_was_to_have_stayed_up_has_not() {
+    let mut bench = Bench::up(&[]);
+    bench.bring(7, &brought("foo", |_| {}), Wait::Done);
+    bench.now += 1001;
+    let presumed = |bench: &Bench| {
+        let now = at(bench.now).instant;
+        bench.supervisor.presumed_alive(now).collect::<Vec<_>>()
+    };
+    let (service, generation) = (ServiceId(0), bench.service(0).generation);
+    assert_eq!(presumed(&bench), [(service, generation)]);
+
+    bench.step(Input::Dead { service, generation });
+
+    assert_eq!((presumed(&bench), answers(&bench.pass(700))), (vec![], vec![]));
+    // Whoever tells of its end tells when he has seen it, which is late.
+    bench.exit(0, 0);
+    assert_eq!(answers(&bench.pass(1)), [(7, refused(Refusal::Died))]);
+    assert_eq!(bench.labels(), []);
+}
+
+#[test]
+fn who_was_found_dead_is_looked_at_again_by_a_successor() {
+    let mut bench = Bench::up(&[]);
+    bench.bring(7, &brought("foo", |_| {}), Wait::Done);
+    bench.now += 1001;
+    let life = (ServiceId(0), bench.service(0).generation);
+    bench.step(Input::Dead { service: life.0, generation: life.1 });
+
+    bench.recover();
+    bench.step(Input::Resume);
+
+    let now = at(bench.now).instant;
+    assert_eq!(bench.supervisor.presumed_alive(now).collect::<Vec<_>>(), [life]);
+}
+
+#[test]
+fn with_no_time_to_stay_up_an_executed_program_is_initialised_however_soon_it_ends() {
+    for on in [RestartOn::Never, RestartOn::Always] {
+        let soon = brought_with(
+            "foo",
+            |_| {},
+            |program| {
+                program.startsecs = Seconds(0);
+                program.restart.on = on;
+            },
+        );
+        let mut bench = Bench::up(&[]);
+        bench.bring(7, &soon, Wait::Done);
+
+        let mut told = bench.exit(0, 0);
+        told.extend(bench.pass(1));
+
+        assert_eq!(answers(&told), [(7, Answer::Done)], "{on:?}");
+    }
 }
 
 #[test]
@@ -548,6 +606,13 @@ fn a_critical_service_that_is_lost_ends_everything_with_70() {
 
     assert_eq!(answers(&lost), [(7, refused(Refusal::Died))]);
     assert_eq!(signalled(&lost), [0]);
+    let notice = Notice::Lost {
+        name: "foo".into(),
+        failure: Failure::ExitedTooQuickly,
+        ended: Some(ExitStatus::Code(1)),
+        exit_code: 70,
+    };
+    assert!(lost.contains(&Action::Notice(notice)), "{lost:?}");
     bench.recover();
     bench.step(Input::Resume);
     assert!(finishes(&bench.exit(0, 0)));
