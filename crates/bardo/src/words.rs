@@ -17,7 +17,7 @@ use std::path::Path;
 use bardo_core::decision::Sign;
 use bardo_core::service::{Service, StateName};
 use bardo_core::spec::{Reach, ServiceSpec};
-use bardo_core::{Errand, ExitStatus, Notice, Pid, ServiceId, SpawnError, Supervisor};
+use bardo_core::{Errand, ExitStatus, Notice, Pid, Preparation, ServiceId, SpawnError, Supervisor};
 use bardo_sys::plan::{Plan, Strings};
 use bardo_sys::spawn::Step;
 
@@ -261,6 +261,20 @@ pub fn spawn_error_at(spec: &ServiceSpec, error: SpawnError, file: &str) -> Stri
             let name = errno::name(errno);
             format!("unknown error making dispatchers for '{}': {name}", spec.name)
         }
+        SpawnError::Exec(libc_errno::ENOENT) => {
+            format!("what interprets command {} is not there", file())
+        }
+        SpawnError::Prepare(Preparation::Directory, errno) => {
+            let directory = quoted(spec.directory.as_deref().unwrap_or_default());
+            format!("can't enter directory {directory}: {}", errno::name(errno))
+        }
+        SpawnError::Prepare(Preparation::User, errno) => {
+            let uid = spec.program.user.as_ref().map_or(0, |user| user.uid);
+            format!("can't become user {uid}: {}", errno::name(errno))
+        }
+        SpawnError::Prepare(what, errno) => {
+            format!("{}: {}", preparation(what), errno::name(errno))
+        }
         SpawnError::Exec(errno) => {
             format!("command at {} cannot be executed: {}", file(), errno::name(errno))
         }
@@ -284,6 +298,23 @@ pub fn spawn_error_at(spec: &ServiceSpec, error: SpawnError, file: &str) -> Stri
     }
 }
 
+/// What a process could not do before it executed its program.
+#[must_use]
+pub fn preparation(what: Preparation) -> &'static str {
+    match what {
+        Preparation::Descriptors => "its descriptors cannot be put in place",
+        Preparation::Group => "it cannot lead a process group",
+        Preparation::Limits => "its limits cannot be set",
+        Preparation::User => "it cannot become its user",
+        Preparation::Directory => "its directory cannot be entered",
+        Preparation::Cgroup => "it cannot join its control group",
+        Preparation::Priority => "its nice value cannot be set",
+        Preparation::Scheduling => "how it is scheduled cannot be set",
+        Preparation::Processors => "its processors cannot be set",
+        Preparation::Privileges => "its privileges cannot be given up",
+    }
+}
+
 /// The line of the main log for a start that failed because of this file.
 #[must_use]
 pub fn start_failed(spec: &ServiceSpec, error: SpawnError, file: &str) -> String {
@@ -302,6 +333,7 @@ pub fn file_at(plan: &Plan, entry: u16) -> Option<String> {
 
 /// The two errnos that Supervisor has words for.
 mod libc_errno {
+    pub(super) const ENOENT: i32 = 2;
     pub(super) const EAGAIN: i32 = 11;
     pub(super) const EMFILE: i32 = 24;
 }
@@ -448,6 +480,13 @@ mod tests {
             (SpawnError::NotExecutable, "command at '/x/y' is not executable"),
             (SpawnError::NotPermitted, "no permission to run command '/x/y'"),
             (SpawnError::Exec(8), "command at '/x/y' cannot be executed: ENOEXEC"),
+            (SpawnError::Exec(2), "what interprets command '/x/y' is not there"),
+            (SpawnError::Prepare(Preparation::Directory, 2), "can't enter directory '': ENOENT"),
+            (SpawnError::Prepare(Preparation::User, 1), "can't become user 0: EPERM"),
+            (
+                SpawnError::Prepare(Preparation::Cgroup, 16),
+                "it cannot join its control group: EBUSY",
+            ),
             (SpawnError::Variables(2), "can't use the variables of '': ENOENT"),
             (SpawnError::Pipes(24), "too many open files to spawn 'p'"),
             (SpawnError::Pipes(12), "unknown error making dispatchers for 'p': ENOMEM"),

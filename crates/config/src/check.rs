@@ -77,7 +77,7 @@ pub fn check(inspector: &dyn Inspector, file: &str) -> Vec<Finding> {
             Ok((_, errors)) => errors
                 .iter()
                 .for_each(|error| refusals::of_dependency(&source, &mut findings, error)),
-            Err(error) if findings.has_error(&error.to_string()) => {}
+            Err(error) if findings.has_error(&error.without_place()) => {}
             Err(error) => refusals::of_file(&error, &files[0], &mut findings),
         }
     }

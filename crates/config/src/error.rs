@@ -85,6 +85,18 @@ pub enum ConfigError {
         /// The file in which it first appeared.
         file: String,
     },
+    /// Something is wrong with an option of it that Supervisor does not have.
+    #[error("{error} in section {} (file: {}, line: {line})", Repr(.section), Repr(.file))]
+    OwnOption {
+        /// What is wrong.
+        error: Box<ConfigError>,
+        /// The section.
+        section: String,
+        /// The file in which the option stands.
+        file: String,
+        /// The line, counted from 1.
+        line: usize,
+    },
     /// A program without a command.
     #[error("program section {0} does not specify a command")]
     NoCommand(String),
@@ -128,6 +140,21 @@ pub enum ConfigError {
         section: String,
         /// What it depends on.
         dependency: String,
+    },
+    /// A dependency on what a group has not: a process, or a condition that there is not.
+    #[error(
+        "{place}: [{section}] depends on {group}:{name}, and {group} has no process {name}; \
+         a condition is ready or started"
+    )]
+    UnknownMember {
+        /// `file:line`.
+        place: String,
+        /// The section.
+        section: String,
+        /// The group.
+        group: String,
+        /// What stands behind it.
+        name: String,
     },
     /// A dependency that could be several things.
     #[error(
@@ -256,6 +283,30 @@ pub enum ConfigError {
         "section [{0}] has no user name and password, and [supervisord] says require_password=true"
     )]
     NoPassword(String),
+}
+
+impl ConfigError {
+    /// What is wrong, without the place that the text of some has: for whoever tells the place
+    /// himself.
+    #[must_use]
+    pub fn without_place(&self) -> String {
+        let text = self.to_string();
+        match self {
+            Self::UnknownDependency { place, .. }
+            | Self::UnknownMember { place, .. }
+            | Self::AmbiguousDependency { place, .. }
+            | Self::CircularDependency { place, .. }
+            | Self::UnknownEnd { place, .. } => match text.strip_prefix(&format!("{place}: ")) {
+                Some(rest) => rest.to_owned(),
+                None => text,
+            },
+            Self::OwnOption { error, section, file, .. } => {
+                let (error, section, file) = (error.clone(), section.clone(), file.clone());
+                Self::Process { error, section, file }.to_string()
+            }
+            _ => text,
+        }
+    }
 }
 
 /// A line that is neither a section nor a key.

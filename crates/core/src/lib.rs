@@ -46,6 +46,6 @@ pub use run::{World, run};
 pub use service::{Launch, Service, State};
 pub use signal::Signal;
 pub use spec::{Configuration, GroupSpec, ServiceSpec};
-pub use status::{ExitStatus, SpawnError};
+pub use status::{ExitStatus, Preparation, SpawnError};
 pub use supervisor::Supervisor;
 pub use time::{Instant, Now};

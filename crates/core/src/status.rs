@@ -74,12 +74,56 @@ pub enum SpawnError {
     /// The listening socket that is its standard input cannot be had; the number is the
     /// errno.
     Socket(i32),
-    /// The kernel has refused to execute the program, or what was to be done before; the
-    /// number is the errno. It is told of services that are cared for only.
+    /// The kernel has refused to execute the program; the number is the errno. It is told of
+    /// services that are cared for only.
     Exec(i32),
     /// The file with further variables cannot be used; the number is the errno, EINVAL for a
     /// line that makes no sense.
     Variables(i32),
+    /// The kernel has refused what is done before the program is executed; the number is the
+    /// errno. It is told of services that are cared for only.
+    Prepare(Preparation, i32),
+}
+
+/// What a process does to itself before it executes its program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preparation {
+    /// Put its descriptors in place.
+    Descriptors,
+    /// Lead a process group or a session.
+    Group,
+    /// Set its limits.
+    Limits,
+    /// Become its user.
+    User,
+    /// Enter its directory.
+    Directory,
+    /// Join its control group.
+    Cgroup,
+    /// Set its nice value.
+    Priority,
+    /// Set by which rule it gets the processor.
+    Scheduling,
+    /// Set the processors on which it may run.
+    Processors,
+    /// Give up its privileges.
+    Privileges,
+}
+
+impl Preparation {
+    /// All of them. Their places are written down and stay what they are.
+    pub const ALL: [Self; 10] = [
+        Self::Descriptors,
+        Self::Group,
+        Self::Limits,
+        Self::User,
+        Self::Directory,
+        Self::Cgroup,
+        Self::Priority,
+        Self::Scheduling,
+        Self::Processors,
+        Self::Privileges,
+    ];
 }
 
 /// EAGAIN, ENOMEM, ENFILE, EMFILE and ETOOMANYREFS.
@@ -95,7 +139,8 @@ impl SpawnError {
             | Self::Clone(errno)
             | Self::Socket(errno)
             | Self::Exec(errno)
-            | Self::Variables(errno) => SHORTAGES.contains(&errno),
+            | Self::Variables(errno)
+            | Self::Prepare(_, errno) => SHORTAGES.contains(&errno),
             Self::NoClosingQuotation
             | Self::NoEscapedCharacter
             | Self::Empty
@@ -119,6 +164,8 @@ mod tests {
             (SpawnError::Socket(23), true),
             (SpawnError::Clone(1), false),
             (SpawnError::Exec(8), false),
+            (SpawnError::Prepare(Preparation::Cgroup, 12), true),
+            (SpawnError::Prepare(Preparation::User, 1), false),
             (SpawnError::NotFound, false),
         ] {
             assert_eq!(error.is_shortage(), expected, "{error:?}");

@@ -144,7 +144,8 @@ pub(super) fn not_startable(error: SpawnError, text: &str) -> Fault {
         | SpawnError::Clone(_)
         | SpawnError::Socket(_)
         | SpawnError::Exec(_)
-        | SpawnError::Variables(_) => Fault::with(Code::SpawnError, text),
+        | SpawnError::Variables(_)
+        | SpawnError::Prepare(..) => Fault::with(Code::SpawnError, text),
     }
 }
 

@@ -15,6 +15,9 @@ use crate::tool_path;
 /// The environment variable that says it.
 const VARIABLE: &str = "BARDO_SOCKET";
 
+/// The option that says it, where that is not set.
+const OPTION: &str = "--socket";
+
 /// Why there is nobody to ask.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,9 +25,24 @@ pub enum SearchError {
     /// Nobody listens anywhere.
     #[error("no supervisor listens on {}; start one with: bardo run", listed(.0))]
     Nobody(Vec<PathBuf>),
+    /// Nobody listens where somebody is said to, and where `bardo run` alone does not listen.
+    #[error(
+        "no supervisor listens on {path}, which {by} names; bardo run -c FILE starts one that does, \
+         where FILE has file={path} in [unix_http_server]; bardo run alone listens where it is \
+         looked for without {by}", path = .path.display()
+    )]
+    NobodyThere {
+        /// Where.
+        path: PathBuf,
+        /// Who says so: the variable or the option.
+        by: &'static str,
+    },
     /// Somebody may listen there, and we may not ask.
     #[error("{} may not be used by this user", .0.display())]
     Forbidden(PathBuf),
+    /// The same, where nobody has said that it is the one.
+    #[error("{} may not be used by this user; start one of your own with: bardo run", .0.display())]
+    OthersOnly(PathBuf),
     /// What was named is no socket file.
     #[error("{0} is no socket file: give a path, or a URL that begins with unix://")]
     NoFile(String),
@@ -46,8 +64,10 @@ fn listed(paths: &[PathBuf]) -> String {
 /// When there is none.
 pub fn find(socket: Option<&str>) -> Result<Client, SearchError> {
     let told = std::env::var(VARIABLE).ok().filter(|told| !told.is_empty());
-    let candidates = match told.as_deref().or(socket) {
-        Some(named) => vec![(file(named)?, None)],
+    let named = told.as_deref().map(|told| (told, VARIABLE));
+    let named = named.or_else(|| socket.map(|socket| (socket, OPTION)));
+    let candidates = match named {
+        Some((named, _)) => vec![(file(named)?, None)],
         None => usual(),
     };
     let mut forbidden = None;
@@ -64,10 +84,27 @@ pub fn find(socket: Option<&str>) -> Result<Client, SearchError> {
             Err(_) => {}
         }
     }
-    Err(match forbidden {
-        Some(path) => SearchError::Forbidden(path),
-        None => SearchError::Nobody(candidates.into_iter().map(|(path, _)| path).collect()),
+    let places = candidates.into_iter().map(|(path, _)| path).collect();
+    Err(match (forbidden, named) {
+        (Some(path), Some(_)) => SearchError::Forbidden(path),
+        (Some(path), None) => SearchError::OthersOnly(path),
+        (None, Some((_, by))) => nobody_there(places, by, &own_place()),
+        (None, None) => SearchError::Nobody(places),
     })
+}
+
+/// Nobody listens on a socket that was named. It may be the one of `bardo run`.
+fn nobody_there(named: Vec<PathBuf>, by: &'static str, own: &Path) -> SearchError {
+    match &named[..] {
+        [path] if path != own => SearchError::NobodyThere { path: path.clone(), by },
+        _ => SearchError::Nobody(named),
+    }
+}
+
+/// Where a `bardo run` of ours listens; nowhere when there is no place for it.
+fn own_place() -> PathBuf {
+    let place = runtime::places().into_iter().find(|place| runtime::is_safe(place));
+    place.unwrap_or_default().join(launcher::SOCKET)
 }
 
 /// The path of a socket that was named.
@@ -131,5 +168,27 @@ mod tests {
         let error = SearchError::Nobody(vec![path.clone()]).to_string();
 
         assert!(error.contains(path.to_str().unwrap()) && error.contains("bardo run"), "{error}");
+    }
+
+    #[test]
+    fn a_place_where_bardo_run_does_not_listen_is_not_said_to_be_its() {
+        let (own, other) = (Path::new("/run/bardo/bardo.sock"), Path::new("/nonex"));
+
+        let at = |path: &Path| nobody_there(vec![path.to_owned()], VARIABLE, own).to_string();
+
+        assert!(at(own).ends_with("start one with: bardo run"), "{}", at(own));
+        assert!(at(other).contains("file=/nonex in [unix_http_server]"), "{}", at(other));
+        assert!(at(other).contains("without BARDO_SOCKET"), "{}", at(other));
+    }
+
+    #[test]
+    fn who_may_not_ask_roots_supervisor_may_have_one_of_his_own() {
+        let path = PathBuf::from("/run/bardo/bardo.sock");
+
+        let named = SearchError::Forbidden(path.clone()).to_string();
+        let found = SearchError::OthersOnly(path).to_string();
+
+        assert!(!named.contains("bardo run"), "{named}");
+        assert!(found.contains("start one of your own with: bardo run"), "{found}");
     }
 }

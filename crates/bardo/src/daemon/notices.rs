@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 
-use bardo_core::{Notice, ServiceId, SpawnError, Supervisor};
+use bardo_core::{Notice, Preparation, ServiceId, SpawnError, Supervisor};
 use bardo_sys::spawn::{ChildError, PathEntry, Step};
 
 use super::main_log::Level;
@@ -30,7 +30,12 @@ impl Machine {
                 (self.in_the_way.remove(service), supervisor.service(*service))
         {
             self.log(Level::Info, &words::start_failed(&there.spec, *error, &file));
-        } else if let Some((level, text)) = words::notice(supervisor, notice) {
+        } else if let Some((level, mut text)) = words::notice(supervisor, notice) {
+            if let Notice::ScriptSilent(service) = notice
+                && let Some(status) = self.failure_of_script(*service)
+            {
+                text = format!("{text} ({})", words::ending(status));
+            }
             if let Notice::Stuck { service, .. } = notice {
                 self.is_stuck(supervisor, *service, &text);
             }
@@ -79,12 +84,33 @@ pub(super) fn spawn_error(error: ChildError) -> Option<(SpawnError, PathEntry)> 
 
 /// The same of a service that is cared for: whoever brings it up is told every errno.
 pub(super) fn start_error(error: ChildError) -> (SpawnError, PathEntry) {
-    let errno = match error {
-        ChildError::Failed(_, errno) => errno,
+    let (step, errno) = match error {
+        ChildError::Failed(step, errno) => (step, errno),
         ChildError::NotFound
         | ChildError::IsDirectory(_)
         | ChildError::NotExecutable(_)
-        | ChildError::NotPermitted(_) => 0,
+        | ChildError::NotPermitted(_) => (Step::Exec, 0),
     };
-    spawn_error(error).unwrap_or((SpawnError::Exec(errno), PathEntry(None)))
+    let failed = match preparation(step) {
+        Some(what) => SpawnError::Prepare(what, errno),
+        None => SpawnError::Exec(errno),
+    };
+    spawn_error(error).unwrap_or((failed, PathEntry(None)))
+}
+
+/// What a step is, where it is not the program itself.
+fn preparation(step: Step) -> Option<Preparation> {
+    Some(match step {
+        Step::Descriptors => Preparation::Descriptors,
+        Step::ProcessGroup | Step::Session => Preparation::Group,
+        Step::Limits => Preparation::Limits,
+        Step::Groups | Step::Gid | Step::Uid => Preparation::User,
+        Step::Directory => Preparation::Directory,
+        Step::Exec => return None,
+        Step::Cgroup => Preparation::Cgroup,
+        Step::Priority => Preparation::Priority,
+        Step::Scheduling => Preparation::Scheduling,
+        Step::Affinity => Preparation::Processors,
+        Step::Capabilities | Step::NoNewPrivileges => Preparation::Privileges,
+    })
 }

@@ -62,6 +62,8 @@ pub struct Standing {
     pub vitals: Option<Box<Vitals>>,
     /// What it tells of itself.
     pub told: Option<Told>,
+    /// How its recovery script has ended, where that was not with 0.
+    pub script: Option<ExitStatus>,
     /// How long it still waits for its next start.
     pub left: Option<Duration>,
     /// In which state that is what its start depends on.
@@ -120,6 +122,7 @@ impl Standing {
             failures: service.failures,
             vitals: service.vitals.clone(),
             told: around.told.get(&service.id).cloned(),
+            script: None,
             left,
             held,
             kept: kept[kept.len().saturating_sub(most)..].to_vec(),
@@ -153,6 +156,7 @@ impl Machine {
         for standing in &mut all {
             standing.further = self.told_of_tree(standing);
             standing.further.extend(self.told_of_checks(standing.service));
+            standing.script = self.failure_of_script(standing.service);
             // It takes a look at the copy, which is too much for all of them.
             if label.is_some() {
                 standing.further.extend(self.told_of_copy(supervisor, standing.service));
@@ -167,6 +171,7 @@ impl Machine {
         let mut explained = explain(supervisor, &self.surroundings, label, now)?;
         if let Explained::Present(standing) = &mut explained {
             standing.further.extend(self.told_of_checks(standing.service));
+            standing.script = self.failure_of_script(standing.service);
         }
         Some(explained)
     }

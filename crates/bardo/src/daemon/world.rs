@@ -546,6 +546,7 @@ impl World for Machine {
             }
             Action::Removed(service) => {
                 self.forget_checks(service);
+                self.forget_script(service);
                 self.removed(service);
             }
             Action::Answer { ticket, answer } => self.answer(supervisor, ticket, answer),

@@ -155,11 +155,11 @@ fn find(wanted: &Wanted) -> Result<Client, Failure> {
     if wanted.file.is_none() && wanted.socket.is_none() {
         match client::find(None) {
             Ok(client) => return Ok(client),
-            Err(SearchError::Nobody(places)) => {
+            Err(nobody @ (SearchError::Nobody(_) | SearchError::NobodyThere { .. })) => {
                 // It may have a port and no socket file.
                 let settings = doctor::whereabouts(wanted).map_err(Failure::Configuration)?;
                 if settings.server_url.starts_with("unix://") {
-                    return Err(Failure::Nobody(SearchError::Nobody(places)));
+                    return Err(Failure::Nobody(nobody));
                 }
             }
             Err(error) => return Err(Failure::Nobody(error)),

@@ -137,7 +137,7 @@ fn options(page: &mut Page) {
         (
             Source::Later,
             "OPTIONS FOR UPDATES",
-            "They are read and checked, and are of no use before `update` can be done.",
+            "They are read and checked. No verb can do anything with them yet: it ends with 78.",
         ),
     ] {
         page.heading(heading).text(text);
@@ -162,8 +162,8 @@ fn ends(page: &mut Page) {
         .item("`0`", "It is done.")
         .item(
             "`1`",
-            "Not permitted; or the service has crashed and waits, is critical, or stands in the \
-             configuration file; or `system.conf`(5) is refused or has no entry (`fatal error`).",
+            "Not permitted; or the service is down (it has crashed and waits, its recovery script \
+             decides, or it was stopped), is critical, or stands in the configuration file; or `system.conf`(5) is refused or has no entry (`fatal error`).",
         )
         .item("`2`", "There is no such file.")
         .item("`3`", "There is no service of that label.")

@@ -10,7 +10,7 @@ use bardo_config::Host;
 use bardo_config::system_conf::{Interpreted, Standing};
 use bardo_core::GroupSpec;
 use bardo_core::spec::care::Script;
-use bardo_core::spec::{GroupKind, Origin, ProgramSpec, device};
+use bardo_core::spec::{Care, GroupKind, Origin, ProgramSpec, User, device};
 
 use super::draft::{Draft, MINIX_NAME_BYTES_MAX, Manner, check_label};
 use super::refusal::Checked;
@@ -50,6 +50,7 @@ pub fn bring(host: &dyn Host, request: &Request) -> Result<Brought, Refusal> {
         draft.program.user.clone_from(&settings.user);
         draft.notes.extend(not_yet(settings));
     }
+    draft.notes.extend(unbound(draft.program.user.as_ref(), &draft.care).map(str::to_owned));
     draft.care.device = asked.device.map(|device| device_of(device, manner));
     let notes = std::mem::take(&mut draft.notes);
     let group = GroupSpec {
@@ -60,6 +61,23 @@ pub fn bring(host: &dyn Host, request: &Request) -> Result<Brought, Refusal> {
         services: vec![Arc::new(draft.finish(&label))],
     };
     Ok(Brought { group: Arc::new(group), notes })
+}
+
+/// What there is to say of a service that has a list of whom it may control, and a user who
+/// may do everything.
+#[must_use]
+pub fn unbound(user: Option<&User>, care: &Care) -> Option<&'static str> {
+    let own = rustix::process::geteuid().as_raw();
+    let uid = user.map_or(own, |user| user.uid);
+    if care.confinement.control.is_empty() {
+        None
+    } else if uid == 0 {
+        Some("control restricts nothing: it runs as root, who may do everything")
+    } else {
+        let text =
+            "control restricts nothing: it runs as the supervisor does, who may do everything";
+        (uid == own).then_some(text)
+    }
 }
 
 /// What a request asks for.

@@ -169,6 +169,9 @@ impl Draft {
         self.command(host, asked, manner)?;
         self.surroundings(host, asked)?;
         self.recovery(asked, manner)?;
+        if let Some(script) = asked.script.as_deref().filter(|script| !host.exists(script)) {
+            self.notes.push(format!("-script: there is no file {script}; it is run after a crash"));
+        }
         self.ending(asked)?;
         self.signs_of_life(asked)?;
         let settings = settings(host, asked, manner)?;

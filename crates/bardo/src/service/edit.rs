@@ -12,7 +12,7 @@ use bardo_core::ServiceSpec;
 use bardo_core::spec::care::Confinement;
 use bardo_core::spec::{Care, ProgramSpec};
 
-use super::bring::{asked, device_of};
+use super::bring::{asked, device_of, unbound};
 use super::draft::{Draft, Manner};
 use super::errno::Errno;
 use super::refusal::Refusal;
@@ -78,6 +78,9 @@ pub fn edit(host: &dyn Host, present: &ServiceSpec, request: &Request) -> Result
     }
     if at_once.iter().any(|what| OF_THE_KERNEL.contains(what)) {
         notes.push(format!("service show {label} tells what of it the kernel has refused"));
+    }
+    if let (true, Some(care)) = (at_once.contains(&"control"), &spec.program.care) {
+        notes.extend(unbound(spec.program.user.as_ref(), care).map(str::to_owned));
     }
     let restarts = asked.restarts.filter(|restarts| *restarts > 0);
     Ok(Edited { spec: Arc::new(spec), restarts, notes })

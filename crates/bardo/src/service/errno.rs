@@ -136,7 +136,8 @@ impl From<SpawnError> for Errno {
             | SpawnError::Clone(errno)
             | SpawnError::Socket(errno)
             | SpawnError::Exec(errno)
-            | SpawnError::Variables(errno) => Self::from_linux(errno),
+            | SpawnError::Variables(errno)
+            | SpawnError::Prepare(_, errno) => Self::from_linux(errno),
         }
     }
 }

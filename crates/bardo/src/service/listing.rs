@@ -5,11 +5,12 @@ use std::time::Duration;
 use bardo_core::decision::Reason;
 use bardo_core::spec::care::{
     Check, Condition, Copying, DELAY_SHORT, Delay, Dependency, EarlyDeath, Initialisation, Ready,
-    Recovery, Reset,
+    Recovery, Reset, Script,
 };
-use bardo_core::spec::{Care, device};
+use bardo_core::spec::{Care, ProgramSpec, RestartOn, device};
 use bardo_core::{Generation, ServiceId};
 
+use super::bring::unbound;
 use super::reply::Service;
 use crate::daemon::channels::Doing;
 use crate::daemon::standing::Standing;
@@ -91,13 +92,20 @@ fn told(standing: &Standing) -> Vec<(String, String)> {
 
 /// What was asked for, by name and in order.
 fn details(care: &Care, standing: &Standing) -> Vec<(String, String)> {
+    let program = &*standing.spec.program;
     let mut details = vec![
         // Each life has an endpoint of its own, as MINIX's word for that is.
         ("policies", "reset".to_owned()),
         ("copy", copy(care.copy).to_owned()),
-        ("restart", restart(care.recovery, care.copy)),
-        ("readiness", readiness(&care.readiness)),
+        ("restart", restart(program, care)),
     ];
+    if program.restart.on == RestartOn::Unexpected {
+        let codes: Vec<String> = program.exit_codes.iter().map(u8::to_string).collect();
+        details.push(("ok-exit", codes.join(",")));
+    }
+    details.push(("stop-signal", program.stop.signal.to_string()));
+    details.push(("grace", why::span(program.stop.wait.duration())));
+    details.push(("readiness", readiness(&care.readiness)));
     if let Some(heartbeat) = care.heartbeat {
         let period = why::span(heartbeat.period);
         details.push(("heartbeat", format!("every {period}, hung after twice as long")));
@@ -133,6 +141,9 @@ fn details(care: &Care, standing: &Standing) -> Vec<(String, String)> {
             details.push((name, who.join(" ")));
         }
     }
+    if let Some(text) = unbound(program.user.as_ref(), care) {
+        details.push(("note", text.to_owned()));
+    }
     let unenforced = care.confinement.unenforced.iter();
     details.extend(unenforced.map(|line| ("not enforced yet", line.to_string())));
     details.extend(standing.further.iter().cloned());
@@ -147,22 +158,37 @@ fn copy(copying: Copying) -> &'static str {
     }
 }
 
-fn restart(recovery: Recovery, copying: Copying) -> String {
-    let delay = match recovery.delay {
-        Some(Delay::Binary { .. }) if copying != Copying::No => {
+fn restart(program: &ProgramSpec, care: &Care) -> String {
+    let retry = "tried again when it ends before it is ready";
+    let Care { recovery, copy, .. } = care;
+    if program.restart.on == RestartOn::Never {
+        // Only a file has a number of retries.
+        let why = match (&care.script, program.restart.start_retries) {
+            (_, Some(_)) => "autorestart=false",
+            (Some(Script { path: None, .. }), None) => "run",
+            (_, None) => "-f",
+        };
+        return match recovery.early_death {
+            EarlyDeath::Down => format!("never ({why})"),
+            EarlyDeath::Retry => format!("never ({why}); {retry}"),
+        };
+    }
+    let Recovery { delay, reset, early_death, .. } = *recovery;
+    let delay = match delay {
+        Some(Delay::Binary { .. }) if *copy != Copying::No => {
             format!("back-off constant, {}, from the copy in memory", why::span(DELAY_SHORT))
         }
         None => "as autorestart has it".to_owned(),
         Some(Delay::Binary { max }) => format!("back-off binary up to {}", why::span(max)),
         Some(Delay::Constant(wait)) => format!("back-off constant, {}", why::span(wait)),
     };
-    let reset = match recovery.reset {
+    let reset = match reset {
         Reset::Never => "counted for ever".to_owned(),
         Reset::Healthy(span) => format!("counted anew after {} of health", why::span(span)),
     };
-    let early = match recovery.early_death {
+    let early = match early_death {
         EarlyDeath::Down => "down when it ends before it is ready",
-        EarlyDeath::Retry => "tried again when it ends before it is ready",
+        EarlyDeath::Retry => retry,
     };
     format!("{delay}; {reset}; {early}")
 }
@@ -209,14 +235,37 @@ mod tests {
 
     #[test]
     fn what_is_started_from_memory_waits_a_second() {
-        let mut recovery = Care::minix("x".into()).recovery;
-        recovery.reset = Reset::Never;
+        let mut care = Care::minix("x".into());
+        care.recovery.reset = Reset::Never;
+        let program = ProgramSpec::default();
 
-        let binary = restart(recovery, Copying::No);
-        let copied = restart(recovery, Copying::Own);
+        let binary = restart(&program, &care);
+        care.copy = Copying::Own;
+        let copied = restart(&program, &care);
 
         assert!(binary.starts_with("back-off binary up to 30 s"), "{binary}");
         assert!(copied.starts_with("back-off constant, 1 s, from the copy in memory"), "{copied}");
+    }
+
+    #[test]
+    fn what_is_never_restarted_says_who_said_so() {
+        let mut care = Care::minix("x".into());
+        let mut program = ProgramSpec::default();
+        program.restart.on = RestartOn::Never;
+
+        let configured = restart(&program, &care);
+        program.restart.start_retries = None;
+        let brought = restart(&program, &care);
+        care.recovery.early_death = EarlyDeath::Retry;
+        let tried = restart(&program, &care);
+        care.recovery.early_death = EarlyDeath::Down;
+        care.script = Some(Script { path: None, timeout: None });
+        let run = restart(&program, &care);
+
+        assert_eq!(configured, "never (autorestart=false)");
+        assert_eq!(brought, "never (-f)");
+        assert_eq!(tried, "never (-f); tried again when it ends before it is ready");
+        assert_eq!(run, "never (run)");
     }
 
     #[test]

@@ -13,6 +13,9 @@ use bardo_sys::clock::LocalTime;
 pub use self::reasons::{gone, reason};
 use crate::words::{self, errno};
 
+/// Of what is there, but not what interprets it.
+const ENOENT: i32 = 2;
+
 /// The word for a decision, for programs.
 #[must_use]
 pub fn word(what: &What) -> &'static str {
@@ -191,6 +194,10 @@ fn failure(error: SpawnError) -> String {
         SpawnError::NotPermitted => "no permission to run its program".into(),
         SpawnError::Pipes(number) => format!("no pipes for it ({})", errno::name(number)),
         SpawnError::Clone(number) => format!("the kernel refuses it ({})", errno::name(number)),
+        SpawnError::Exec(ENOENT) => "what interprets its program is not there".into(),
+        SpawnError::Prepare(what, number) => {
+            format!("{} ({})", words::preparation(what), errno::name(number))
+        }
         SpawnError::Exec(number) => {
             format!("its program cannot be executed ({})", errno::name(number))
         }

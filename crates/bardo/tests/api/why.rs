@@ -43,6 +43,7 @@ fn crash(scene: &Scene) {
         failures: 0,
         vitals: None,
         told: None,
+        script: None,
         left: Some(wait),
         held: None,
         kept: vec![

@@ -116,6 +116,11 @@ fn row_70_what_the_machine_has_not_is_said_and_the_service_runs() {
     assert!(details(&service, "not enforced")[0].starts_with(line), "{service:?}");
     assert_eq!(told(service.pid, "status", "Cpus_allowed_list:"), processor());
     assert!(scene.log().contains("sleep: cpu 4000 is not enforced"), "{}", scene.log());
+    // It is told again when it is asked for anew, and not with everything else that is edited.
+    let other = scene.service(&["edit", "self", "-label", "sleep", "-stop-signal", "INT"]);
+    assert_eq!(other.ends_with(0).stderr, "service: note: at once: stop\n");
+    let again = scene.sleep("edit", "uid SELF; cpu 4001;");
+    assert!(again.stderr.contains("not enforced: cpu 4001: "), "{again:?}");
 }
 
 #[test]
@@ -188,10 +193,12 @@ fn rows_55_and_71_memory_is_limited_or_it_is_said_why_not() {
                 scene.wait(limit, || fs::read_to_string(&file).unwrap().trim() == values[1]);
             }
             None => {
-                for (output, value) in [(&first, values[0]), (&second, values[1])] {
-                    let line = format!("not enforced: {limit} {value}: ");
-                    assert!(output.stderr.contains(&line), "{output:?}");
-                }
+                let says = |output: &Output, value: &str| {
+                    output.stderr.contains(&format!("not enforced: {limit} {value}: "))
+                };
+                assert!(says(&first, values[0]), "{first:?}");
+                // What an edit leaves as it is has been told.
+                assert_eq!(says(&second, values[1]), values[0] != values[1], "{second:?}");
             }
         }
     }

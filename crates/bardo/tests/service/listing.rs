@@ -121,3 +121,29 @@ fn one_service_is_one_document() {
     assert_eq!((&*shown.label, &*shown.binary, shown.period), ("cat", "/bin/cat", 900_000));
     assert_eq!(output.stdout.lines().count(), 1);
 }
+
+#[test]
+fn what_was_asked_of_its_end_is_shown() {
+    let scene = running();
+    let shown = |label: &str| scene.service(&["show", label]).ends_with(0).stdout;
+    let has = |label: &str, line: &str| {
+        let text = shown(label);
+        assert!(text.lines().any(|there| there == line), "{label}: {line}\n{text}");
+    };
+    let options = ["-label", "last", "-alive", "0", "-stop-signal", "USR1", "-grace", "7s"];
+    scene.service(&[&["-f", "up", "/bin/cat"], &options[..]].concat()).ends_with(0);
+    let options = ["-label", "fine", "-alive", "0", "-ok-exit", "0,3"];
+    scene.service(&[&["up", "/bin/cat"], &options[..]].concat()).ends_with(0);
+
+    for line in ["restart: never (-f)", "stop-signal: SIGUSR1", "grace: 7 s"] {
+        has("last", line);
+    }
+    for line in ["ok-exit: 0,3", "stop-signal: SIGTERM", "grace: 2 s"] {
+        has("fine", line);
+    }
+    // What edit does not repeat of -f is cleared, and shown so.
+    scene.service(&["edit", "self", "-label", "last"]).ends_with(0);
+    assert!(shown("last").contains("\nrestart: back-off binary up to 30 s;"), "{}", shown("last"));
+    let output = scene.service(&["show", "fine", "--json"]).ends_with(0);
+    assert!(output.stdout.contains(r#"["ok-exit","0,3"]"#), "{output:?}");
+}

@@ -70,6 +70,27 @@ fn row_33_a_script_that_decides_nothing_is_spoken_of() {
 }
 
 #[test]
+fn row_33_how_a_script_ended_is_told_with_its_silence() {
+    let scene = scene();
+    let words = ["up", "/bin/sleep", "-label", "foo", "-script", "/no/such/script"];
+    let more = ["-ready", "alive", "-alive", "0", "-args", "1000"];
+    let output = scene.service(&[&words[..], &more].concat()).ends_with(0);
+    assert!(
+        output.stderr.contains("note: -script: there is no file /no/such/script"),
+        "{output:?}"
+    );
+
+    send(scene.pid("foo"), KILL).unwrap();
+
+    // Which code that is depends on the shell.
+    let text = "its recovery script has ended and has decided nothing (exit status ";
+    scene.wait("people are told", || scene.log().contains(text));
+    let description = scene.find("foo").unwrap().description;
+    let text = "its recovery script has ended (exit status ";
+    assert!(description.starts_with(text), "{description}");
+}
+
+#[test]
 fn row_33_the_patience_with_a_script_can_be_limited() {
     let scene = scene();
     let script = scene.recovery("");

@@ -275,3 +275,23 @@ fn row_18_what_cannot_be_executed_says_why() {
         }
     }
 }
+
+#[test]
+fn row_18_the_step_that_failed_is_named() {
+    let scene = scene();
+    let orphan = scene.home.file("orphan");
+    write_executable(&orphan, b"#!/nowhere/sh\n").unwrap();
+    let orphan = orphan.to_str().unwrap();
+
+    let no_folder = ["up", "/bin/sleep", "-dir", "/nowhere", "-args", "1000"];
+    let output = scene.service(&no_folder).ends_with(2);
+    let text = "could not be started: its directory cannot be entered: No such file or directory";
+    assert!(output.stderr.contains(text), "{output:?}");
+    let text = "can't enter directory '/nowhere': ENOENT";
+    assert!(scene.log().contains(text), "{}", scene.log());
+
+    let output = scene.service(&["up", orphan]).ends_with(2);
+    assert!(output.stderr.contains("what interprets its file is not there"), "{output:?}");
+    let text = format!("what interprets command '{orphan}' is not there");
+    assert!(scene.log().contains(&text), "{}", scene.log());
+}

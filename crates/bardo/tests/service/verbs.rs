@@ -259,6 +259,29 @@ fn row_28_who_waits_after_a_crash_is_left_alone() {
 }
 
 #[test]
+fn row_28_who_is_down_is_told_why() {
+    let scene = open("[program:base]\ncommand=/bin/cat\nstartsecs=0\n");
+    scene.until("base", "it runs", |service| service.state == "RUNNING");
+    let refused = |label: &str| scene.service(&["refresh", label]).ends_with(1).stderr;
+    scene.service(&["down", "base"]).ends_with(0);
+
+    let text = refused("base");
+    assert!(text.contains("base is stopped: service restart base starts it"), "{text}");
+
+    // One that leaves the decision open.
+    let script = scene.program("script", "true");
+    scene.counted("asked", &["-script", &script]);
+    scene.service(&["refresh", "asked"]).ends_with(0);
+    let text = refused("asked");
+    assert!(text.contains("asked is down and its recovery script decides"), "{text}");
+
+    scene.counted("crashed", &["-restarts", "5"]);
+    scene.crash("crashed");
+    let text = refused("crashed");
+    assert!(text.contains("crashed has crashed and waits"), "{text}");
+}
+
+#[test]
 fn row_29_who_waits_is_forgotten_at_once() {
     let scene = scene();
     scene.counted("foo", &["-restarts", "5"]);

@@ -90,7 +90,7 @@ pub(super) fn refuse(
         }
         _ => advice(source, error),
     };
-    findings.add(place, code, error.to_string(), advice);
+    findings.add(place, code, error.without_place(), advice);
 }
 
 /// Adds an error of a whole file, with its line where it has one.
@@ -119,7 +119,9 @@ pub(super) fn of_file(error: &ConfigError, file: &Arc<str>, findings: &mut Findi
 
 fn code_of(error: &ConfigError) -> Code {
     match error {
-        ConfigError::Process { error, .. } | ConfigError::Flag { error, .. } => code_of(error),
+        ConfigError::Process { error, .. }
+        | ConfigError::OwnOption { error, .. }
+        | ConfigError::Flag { error, .. } => code_of(error),
         ConfigError::NotFound(_)
         | ConfigError::Missing(_)
         | ConfigError::Unreadable(_)
@@ -139,9 +141,9 @@ fn code_of(error: &ConfigError) -> Code {
         | ConfigError::AmbiguousProgram { .. }
         | ConfigError::UnknownEnd { .. } => Code::UnknownProgram,
         ConfigError::UnknownEvent { .. } => Code::UnknownEvent,
-        ConfigError::UnknownDependency { .. } | ConfigError::AmbiguousDependency { .. } => {
-            Code::UnknownDependency
-        }
+        ConfigError::UnknownDependency { .. }
+        | ConfigError::UnknownMember { .. }
+        | ConfigError::AmbiguousDependency { .. } => Code::UnknownDependency,
         ConfigError::CircularDependency { .. } => Code::CircularDependency,
         ConfigError::Unresolved { .. } => Code::PythonPlugin,
         ConfigError::IncompleteAuthentication(_) => Code::IncompleteAuthentication,
@@ -169,9 +171,9 @@ fn code_of_value(error: &ValueError) -> Code {
 
 fn advice(source: &Source<'_>, error: &ConfigError) -> String {
     match error {
-        ConfigError::Process { error, .. } | ConfigError::Flag { error, .. } => {
-            advice(source, error)
-        }
+        ConfigError::Process { error, .. }
+        | ConfigError::OwnOption { error, .. }
+        | ConfigError::Flag { error, .. } => advice(source, error),
         ConfigError::Expand(ExpandError::UnknownName { name, available, .. }) => {
             match name.strip_prefix("ENV_") {
                 Some(variable) => format!(
@@ -202,6 +204,9 @@ fn advice(source: &Source<'_>, error: &ConfigError) -> String {
             "write the group before it, with a colon between them".to_owned()
         }
         ConfigError::UnknownDependency { dependency, .. } => unknown_dependency(source, dependency),
+        ConfigError::UnknownMember { group, .. } => {
+            format!("{group}:ready waits until it is ready, {group}:started until it is started")
+        }
         ConfigError::CircularDependency { .. } => {
             "take one dependency of the circle away".to_owned()
         }
@@ -259,6 +264,7 @@ fn unknown_dependency(source: &Source<'_>, dependency: &str) -> String {
 /// Adds what is wrong with a dependency, where it is written.
 pub(super) fn of_dependency(source: &Source<'_>, findings: &mut Findings, error: &ConfigError) {
     let (ConfigError::UnknownDependency { section, .. }
+    | ConfigError::UnknownMember { section, .. }
     | ConfigError::AmbiguousDependency { section, .. }
     | ConfigError::CircularDependency { section, .. }) = error
     else {
@@ -266,7 +272,7 @@ pub(super) fn of_dependency(source: &Source<'_>, findings: &mut Findings, error:
     };
     if let Some(section) = source.ini.section(section) {
         let place = place_of(source, section, "depends_on");
-        findings.add(place, code_of(error), error.to_string(), advice(source, error));
+        findings.add(place, code_of(error), error.without_place(), advice(source, error));
     }
 }
 

@@ -637,12 +637,33 @@ fn a_port_without_a_required_password_is_found_in_its_section() {
 fn the_words_of_a_refusal_are_those_of_loading() {
     for case in ERRORS.iter().filter(|case| case.code != Code::PythonPlugin) {
         let request = Request { file: FILE.to_owned(), overrides: Vec::new() };
-        let error = crate::load(&machine(case.bad), &request).unwrap_err().to_string();
+        let error = crate::load(&machine(case.bad), &request).unwrap_err().without_place();
 
         let findings = found(case.bad);
 
         let same = findings.iter().filter(|finding| finding.message == error).count();
         assert_eq!(same, 1, "{error}\n{}", shown(&findings));
+    }
+}
+
+#[test]
+fn the_place_of_a_finding_is_not_in_its_words() {
+    for (text, words) in [
+        (program!("depends_on=a\n"), "4: depends_on goes in a circle: a -> a"),
+        (program!("depends_on=c\n"), "4: [program:a] depends on c, and no program is called that"),
+        (
+            program!("depends_on=b:foo\n[program:b]\ncommand=/bin/cat\n"),
+            "4: [program:a] depends on b:foo, and b has no process foo; a condition is ready or \
+             started",
+        ),
+        ("[supervisord]\nexit_on=x\n", "2: exit_on names x, and no program is called that"),
+    ] {
+        let findings = found(text);
+
+        let errors = findings.iter().filter(|it| it.severity() == Severity::Error);
+        let told: Vec<String> =
+            errors.map(|it| format!("{}: {}", it.place.line.unwrap_or(0), it.message)).collect();
+        assert_eq!(told, [words], "{}", shown(&findings));
     }
 }
 

@@ -118,7 +118,14 @@ impl Names {
             let fits = |name: &str| asked.name.is_empty() || *asked.name == *name;
             whole(place).filter(|(_, it)| fits(&groups[place].services[*it].name)).collect()
         };
-        let Some((place, member)) = nodes.first().copied() else { return Err(unknown()) };
+        let Some((place, member)) = nodes.first().copied() else {
+            return Err(ConfigError::UnknownMember {
+                place: written.place.clone(),
+                section: written.section.clone(),
+                group: asked.group.to_string(),
+                name: asked.name.to_string(),
+            });
+        };
         let group = &groups[place];
         let is_whole = if asked.group.is_empty() {
             self.groups.contains_key(&asked.name)

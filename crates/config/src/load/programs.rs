@@ -47,13 +47,14 @@ pub(super) fn services(
     given: &Given<'_>,
     messages: &mut Messages,
 ) -> Result<Vec<Arc<ServiceSpec>>, ConfigError> {
-    read(source, section, group, given, messages).map_err(|error| {
+    read(source, section, group, given, messages).map_err(|error| match error {
+        error @ ConfigError::OwnOption { .. } => error,
         // A section that an included file repeats still belongs to the first.
-        ConfigError::Process {
+        error => ConfigError::Process {
             error: Box::new(error),
             section: section.name().to_owned(),
             file: section.file().to_owned(),
-        }
+        },
     })
 }
 
@@ -142,7 +143,26 @@ fn read_care(reader: &SectionReader<'_>) -> Result<Option<CareDraft>, ConfigErro
     if !has_care(reader.source, reader.section) {
         return Ok(None);
     }
-    reader.read(CARE_OPTIONS).map(Some)
+    let mut draft = CareDraft::default();
+    for entry in CARE_OPTIONS {
+        reader.read_one(entry, &mut draft).map_err(|error| at_line(reader, entry.name, error))?;
+    }
+    Ok(Some(draft))
+}
+
+/// The error of an option with its line, where that stands in the file of its section.
+fn at_line(reader: &SectionReader<'_>, option: &str, error: ConfigError) -> ConfigError {
+    match reader.source.ini.get(reader.section, option) {
+        Some(entry) if entry.line > 0 && *entry.file == *reader.section.file() => {
+            ConfigError::OwnOption {
+                error: Box::new(error),
+                section: reader.section.name().to_owned(),
+                file: entry.file.to_string(),
+                line: entry.line,
+            }
+        }
+        _ => error,
+    }
 }
 
 /// The program with what one of its processes asks for: that of the process before, if it

@@ -149,7 +149,9 @@ pub const KEYWORDS: &[Keyword] = &[
         meaning: "Whom it may control: it may call `service` for services of these program names or \
                   labels, with all verbs but `edit`. MINIX's manual says the reverse; its code \
                   does this.",
-        on_linux: "The caller is known by its process.",
+        on_linux: "The caller is known by its process. Root and the user of the supervisor may do \
+                   everything: of a service that runs as one of them it restricts nothing, and \
+                   `service` says so.",
         repeat: Repeat::AddsHere,
         apply: identity::control,
         ..MINIX

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use bardo_core::job::{Answer, Caller, Deed, Refusal, Wait as CoreWait};
-use bardo_core::{Command, ServiceSpec, SpawnError};
+use bardo_core::service::StateName;
+use bardo_core::{Command, Preparation, ServiceSpec, SpawnError};
 use hyper::Method;
 use hyper::http::request::Parts;
 
@@ -15,12 +16,13 @@ use crate::api::Context;
 use crate::api::faults::Fault;
 use crate::api::peer::Peer;
 use crate::daemon::clients::{Question, Reply as Told, Selection};
-use crate::daemon::standing::NOT_ENFORCED;
+use crate::daemon::standing::{NOT_ENFORCED, Standing};
 use crate::host::Machine;
 use crate::service::errno::Errno;
 use crate::service::reply::{Reply, Rules};
 use crate::service::request::{Request, Verb, Wait};
 use crate::service::{bring, edit};
+use crate::words::preparation;
 
 /// Where something of services is looked at.
 const LOOKS: [&str; 4] = ["/services", "/why", "/decisions", "/rules"];
@@ -171,16 +173,18 @@ async fn edit(call: &Call, request: Request, by: Caller) -> Outcome {
     };
     let deed = Deed::Edit { former, spec: edited.spec, restarts: edited.restarts };
     let managed = Command::Manage { deed, label: label.as_str().into(), wait: CoreWait::Done, by };
+    // What was so before has been told when it was asked for.
+    let known = unenforced(call, &label).await;
     let reply = command(call, managed, &label).await?;
-    let notes = edited.notes.into_iter().chain(unenforced(call, &label).await).collect();
+    let short = unenforced(call, &label).await.into_iter().filter(|line| !known.contains(line));
+    let notes = edited.notes.into_iter().chain(short).collect();
     Ok(Reply { notes, ..reply })
 }
 
 /// What of a service is not enforced on this machine, for whoever has asked for it just now.
 async fn unenforced(call: &Call, label: &str) -> Vec<String> {
-    let asked = call.context.ask(Question::Services(Some(label.into()))).await;
-    let Ok(Told::Services(standings)) = asked else { return Vec::new() };
-    let further = standings.into_iter().flat_map(|standing| standing.further);
+    let standing = standing(call, label).await;
+    let further = standing.into_iter().flat_map(|standing| standing.further);
     let short = further.filter(|(name, _)| *name == NOT_ENFORCED);
     short.map(|(_, text)| format!("not enforced: {text}")).collect()
 }
@@ -254,9 +258,39 @@ fn sysctl(request: &Request, by: Caller) -> Outcome {
 
 async fn command(call: &Call, command: Command, label: &str) -> Outcome {
     match call.context.ask(Question::Command(command)).await? {
+        Told::Answer(Answer::Refused(refusal @ Refusal::Terminated)) => {
+            let standing = standing(call, label).await;
+            Err(Failed::Refused(Errno::from(&refusal), Some(not_up(standing.as_ref(), label))))
+        }
         Told::Answer(Answer::Refused(refusal)) => Err(refused(&refusal, label)),
         Told::Answer(_) => Ok(Reply::default()),
         _ => Err(crate::api::ask::misanswered().into()),
+    }
+}
+
+/// How the service of a label stands, where it is there.
+async fn standing(call: &Call, label: &str) -> Option<Standing> {
+    match call.context.ask(Question::Services(Some(label.into()))).await {
+        Ok(Told::Services(standings)) => standings.into_iter().next(),
+        _ => None,
+    }
+}
+
+/// Why nothing is done with a service that has no process. What it does is looked at after
+/// the refusal, so it may be up again.
+fn not_up(standing: Option<&Standing>, label: &str) -> String {
+    let starts = format!("service restart {label} starts it");
+    match standing.map(|standing| (standing.state, standing.left)) {
+        Some((StateName::Stopped, _)) => format!("{label} is stopped: {starts}"),
+        Some((StateName::Exited, _)) => {
+            format!("{label} has ended and is not started again: {starts}")
+        }
+        Some((StateName::Fatal, _)) => format!("{label} was given up: {starts}"),
+        Some((StateName::Backoff, None)) => format!(
+            "{label} is down and its recovery script decides: restart it now, or bring it down"
+        ),
+        Some((StateName::Backoff, Some(_))) => words(&Refusal::Terminated, label),
+        _ => format!("{label} was down when it was asked for: try again"),
     }
 }
 
@@ -322,8 +356,24 @@ fn spawn_words(error: SpawnError) -> String {
         }
         SpawnError::Pipes(errno) | SpawnError::Clone(errno) | SpawnError::Socket(errno) => errno,
         SpawnError::Exec(errno) => {
+            // The file itself is there: what is not is told otherwise.
+            return match (Errno::from_linux(errno), std::io::Error::from_raw_os_error(errno)) {
+                (Errno::ENOENT, _) => {
+                    "what interprets its file is not there (the #! line, or the loader)".to_owned()
+                }
+                (_, why) => format!("its file, or what interprets it: {why}"),
+            };
+        }
+        SpawnError::Prepare(what, errno) => {
             let why = std::io::Error::from_raw_os_error(errno);
-            return format!("its file, what interprets it, or its directory: {why}");
+            let own = rustix::process::geteuid();
+            let hint = match what {
+                Preparation::User if !own.is_root() => {
+                    format!("; this supervisor is user {own}, and only root becomes another one")
+                }
+                _ => String::new(),
+            };
+            return format!("{}: {why}{hint}", preparation(what));
         }
         SpawnError::Variables(errno) => {
             let why = std::io::Error::from_raw_os_error(errno);

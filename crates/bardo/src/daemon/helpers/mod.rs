@@ -95,6 +95,9 @@ pub(super) struct Helpers {
     waiting: VecDeque<(Task, Arc<Plan>)>,
     /// Why the commands that check services cannot be started, of which people know.
     unstartable: HashMap<ServiceId, String>,
+    /// How the last recovery script of each has ended, while none runs. A successor does not
+    /// know it.
+    script_ends: HashMap<ServiceId, ExitStatus>,
     prober: Prober,
 }
 
@@ -146,6 +149,7 @@ impl Helpers {
             by_pid: HashMap::new(),
             waiting: VecDeque::new(),
             unstartable: HashMap::new(),
+            script_ends: HashMap::new(),
             prober: Prober::new(waker),
         }
     }
@@ -206,6 +210,7 @@ impl Machine {
         (reason, restarts): (Reason, u32),
     ) -> Option<Input> {
         let task = Task::Script { service, script };
+        self.helpers.script_ends.remove(&service);
         let there = supervisor.service(service)?;
         let path = there.spec.program.care.as_ref()?.script.as_ref()?.path.clone()?;
         let socket = self.settings.servers.iter().find_map(orders::socket_path);
@@ -424,7 +429,10 @@ impl Machine {
                 let (error, _) = start_error(error);
                 task.failed(error)
             }
-            (Task::Script { service, script }, None) => Input::ScriptEnded { service, script },
+            (Task::Script { service, script }, None) => {
+                self.helpers.script_ends.insert(service, status);
+                Input::ScriptEnded { service, script }
+            }
             (Task::Check { service, generation, check }, error) => {
                 let finding = match error {
                     // It was never made, which says nothing of the service.
@@ -456,6 +464,17 @@ impl Machine {
     pub(super) fn told_of_checks(&self, service: ServiceId) -> Option<(&'static str, String)> {
         let text = self.helpers.unstartable.get(&service)?;
         Some((CHECKS, text.clone()))
+    }
+
+    /// How the recovery script of a service has ended, where that is not what is wanted.
+    pub(super) fn failure_of_script(&self, service: ServiceId) -> Option<ExitStatus> {
+        let status = self.helpers.script_ends.get(&service).copied();
+        status.filter(|status| *status != ExitStatus::Code(0))
+    }
+
+    /// A service has left the table.
+    pub(super) fn forget_script(&mut self, service: ServiceId) {
+        self.helpers.script_ends.remove(&service);
     }
 
     /// What is asked for a service is different: whether that can be started is not known.

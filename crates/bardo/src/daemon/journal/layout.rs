@@ -32,7 +32,7 @@ pub const LAST_WORDS: Range<usize> = 32..HEADER_WORDS;
 const NAME: u64 = u64::from_be_bytes(*b"BARDOJNL");
 
 /// The version that this program writes. It goes up whenever what is written changes.
-pub(super) const VERSION: u16 = 8;
+pub(super) const VERSION: u16 = 9;
 
 /// The least version that can read what this program writes. It goes up only when what an
 /// older one passes over, or takes a default for, would lead it astray, or when what the

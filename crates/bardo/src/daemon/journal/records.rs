@@ -6,7 +6,7 @@ use bardo_core::input::Mood;
 use bardo_core::record::{Place, Record, ServiceRecord, Snapshot};
 use bardo_core::service::{Failure, Goal, Inquiry, Launch, Order, Role, State};
 use bardo_core::time::{Instant, WallTime};
-use bardo_core::{ExitStatus, Generation, Pid, Signal, SpawnError};
+use bardo_core::{ExitStatus, Generation, Pid, Preparation, Signal, SpawnError};
 
 use super::codec::Unreadable::{self, Malformed, Unknown};
 use super::codec::{Decoder, Encoder};
@@ -378,6 +378,24 @@ pub(super) fn read_exit(from: &mut Decoder<'_>) -> Read<ExitStatus> {
     })
 }
 
+/// The kind of [`SpawnError::Exec`]. Which step it was stands behind it: whoever does not know
+/// that takes all of them for it.
+const EXEC: u8 = 10;
+
+/// 0 for the program itself, else one more than the place of the preparation.
+fn step_number(error: SpawnError) -> u8 {
+    let SpawnError::Prepare(what, _) = error else { return 0 };
+    let place = Preparation::ALL.iter().position(|there| *there == what);
+    place.and_then(|place| u8::try_from(place + 1).ok()).expect("they are few, and it is there")
+}
+
+fn read_step(from: &mut Decoder<'_>, errno: i32) -> Read<SpawnError> {
+    let number = if from.is_at_end() { 0 } else { from.byte()? };
+    // A step that only a later version knows is told as an older one would tell it.
+    let what = usize::from(number).checked_sub(1).and_then(|place| Preparation::ALL.get(place));
+    Ok(what.map_or(SpawnError::Exec(errno), |what| SpawnError::Prepare(*what, errno)))
+}
+
 pub(super) fn write_failure(to: &mut Encoder, failure: Failure) {
     to.small(|to| match failure {
         Failure::Spawn(error) => {
@@ -392,12 +410,16 @@ pub(super) fn write_failure(to: &mut Encoder, failure: Failure) {
                 SpawnError::Pipes(errno) => (7, errno),
                 SpawnError::Clone(errno) => (8, errno),
                 SpawnError::Socket(errno) => (9, errno),
-                SpawnError::Exec(errno) => (10, errno),
+                SpawnError::Exec(errno) => (EXEC, errno),
                 SpawnError::Variables(errno) => (11, errno),
+                SpawnError::Prepare(_, errno) => (EXEC, errno),
             };
             to.byte(0);
             to.byte(kind);
             to.i64(i64::from(errno));
+            if kind == EXEC {
+                to.byte(step_number(error));
+            }
         }
         Failure::ExitedTooQuickly => to.byte(1),
         Failure::BadExitCode(code) => {
@@ -428,7 +450,7 @@ pub(super) fn read_failure(from: &mut Decoder<'_>) -> Read<Failure> {
                     7 => SpawnError::Pipes(errno),
                     8 => SpawnError::Clone(errno),
                     9 => SpawnError::Socket(errno),
-                    10 => SpawnError::Exec(errno),
+                    EXEC => read_step(from, errno)?,
                     11 => SpawnError::Variables(errno),
                     _ => return Err(Unknown),
                 })

@@ -48,7 +48,9 @@ enum Unanswered {
 impl Unanswered {
     fn told(&self) -> (Errno, String) {
         match self {
-            Self::Nobody(error @ SearchError::Forbidden(_)) => (Errno::EPERM, error.to_string()),
+            Self::Nobody(error @ (SearchError::Forbidden(_) | SearchError::OthersOnly(_))) => {
+                (Errno::EPERM, error.to_string())
+            }
             Self::Nobody(error @ SearchError::NoFile(_)) => (Errno::EINVAL, error.to_string()),
             Self::Nobody(error) => (Errno::EDEADSRCDST, error.to_string()),
             Self::Refused(errno, text) => (*errno, text.clone()),

@@ -295,9 +295,10 @@ impl Order {
             Some('p') => Err(Wrong::not_yet("-p (a replica)")),
             Some('e') => Err(Wrong::not_yet("-e (an old process that is kept)")),
             Some(letter) => Err(Wrong::not_yet(&format!("-{letter} (faults in initialisation)"))),
-            None => match self.switches.first_of("aostm") {
-                Some(letter) => Err(Wrong::not_yet(&format!("-{letter} (an update)"))),
-                None => Ok(()),
+            None => match (self.switches.first_of("aostm"), self.draft.ahead) {
+                (Some(letter), _) => Err(Wrong::not_yet(&format!("-{letter} (an update)"))),
+                (None, Some(option)) => Err(Wrong::not_yet(&format!("-{option} (an update)"))),
+                (None, None) => Ok(()),
             },
         }
     }
@@ -383,7 +384,21 @@ mod tests {
             ("up /bin/true -state 0", 22),
             ("up /bin/true -heap-prealloc 0", 22),
             ("up /bin/true -asr-count -1", 22),
+            ("up /bin/true -asr-count 3", 78),
+            ("edit self -label x -asr-count 3", 78),
+            ("up /bin/true -state 5", 78),
+            ("run /bin/true -state x==1", 78),
+            ("up /bin/true -maxtime 5s", 78),
+            ("up /bin/true -trg-label nope", 78),
+            ("up /bin/true -heap-prealloc 5", 78),
+            ("up /bin/true -map-prealloc 5", 78),
+            ("up /bin/true -ipc_bl a,b:c,:,d", 78),
+            ("up /bin/true -ipc_wl a,b", 78),
+            ("up /bin/true -devid x", 22),
+            ("up /bin/true -devid 5", 0),
             ("up /bin/true -ipc_bl ,", 22),
+            ("up /bin/true -ipc_bl a", 22),
+            ("up /bin/true -ipc_wl a,b:c", 22),
             ("up /bin/true -ipc_wl a,b:c,d:e,f:g,h:i,j", 12),
             ("up /bin/true -ready soon", 22),
             ("up /bin/true -ok-exit 256", 22),
@@ -413,6 +428,24 @@ mod tests {
         ] {
             assert_eq!(code(line), errno, "{line}");
         }
+    }
+
+    #[test]
+    fn what_is_refused_is_told_with_what_would_be_taken() {
+        let text = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            parsed(&words).map_or_else(|wrong| wrong.text, |order| order.draft.notes.concat())
+        };
+
+        for (line, expected) in [
+            ("up /bin/true -map-prealloc x", "\"x\" is not a number of bytes from 1 on"),
+            ("up /bin/true -ipc_bl a", "\"a\" is not LABEL,TYPE:LABEL,TYPE"),
+            ("up /bin/true -state 5", "-state (an update): this version cannot do that yet"),
+            ("up /bin/true -devid 5", "-devid means nothing here"),
+        ] {
+            assert!(text(line).contains(expected), "{line}: {}", text(line));
+        }
+        assert_eq!(text("up /bin/true -devid 0"), "");
     }
 
     #[test]

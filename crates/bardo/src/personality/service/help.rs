@@ -46,7 +46,7 @@ pub fn help(program: &str) -> String {
     for (source, title) in [
         (Source::Minix, "Options behind the binary, as in MINIX:"),
         (Source::Ours, "Options of our own:"),
-        (Source::Later, "Options for updates, checked and of no use yet:"),
+        (Source::Later, "Options for updates (checked; not yet: 78):"),
     ] {
         text += &format!("\n{title}\n");
         for option in OPTIONS.iter().filter(|option| option.source == source) {

@@ -26,7 +26,8 @@ pub(super) fn list(services: &[Service]) -> String {
     let mut text = HEADER.to_owned();
     for service in services {
         let Service { label, endpoint, pid, device, restarts, command, .. } = service;
-        let (period, alive) = (service.period / TICK, service.alive_at / TICK);
+        // A heartbeat shorter than a tick is one: 0 is none.
+        let (period, alive) = (service.period.div_ceil(TICK), service.alive_at / TICK);
         let flags: String =
             COLUMNS.chars().map(|flag| if has(service, flag) { flag } else { '-' }).collect();
         // A text is never a reason to end.
@@ -140,6 +141,16 @@ mod tests {
             lines.next().unwrap(),
             "          web 4294967298    77 A---C-    4  500    12345     3x /usr/bin/web -p 80"
         );
+    }
+
+    #[test]
+    fn only_no_heartbeat_is_0_ticks() {
+        let ticks = |period| {
+            let text = list(&[Service { period, ..web() }]);
+            text.lines().nth(1).unwrap().split_ascii_whitespace().nth(5).unwrap().to_owned()
+        };
+
+        assert_eq!([0, 1, 10, 11].map(ticks), ["0", "1", "1", "2"]);
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub fn main(program: &str, words: &[OsString]) -> ExitCode {
         Ok(Wish::Order(order)) => by_the_rules(order),
         Err(wrong) => return refuse(&name, &wrong),
     };
+    for note in &order.draft.notes {
+        eprintln!("service: note: {note}");
+    }
     let request = match request(&order) {
         Ok(request) => request,
         Err(wrong) => return refuse(&name, &wrong),

@@ -22,6 +22,10 @@ pub struct Draft {
     pub waits: bool,
     /// `-stop`, of `shutdown`.
     pub stops: bool,
+    /// The first option that was there of what cannot be done yet.
+    pub(super) ahead: Option<&'static str>,
+    /// What people should know although it is taken.
+    pub(super) notes: Vec<&'static str>,
     /// Whether `-dev` or `-major` was there.
     has_device: bool,
 }
@@ -42,7 +46,8 @@ pub enum Value {
 pub enum Source {
     /// MINIX has it.
     Minix,
-    /// MINIX has it; here it is checked, and waits for what it is about: updates.
+    /// MINIX has it; here it is checked, and refused (78) until there is what it is about:
+    /// updates.
     Later,
     /// It is ours.
     Ours,
@@ -115,14 +120,14 @@ pub const OPTIONS: &[ServiceOption] = &[
         device),
     minix("major", "NUMBER", "the same by the major number",
         major),
+    minix("devid", "NUMBER", "accepted; means nothing here, where there is no device manager",
+        device_manager),
     later("maxtime", "TIME", "how long an update may take",
         |_, text| time("maxtime", text, Plain::Ticks).map(drop)),
     later("state", "STATE", "in which state the old version is replaced",
         |_, text| state(text)),
     later("trg-label", "NAME", "of which service the new version takes the state",
         |_, text| name("trg-label", text).map(drop)),
-    later("devid", "NUMBER", "the device manager's number",
-        |_, text| number::<u32>("devid", text).map(drop)),
     later("heap-prealloc", "BYTES", "heap that is set aside for an update",
         |_, text| more_than_none("heap-prealloc", text)),
     later("map-prealloc", "BYTES", "memory that is set aside for an update",
@@ -215,7 +220,11 @@ impl ServiceOption {
             }
             Value::None => String::new(),
         };
-        (self.apply)(draft, &text)
+        (self.apply)(draft, &text)?;
+        if self.source == Source::Later {
+            draft.ahead.get_or_insert(self.name);
+        }
+        Ok(())
     }
 }
 
@@ -244,9 +253,9 @@ fn number<T: std::str::FromStr>(option: &str, text: &str) -> Result<T, Wrong> {
 }
 
 fn more_than_none(option: &str, text: &str) -> Result<(), Wrong> {
-    match number::<u64>(option, text)? {
-        0 => Err(unfit(option, text, "a number of bytes from 1 on")),
-        _ => Ok(()),
+    match text.parse::<u64>() {
+        Ok(1..) => Ok(()),
+        Ok(0) | Err(_) => Err(unfit(option, text, "a number of bytes from 1 on")),
     }
 }
 
@@ -319,6 +328,14 @@ fn only_one_device(draft: &mut Draft) -> Result<(), Wrong> {
     }
 }
 
+fn device_manager(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
+    // None is what there is.
+    if number::<u32>("devid", text)? > 0 {
+        draft.notes.push("-devid means nothing here: there is no device manager");
+    }
+    Ok(())
+}
+
 fn ready(draft: &mut Draft, text: &str) -> Result<(), Wrong> {
     let is_word = ["auto", "ctl", "notify", "health", "listen", "alive"].contains(&text);
     let is_descriptor = text.strip_prefix("fd:").is_some_and(|text| text.parse::<u32>().is_ok());
@@ -365,8 +382,9 @@ fn filter(option: &str, text: &str) -> Result<(), Wrong> {
     const LABEL_BYTES_MAX: usize = 15;
     let all: Vec<&str> = text.split(':').collect();
     let is_fit = |filter: &&str| {
-        let (label, kind) = filter.split_once(',').unwrap_or((filter, ""));
-        (!label.is_empty() || !kind.is_empty()) && !kind.contains(',')
+        filter.split_once(',').is_some_and(|(label, kind)| {
+            (!label.is_empty() || !kind.is_empty()) && !kind.contains(',')
+        })
     };
     if !all.iter().all(is_fit) {
         return Err(unfit(option, text, "LABEL,TYPE:LABEL,TYPE"));

@@ -247,7 +247,31 @@ fn settings_say_who_it_is_and_what_it_may_use() {
     let health = care.health.as_ref().unwrap();
     assert_eq!((health.interval, health.retries), (Duration::from_secs(5), 2));
     assert_eq!(care.readiness.by, Ready::Checks(Check::Command("true".into())));
-    assert_eq!(notes, ["not enforced yet: irq (/etc/system.conf:3)"]);
+    let unbound = "control restricts nothing: it runs as root, who may do everything";
+    assert_eq!(notes, ["not enforced yet: irq (/etc/system.conf:3)", unbound]);
+}
+
+#[test]
+fn a_list_binds_who_may_not_do_everything() {
+    let mut care = Care::minix("x".into());
+    let user = |uid| User { uid, gid: uid, groups: Vec::new() };
+    let own = rustix::process::geteuid().as_raw();
+
+    assert_eq!(unbound(Some(&user(0)), &care), None, "there is no list");
+    Arc::make_mut(&mut care.confinement).control = vec!["net".into()];
+
+    assert!(unbound(Some(&user(0)), &care).unwrap().contains("runs as root"));
+    assert!(unbound(None, &care).is_some(), "it runs as we do");
+    assert_eq!(unbound(Some(&user(own + 1)), &care), None);
+}
+
+#[test]
+fn a_script_that_is_not_there_is_told_of_and_taken() {
+    let (service, notes) = up(Asked { script: Some("/no/such/script".to_owned()), ..plain() });
+
+    assert!(service.program.care.as_ref().unwrap().script.is_some());
+    let text = "-script: there is no file /no/such/script; it is run after a crash";
+    assert_eq!(notes, [text]);
 }
 
 #[test]

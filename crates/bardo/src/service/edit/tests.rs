@@ -177,7 +177,7 @@ fn the_counter_is_set_and_nought_leaves_it() {
 #[test]
 fn a_control_list_is_replaced_only_by_one() {
     let with = |lines: &[Line]| {
-        let mut settings = vec![line("service", &["sh"])];
+        let mut settings = vec![line("service", &["sh"]), line("uid", &["root"])];
         settings.extend_from_slice(lines);
         Asked { settings: Some(settings), ..plain() }
     };
@@ -185,10 +185,14 @@ fn a_control_list_is_replaced_only_by_one() {
 
     let (kept, _) = edited(&present, with(&[line("pids", &["5"])]));
     let (replaced, notes) = edited(&present, with(&[line("control", &["b"])]));
+    let other = Asked { restarts: Some(1), ..Asked::default() };
+    let (_, silent) = edited(&present, other);
 
     assert_eq!(*care(&kept).confinement.control, [Arc::from("a")]);
     assert_eq!(*care(&replaced).confinement.control, [Arc::from("b")]);
-    assert_eq!(notes, ["at once: control"]);
+    let unbound = "control restricts nothing: it runs as root, who may do everything";
+    assert_eq!(notes, ["at once: control", unbound]);
+    assert_eq!(silent, ["at once: restarts"]);
 }
 
 #[test]

@@ -153,8 +153,12 @@ impl Facts<'_> {
                     .to_owned()
             }
             Some(What::ScriptSilent) => {
-                "its recovery script has ended and decided nothing: restart it or bring it down"
-                    .to_owned()
+                let ended = self.standing.script.map(|status| format!(" ({})", ending(status)));
+                format!(
+                    "its recovery script has ended{} and decided nothing: restart it or bring it \
+                     down",
+                    ended.unwrap_or_default()
+                )
             }
             Some(What::Waits { wait, count, rule }) => {
                 let left = self
@@ -275,6 +279,7 @@ mod tests {
             failures: 0,
             vitals: None,
             told: None,
+            script: None,
             left: None,
             held: None,
             kept: kept.collect(),

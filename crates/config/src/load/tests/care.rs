@@ -179,7 +179,7 @@ fn a_bad_value_of_any_option_says_what_where_and_in_which_section() {
 
     for (option, value, wanted) in cases {
         let text = format!("[program:p]\ncommand=/bin/cat\n{option}={value}\n");
-        let wanted = format!("{wanted} in section 'program:p' (file: '/etc/s.conf')");
+        let wanted = format!("{wanted} in section 'program:p' (file: '/etc/s.conf', line: 4)");
         assert_eq!(refused(&text), wanted);
     }
     let tried: Vec<&str> = cases.iter().map(|(option, ..)| *option).collect();
@@ -258,10 +258,19 @@ fn a_dependency_on_nothing_is_refused_with_its_line() {
     let refused =
         |text: &str| refused(&format!("{OTHERS}[program:p]\ncommand=x\ndepends_on={text}\n"));
 
-    for name in ["nobody", "db:x", "nobody:*", "web:db"] {
+    for name in ["nobody", "nobody:x", "nobody:*"] {
         assert_eq!(
             refused(name),
             format!("/etc/s.conf:14: [program:p] depends on {name}, and no program is called that")
+        );
+    }
+    for (group, name) in [("db", "x"), ("web", "db")] {
+        assert_eq!(
+            refused(&format!("{group}:{name}")),
+            format!(
+                "/etc/s.conf:14: [program:p] depends on {group}:{name}, and {group} has no process \
+                 {name}; a condition is ready or started"
+            )
         );
     }
     let twice = "db\n[group:more]\nprograms=api";

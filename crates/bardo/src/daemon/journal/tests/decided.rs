@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bardo_core::decision::{Cause, Reason, Rule, Sign, What, Wish};
 use bardo_core::time::WallTime;
-use bardo_core::{Decision, ExitStatus, Generation, ServiceId, Signal, SpawnError};
+use bardo_core::{Decision, ExitStatus, Generation, Preparation, ServiceId, Signal, SpawnError};
 use proptest::prelude::*;
 
 use super::super::decisions::{CAUSES, RULES, SIGNS, WISHES};
@@ -90,8 +90,13 @@ pub(super) fn sample(version: u16) -> Vec<Decision> {
         What::Rests,
         What::Ends,
         What::EndsAll(3),
+        What::SpawnFailed(SpawnError::Prepare(Preparation::User, 1)),
     ];
-    let known = if version >= 7 { all.len() } else { all.len() - 1 };
+    let known = match version {
+        9.. => all.len(),
+        7.. => all.len() - 1,
+        _ => all.len() - 2,
+    };
     let numbered = (0_u32..).zip(all).take(known);
     let decision = |(number, what)| Decision {
         service: ServiceId(1 + number % 2),

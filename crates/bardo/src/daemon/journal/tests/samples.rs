@@ -21,7 +21,9 @@ use bardo_core::spec::{
     SocketSpec, StopPolicy, User,
 };
 use bardo_core::time::{Instant, WallTime};
-use bardo_core::{Configuration, ExitStatus, Generation, Pid, ServiceId, Signal, SpawnError};
+use bardo_core::{
+    Configuration, ExitStatus, Generation, Pid, Preparation, ServiceId, Signal, SpawnError,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -367,6 +369,8 @@ fn failure() -> impl Strategy<Value = Failure> {
         any::<i32>().prop_map(SpawnError::Socket),
         any::<i32>().prop_map(SpawnError::Exec),
         any::<i32>().prop_map(SpawnError::Variables),
+        (prop::sample::select(Preparation::ALL.to_vec()), any::<i32>())
+            .prop_map(|(what, errno)| SpawnError::Prepare(what, errno)),
     ];
     prop_oneof![
         spawn.prop_map(Failure::Spawn),

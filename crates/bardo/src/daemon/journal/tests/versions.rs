@@ -56,6 +56,7 @@ const FORMER: &[(&str, &str)] = &[
     ("version-6", include_str!("samples/version-6")),
     ("version-7", include_str!("samples/version-7")),
     ("version-8", include_str!("samples/version-8")),
+    ("version-9", include_str!("samples/version-9")),
 ];
 const FUTURE: &str = include_str!("samples/from-the-future");
 
