@@ -114,3 +114,20 @@ fn others_may_only_ask_sysvinit() {
 fn others_may_only_ask_openrc() {
     unprivileged(Init::Openrc);
 }
+
+#[test]
+fn a_start_that_fails_names_section_and_file_under_every_init_system() {
+    for init in [Init::Systemd, Init::Sysvinit, Init::Openrc] {
+        let Some(machine) = Machine::boot(init) else { return };
+        machine.write("/etc/bardo/bad.conf", "[supervisord]\n[program:cat]\n");
+        machine.ok("bardo /install bad");
+
+        let start = machine.run("bardo /start bad");
+
+        assert_eq!(start.code, 1, "{start:?}");
+        let line = start.stderr.lines().last().unwrap_or_default();
+        assert!(line.contains("in section 'program:cat'"), "{init:?}: {line}");
+        let told = line.matches("(file: '/etc/bardo/bad.conf')").count();
+        assert_eq!(told, 1, "{init:?}: {line}");
+    }
+}
