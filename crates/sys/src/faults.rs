@@ -40,6 +40,8 @@ pub enum Call {
     Directory,
     /// Giving a socket its name.
     Bind,
+    /// Opening a process by its number.
+    Process,
 }
 
 impl Call {
@@ -53,6 +55,7 @@ impl Call {
             Self::Accept => &[libc::SYS_accept4],
             Self::Directory => MAKE_DIRECTORY,
             Self::Bind => &[libc::SYS_bind],
+            Self::Process => &[libc::SYS_pidfd_open],
         }
     }
 }
@@ -83,7 +86,8 @@ const fn request(number: u64, size: usize) -> u64 {
 /// What is refused, to whom, and with which error.
 #[derive(Debug, Clone, Copy)]
 struct Refusal {
-    process: u32,
+    /// `None` for everybody.
+    process: Option<u32>,
     call: Call,
     errno: i32,
 }
@@ -139,8 +143,16 @@ impl Gate {
 
     /// From now on this process is refused such calls, with this error.
     pub fn refuse(&self, process: u32, call: Call, errno: i32) {
-        let mut refusals = self.state.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.push(Refusal { process, call, errno });
+        self.add(Refusal { process: Some(process), call, errno });
+    }
+
+    /// From now on everybody is refused such calls, with this error.
+    pub fn refuse_everybody(&self, call: Call, errno: i32) {
+        self.add(Refusal { process: None, call, errno });
+    }
+
+    fn add(&self, refusal: Refusal) {
+        self.state.refusals.lock().unwrap_or_else(PoisonError::into_inner).push(refusal);
     }
 
     /// From now on everything is let through.
@@ -226,7 +238,8 @@ fn verdict(asked: &libc::seccomp_notif, calls: &[Call], state: &State) -> Option
         return None;
     }
     let process = process_of(asked.pid)?;
-    let refusal = refusals.iter().find(|given| given.process == process && given.call == *call);
+    let is_meant = |given: &&Refusal| given.process.is_none_or(|one| one == process);
+    let refusal = refusals.iter().find(|given| given.call == *call && is_meant(given));
     refusal.map(|refusal| refusal.errno)
 }
 

@@ -2,9 +2,12 @@
 //! were under way, processes that the table knows. Each is matched with the others.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use bardo_core::record::Snapshot;
 use bardo_core::service::{Launch, State};
 use bardo_core::{Found, Generation, Input, Instant, Pid, ServiceId, Supervisor};
 use bardo_keeper::protocol::{Key, Roles, ToKeeper};
@@ -12,6 +15,7 @@ use bardo_sys::control::Port;
 use bardo_sys::memory::SharedMemory;
 use bardo_sys::spawn::{Birth, Spawner};
 use bardo_sys::{clock, process};
+use rustix::io::Errno;
 
 use super::channels::{self, Asks, Ends};
 use super::children::{Child, Life};
@@ -134,12 +138,37 @@ fn ends(inheritance: &mut Inheritance, key: Key) -> &mut Ends {
     inheritance.channels.entry(key).or_default()
 }
 
+/// A predecessor's processes by their numbers, as far as they are there.
+pub(super) type Opened = HashMap<u32, OwnedFd>;
+
+/// Opens every process that the table knows, or was about to. Who takes over without that would
+/// take one for gone that is there, and could never stop it.
+///
+/// # Errors
+/// When one cannot be opened although it may be there.
+pub(super) fn open_all(table: &Snapshot, births: &[Birth]) -> io::Result<Opened> {
+    let known = table.places.iter().filter_map(|place| place.service.as_ref()?.pid);
+    let born = births.iter().filter(|birth| !helpers::is_helper(birth.identity));
+    let mut opened = Opened::new();
+    for pid in known.map(|pid| pid.0).chain(born.filter_map(|birth| birth.pid)) {
+        match process::open(pid) {
+            Ok(pidfd) => drop(opened.insert(pid, pidfd)),
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // What is asked of /proc about them takes one more.
+    File::open("/dev/null")?;
+    Ok(opened)
+}
+
 /// Finds out what became of each process that the table knows, or was about to.
 pub(super) fn adopt(
     machine: &mut Machine,
     supervisor: &Supervisor,
     births: &[Birth],
     inheritance: &mut Inheritance,
+    mut opened: Opened,
 ) -> Vec<Input> {
     let mut inputs = Vec::new();
     for there in supervisor.services() {
@@ -185,7 +214,9 @@ pub(super) fn adopt(
         }
         let kept = inheritance.processes.remove(&life.key());
         let trace = Trace { kept: kept.as_ref(), at: born.map(|birth| birth.at) };
-        let pidfd = open_known(machine, life, pid, trace);
+        // Its number may have passed from one that has ended to another one in the table.
+        let is_there = opened.get(&pid).is_some_and(|it| is_known(machine, life, (pid, it), trace));
+        let pidfd = if is_there { opened.remove(&pid) } else { None };
         machine.watch(life.key(), pid, (pidfd.as_ref(), kept.is_some()));
         if known_by(machine, life).is_none() && pidfd.is_some() {
             // The predecessor did not live to note it.
@@ -237,17 +268,20 @@ fn end_strangers(machine: &mut Machine, births: &[Birth], inheritance: &Inherita
     }
 }
 
-/// Opens a predecessor's process, if it is still that process. One that has ended is
-/// not: its exit record is on the way, and finds it by its number all the same.
-fn open_known(machine: &Machine, life: Life, pid: u32, trace: Trace<'_>) -> Option<OwnedFd> {
-    let pidfd = process::open(pid).ok()?;
-    let same = match known_by(machine, life) {
+/// Whether this is still that process of a predecessor's. One that has ended is not: its exit
+/// record is on the way, and finds it by its number all the same.
+fn is_known(
+    machine: &Machine,
+    life: Life,
+    (pid, pidfd): (u32, &OwnedFd),
+    trace: Trace<'_>,
+) -> bool {
+    match known_by(machine, life) {
         Some(known) => {
             process::identity(pidfd.as_fd(), pid).is_ok_and(|identity| identity == known.identity)
         }
         None => machine.is_ours(pid, trace),
-    };
-    same.then_some(pidfd)
+    }
 }
 
 /// What the process of a life is known by.

@@ -25,7 +25,7 @@ use bardo_sys::stat::Stat;
 use bardo_sys::waker::Waker;
 use bardo_sys::{poll, process, signals};
 
-use super::adoption::{Inheritance, adopt, attach_all, births, sort};
+use super::adoption::{Inheritance, Opened, adopt, attach_all, births, open_all, sort};
 use super::channels::Channels;
 use super::children::Children;
 use super::clients::{self, Clients};
@@ -90,6 +90,13 @@ pub enum Part {
     Watches,
 }
 
+/// What a predecessor has left beside the journal.
+struct Findings {
+    births: Vec<Birth>,
+    opened: Opened,
+    inheritance: Inheritance,
+}
+
 /// Runs until everything has stopped; returns the exit code that the keeper shall
 /// end with.
 ///
@@ -144,6 +151,11 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
     let (mut machine, pump, api) =
         assemble(settings, journal, &known, spawner, link, &mut inheritance)?;
     machine.stepparents = stepparents;
+    let opened = match part {
+        Part::Works => open_all(&known.table, &births),
+        Part::Watches => Ok(Opened::new()),
+    };
+    let opened = opened.map_err(system("open a predecessor's processes"))?;
     // Nothing that can be seen ahead is in the way now, and nothing was done yet.
     machine.end_former(&mut inheritance).map_err(system("end the former supervisor"))?;
     let why = what_became_of(predecessor, words.as_deref());
@@ -155,7 +167,8 @@ fn take_part(part: Part) -> Result<i32, TakeOverError> {
         wish.fulfil(keeper);
         return Ok(0);
     }
-    Ok(supervise(machine, (pump, api), known, births, inheritance, (predecessor, &why)))
+    let found = Findings { births, opened, inheritance };
+    Ok(supervise(machine, (pump, api), known, found, (predecessor, &why)))
 }
 
 /// A unit may spare the keeper when memory is short, which all inherit. Programs are not to be
@@ -318,14 +331,13 @@ fn supervise(
     mut machine: Machine,
     threads: (JoinHandle<()>, Api),
     known: Memory,
-    births: Vec<Birth>,
-    inheritance: Inheritance,
+    found: Findings,
     (predecessor, why): (Predecessor, &str),
 ) -> i32 {
     greet(&mut machine, &known, predecessor, why);
     last_words::forget(machine.journal.memory());
     machine.news.signals |= predecessor.signals;
-    let mut supervisor = take_over(&mut machine, known.table, &births, inheritance);
+    let mut supervisor = take_over(&mut machine, known.table, found);
     machine.tell(machine.settings.patience());
     // Who cannot say it has lost its keeper while it took over.
     machine.keeper_lost |= machine.link.say(ToKeeper::TookOver).is_err();
@@ -352,12 +364,8 @@ fn supervise(
 
 /// Makes the table what it was, with all that became of it meanwhile, and does what
 /// was decided and not done.
-fn take_over(
-    machine: &mut Machine,
-    table: Snapshot,
-    births: &[Birth],
-    mut inheritance: Inheritance,
-) -> Supervisor {
+fn take_over(machine: &mut Machine, table: Snapshot, found: Findings) -> Supervisor {
+    let Findings { births, opened, mut inheritance } = found;
     let (mut supervisor, last) = match table.mood {
         None => (Supervisor::new(), Input::Begin(table.loaded)),
         Some(_) => (Supervisor::recover(table), Input::Resume),
@@ -374,8 +382,8 @@ fn take_over(
     machine.mood = supervisor.mood();
     machine.mend_images(std::mem::take(&mut inheritance.images));
     machine.adopt_trees(&supervisor);
-    let mut inputs = adopt(machine, &supervisor, births, &mut inheritance);
-    inputs.extend(machine.adopt_helpers(&supervisor, births, &mut inheritance));
+    let mut inputs = adopt(machine, &supervisor, &births, &mut inheritance, opened);
+    inputs.extend(machine.adopt_helpers(&supervisor, &births, &mut inheritance));
     let streams = attach_all(machine, &supervisor, inheritance);
     machine.resume_listening(&streams);
     machine.pump.go();
@@ -384,7 +392,7 @@ fn take_over(
     inputs.push(last);
     turn(&mut supervisor, machine, &mut inputs, &mut Actions::default());
     // Only now is it written down what became of them.
-    machine.children.spawner().forget(births);
+    machine.children.spawner().forget(&births);
     supervisor
 }
 

@@ -142,6 +142,24 @@ fn a_machine_without_files_holds_up_nobody_else() {
 }
 
 #[test]
+fn a_supervisor_that_cannot_open_every_process_takes_over_none() {
+    let Some((scene, gate)) = behind_gate("", OTHER, &[Call::Process]) else { return };
+    let other = scene.process("other");
+    gate.refuse_everybody(Call::Process, Errno::MFILE.raw_os_error());
+
+    scene.daemon.kill_supervisor().unwrap();
+
+    scene.wait("a refusal", || gate.refused() > 0);
+    gate.let_pass();
+    scene.supervisor();
+    assert_eq!(scene.process("other").identity(), other.identity());
+    let console = fs::read_to_string(scene.home.file("console")).unwrap();
+    assert!(console.contains("cannot open a predecessor's processes: Too many open"), "{console}");
+    // Who is taken for gone could not be stopped any more.
+    scene.client().about("stopProcess", "other").unwrap();
+}
+
+#[test]
 fn a_supervisor_that_is_not_given_every_pipe_takes_over_none() {
     const MANY: usize = 30;
     let programs = format!(
