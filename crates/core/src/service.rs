@@ -162,7 +162,10 @@ impl Service {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Starting { launch: Launch::Held | Launch::Requested | Launch::Dead, .. } => None,
+            State::Starting {
+                launch: Launch::Held | Launch::Requested | Launch::Dead { .. },
+                ..
+            } => None,
             State::Starting { launch: Launch::Cloned { report_at }, .. } => report_at,
             State::Starting { since, launch: Launch::Executed } => self.starting_deadline(since),
             State::Running => self.running_deadline(),
@@ -276,7 +279,7 @@ impl Service {
 
             (
                 State::Starting {
-                    launch: Launch::Cloned { .. } | Launch::Executed | Launch::Dead,
+                    launch: Launch::Cloned { .. } | Launch::Executed | Launch::Dead { .. },
                     ..
                 }
                 | State::Running,
@@ -321,7 +324,7 @@ impl Service {
             (State::Starting { since, launch: Launch::Executed }, Stimulus::Dead(_))
                 if self.presumes_alive() && !mutant::on(Mutant::BelievesTheClock) =>
             {
-                self.state = State::Starting { since, launch: Launch::Dead };
+                self.state = State::Starting { since, launch: Launch::Dead { seen: now.instant } };
             }
             (_, Stimulus::Dead(_)) => {}
 

@@ -66,8 +66,8 @@ struct Member {
     successes: u32,
     /// Why there was no process for the last start.
     spawn_failure: Option<SpawnError>,
-    /// Whether its process was found dead before it had stayed up.
-    is_dead: bool,
+    /// When its process was found dead whose start was about to count as a success.
+    seen_dead: Option<Instant>,
     /// Whether anything has gone wrong since it was last started.
     has_failed: bool,
     /// Whether the signal that its stop begins with was sent.

@@ -259,7 +259,7 @@ impl Service {
                 self.executed(now, since, actions);
                 self.said(now, mood, saying, actions);
             }
-            State::Starting { launch: Launch::Executed | Launch::Dead, .. } => {
+            State::Starting { launch: Launch::Executed | Launch::Dead { .. }, .. } => {
                 self.said_while_starting(now, saying, actions);
             }
             State::Running => self.said_while_running(now, saying, actions),
@@ -361,7 +361,8 @@ impl Service {
             return;
         }
         match state {
-            State::Starting { launch: Launch::Executed | Launch::Dead, .. } | State::Running
+            State::Starting { launch: Launch::Executed | Launch::Dead { .. }, .. }
+            | State::Running
                 if self.verdict().is_some_and(|verdict| verdict != Reason::OutOfMemory) =>
             {
                 if !mutant::on(Mutant::ForgetsVerdict) {

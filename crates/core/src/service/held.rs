@@ -33,8 +33,10 @@ impl Service {
     /// Whether it has executed its program.
     #[must_use]
     pub fn is_executed(&self) -> bool {
-        let is_executed =
-            matches!(self.state, State::Starting { launch: Launch::Executed | Launch::Dead, .. });
+        let is_executed = matches!(
+            self.state,
+            State::Starting { launch: Launch::Executed | Launch::Dead { .. }, .. }
+        );
         is_executed || self.state == State::Running
     }
 
@@ -50,7 +52,10 @@ impl Service {
     pub(crate) fn is_stoppable(&self) -> bool {
         let is_cloned = matches!(
             self.state,
-            State::Starting { launch: Launch::Cloned { .. } | Launch::Executed | Launch::Dead, .. }
+            State::Starting {
+                launch: Launch::Cloned { .. } | Launch::Executed | Launch::Dead { .. },
+                ..
+            }
         );
         is_cloned || self.state == State::Running
     }

@@ -72,14 +72,16 @@ impl Service {
         status: ExitStatus,
         actions: &mut Actions,
     ) {
-        if !matches!(launch, Launch::Executed | Launch::Dead)
+        if !matches!(launch, Launch::Executed | Launch::Dead { .. })
             && let Some(pid) = self.pid
         {
             actions.push(Action::Notice(Notice::Spawned { service: self.id, pid }));
         }
-        // Whoever tells of its end may have been late. Nobody has seen it alive by then.
-        let stayed_up = launch != Launch::Dead
-            && ended.instant.since(since) >= self.spec.program.startsecs.duration();
+        // Who tells of its end may have been late: then it was seen dead before it is said to
+        // have ended, and nobody has seen it alive by then.
+        let is_late = matches!(launch, Launch::Dead { seen } if seen < ended.instant);
+        let stayed_up =
+            !is_late && ended.instant.since(since) >= self.spec.program.startsecs.duration();
         if stayed_up && self.is_silent() && self.verdict().is_none() {
             // Supervisor lets listeners see that it ran, however shortly.
             self.initialised(ended, actions);

@@ -52,7 +52,7 @@ pub enum State {
 impl State {
     /// The state that a successor is told: it looks for itself whether a process is dead.
     pub(crate) fn recorded(self) -> Self {
-        if let Self::Starting { since, launch: Launch::Dead } = self {
+        if let Self::Starting { since, launch: Launch::Dead { .. } } = self {
             return Self::Starting { since, launch: Launch::Executed };
         }
         self
@@ -75,7 +75,10 @@ pub enum Launch {
     Executed,
     /// It has, and is known to be dead; how it ended is not known yet. It is recorded as
     /// [`Self::Executed`]: a successor finds out for itself.
-    Dead,
+    Dead {
+        /// When that was seen.
+        seen: Instant,
+    },
 }
 
 /// How far the question to a recovery script has come.

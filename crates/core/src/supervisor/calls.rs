@@ -24,6 +24,8 @@ pub(super) struct Call {
     wait: Wait,
     /// The life that the service had when it was asked.
     former: Generation,
+    /// Whether what was to be brought up was, in a life that has ended since.
+    has_come: bool,
 }
 
 /// What is waited for.
@@ -45,7 +47,7 @@ impl Call {
         wait: Wait,
         former: Generation,
     ) -> Self {
-        Self { ticket, service, errand, wait, former }
+        Self { ticket, service, errand, wait, former, has_come: false }
     }
 
     /// The answer, once it is known. Who leaves the table is spoken of when it has left.
@@ -55,7 +57,7 @@ impl Call {
         match (self.errand, state) {
             (_, StateName::Unknown) => Some(Answer::Refused(Refusal::UnknownState)),
             // However short that was.
-            (Errand::Bring, _) if service.was_ready() => Some(Answer::Done),
+            (Errand::Bring, _) if self.has_come || service.was_ready() => Some(Answer::Done),
             (Errand::Down, StateName::Stopping) => {
                 (self.wait == Wait::Begun && !is_untold(service)).then_some(Answer::Done)
             }
@@ -158,10 +160,15 @@ impl Supervisor {
 
     /// Answers whoever waits for a service, as far as it is known what comes of it.
     pub(super) fn settle_calls(&mut self, now: Now, id: ServiceId, actions: &mut Actions) {
+        let mut calls = std::mem::take(&mut self.calls);
         if self.leaves(id) {
+            // Somebody may start it once more before it has left.
+            let was_ready = self.service(id).is_some_and(Service::was_ready);
+            let all = calls.iter_mut().filter(|call| call.service == id);
+            all.for_each(|call| call.has_come |= was_ready);
+            self.calls = calls;
             return;
         }
-        let mut calls = std::mem::take(&mut self.calls);
         let mut is_hopeless = false;
         if let Some(service) = self.service(id) {
             calls.retain(|call| {
@@ -279,8 +286,9 @@ impl Supervisor {
     }
 
     /// Whether others may take the present process of a service for the one to talk to: it has
-    /// been initialised and was not told to stop. One that is being brought up while nobody waits for that (`-n`) is, as
-    /// soon as it has executed its program. MINIX publishes before it initialises.
+    /// been initialised and was not told to stop. One that is being brought up while nobody
+    /// waits for that (`-n`) is, as soon as it has executed its program. MINIX publishes before
+    /// it initialises.
     #[must_use]
     pub fn is_published(&self, id: ServiceId) -> bool {
         let Some(service) = self.service(id) else { return false };

@@ -116,7 +116,9 @@ impl Reference {
         let is_far_enough = |id: &ServiceId| {
             self.member(*id).is_some_and(|there| match there.doing {
                 Doing::Running => true,
-                Doing::Executed { .. } => need.condition == Condition::Started && !there.is_dead,
+                Doing::Executed { .. } => {
+                    need.condition == Condition::Started && there.seen_dead.is_none()
+                }
                 _ => false,
             })
         };

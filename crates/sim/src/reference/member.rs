@@ -33,7 +33,7 @@ impl Member {
             exit_sequence: ExitSequence::default(),
             successes,
             spawn_failure: None,
-            is_dead: false,
+            seen_dead: None,
             has_failed: false,
             is_told: false,
             exit: None,
@@ -56,7 +56,7 @@ impl Member {
                 Some(Failure::Spawn(error)) => Some(error),
                 _ => None,
             },
-            is_dead: false,
+            seen_dead: None,
             has_failed: service.failure.is_some(),
             is_told: !matches!(service.state, State::Stopping { order: Order::Stop, .. }),
             exit: service.exit,
@@ -152,7 +152,7 @@ impl Member {
         self.wanted = true;
         self.started = true;
         self.spawn_failure = None;
-        self.is_dead = false;
+        self.seen_dead = None;
         self.has_failed = false;
         self.exit = None;
         self.generation = self.generation.next();
@@ -249,9 +249,10 @@ impl Member {
                 }
             }
             Input::Dead { generation, .. } if *generation == self.generation => {
-                self.is_dead |= matches!(self.doing, Doing::Executed { .. })
+                let is_presumed_alive = matches!(self.doing, Doing::Executed { .. })
                     && !self.owes_readiness()
                     && self.condemned().is_none();
+                self.seen_dead = self.seen_dead.or(is_presumed_alive.then_some(now.instant));
             }
             Input::SpawnFailed { generation, error, .. } if *generation == self.generation => {
                 self.not_born(now.instant, mood, *error);
@@ -328,7 +329,7 @@ impl Member {
             Doing::Cloned { since } | Doing::Executed { since } => {
                 let long_enough = at.since(since) >= self.spec.program.startsecs.duration();
                 if long_enough
-                    && !self.is_dead
+                    && self.seen_dead.is_none_or(|seen| at.min(now) <= seen)
                     && !self.owes_readiness()
                     && self.condemned().is_none()
                 {
@@ -445,7 +446,7 @@ impl Member {
 
     pub(super) fn succeed_if_due(&mut self, now: Now) {
         if let Doing::Executed { since } = self.doing
-            && !self.is_dead
+            && self.seen_dead.is_none()
             && now.instant.since(since) > self.spec.program.startsecs.duration()
         {
             self.become_ready(now.instant);
@@ -484,7 +485,7 @@ impl Doing {
                 Launch::Held => Self::StartHeld,
                 Launch::Requested => Self::Requested,
                 Launch::Cloned { .. } => Self::Cloned { since },
-                Launch::Executed | Launch::Dead => Self::Executed { since },
+                Launch::Executed | Launch::Dead { .. } => Self::Executed { since },
             },
             State::Running => Self::Running,
             State::Backoff { until } => Self::Backoff { until },

@@ -295,7 +295,7 @@ impl Member {
             return;
         }
         match self.doing {
-            Doing::Executed { .. } if self.is_dead => {}
+            Doing::Executed { .. } if self.seen_dead.is_some() => {}
             Doing::Executed { since } => {
                 let limit = self.too_late(since);
                 if self.owes_readiness() && limit <= now.instant {

@@ -333,7 +333,7 @@ fn write_launch(to: &mut Encoder, launch: Launch) {
             to.byte(1);
             to.option(report_at, |to, time| to.u64(time.0));
         }
-        Launch::Executed | Launch::Dead => to.byte(2),
+        Launch::Executed | Launch::Dead { .. } => to.byte(2),
         Launch::Held => to.byte(3),
     });
 }

@@ -134,6 +134,42 @@ fn who_is_found_dead_when_he_was_to_have_stayed_up_has_not() {
 }
 
 #[test]
+fn who_is_said_to_have_ended_before_he_was_found_dead_has_stayed_up_until_then() {
+    let mut bench = Bench::up(&[]);
+    bench.bring(7, &brought("foo", |_| {}), Wait::Done);
+    let (service, generation) = (ServiceId(0), bench.service(0).generation);
+    bench.now += 1300;
+    let ended = at(bench.now).instant;
+    bench.now += 500;
+    bench.step(Input::Dead { service, generation });
+
+    let (status, sequence) = (ExitStatus::Code(0), ExitSequence(1));
+    let told = bench.step(Input::Exited { service, generation, status, sequence, at: ended });
+
+    assert_eq!(answers(&told), [(7, Answer::Done)]);
+}
+
+#[test]
+fn who_was_up_and_is_started_once_more_before_he_has_left_was_up() {
+    let mut bench = Bench::up(&[]);
+    let once = brought_with(
+        "foo",
+        |_| {},
+        |program| {
+            program.startsecs = Seconds(0);
+            program.restart.on = RestartOn::Never;
+        },
+    );
+    bench.bring(7, &once, Wait::Done);
+    assert_eq!(answers(&bench.exit(0, 9)), []);
+
+    let target = Target::Process("foo".into(), "foo".into());
+    let told = bench.ask(8, Verb::Start, target, Wait::Begun);
+
+    assert!(answers(&told).contains(&(7, Answer::Done)), "{told:?}");
+}
+
+#[test]
 fn who_was_found_dead_is_looked_at_again_by_a_successor() {
     let mut bench = Bench::up(&[]);
     bench.bring(7, &brought("foo", |_| {}), Wait::Done);
