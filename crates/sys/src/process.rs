@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::poll;
 use crate::stat::Stat;
 
 /// The magic number of the file system that pidfds live on since Linux 6.9.
@@ -344,16 +345,18 @@ pub fn number(pidfd: BorrowedFd<'_>) -> Option<i32> {
     text.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
 
-/// Whether no thread of a process runs any more: each was stopped, or has ended.
+/// Whether no thread of a process, of which this is a pidfd, runs any more: each was stopped, or
+/// has ended.
 ///
 /// # Errors
 ///
 /// When that cannot be seen, as without descriptors.
-pub fn is_stopped(pid: u32) -> io::Result<bool> {
+pub fn is_stopped(pidfd: BorrowedFd<'_>, pid: u32) -> io::Result<bool> {
     let is_over =
         |error: &io::Error| matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH));
     let threads = match std::fs::read_dir(format!("/proc/{pid}/task")) {
-        Err(error) if is_over(&error) => return Ok(true),
+        // What is hidden from us is not there either.
+        Err(error) if is_over(&error) => return Ok(poll::is_readable(pidfd)),
         threads => threads?,
     };
     for thread in threads {
@@ -435,17 +438,20 @@ mod tests {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let pidfd = open(child.id()).unwrap();
-        assert!(!is_stopped(child.id()).unwrap() && !is_stopped(std::process::id()).unwrap());
+        let (pidfd, own) = (open(child.id()).unwrap(), open(std::process::id()).unwrap());
+        assert!(
+            !is_stopped(pidfd.as_fd(), child.id()).unwrap()
+                && !is_stopped(own.as_fd(), std::process::id()).unwrap()
+        );
 
         signal(pidfd.as_fd(), libc::SIGSTOP).unwrap();
-        while !is_stopped(child.id()).unwrap() {
+        while !is_stopped(pidfd.as_fd(), child.id()).unwrap() {
             std::thread::yield_now();
         }
         signal(pidfd.as_fd(), libc::SIGKILL).unwrap();
         child.wait().unwrap();
 
-        assert!(is_stopped(child.id()).unwrap(), "one that is gone runs no more");
+        assert!(is_stopped(pidfd.as_fd(), child.id()).unwrap(), "one that is gone runs no more");
     }
 
     #[test]

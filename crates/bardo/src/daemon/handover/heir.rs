@@ -26,6 +26,9 @@ const KILL: i32 = 9;
 /// SIGSTOP.
 const STOP: i32 = 19;
 
+/// SIGCONT.
+const CONTINUE: i32 = 18;
+
 /// How long, in nanoseconds, a former supervisor may take to end that was killed.
 const ENDED_WITHIN: u64 = 5_000_000_000;
 
@@ -72,17 +75,26 @@ impl Former {
         let Credentials { pid, uid } = by;
         let former = Self { process, talk: talk.into(), uid, pid, has_door: false };
         process::signal(former.process.as_fd(), STOP)?;
+        let stopped = former.await_stop();
+        if stopped.is_err() {
+            // The end of the talk has it go on as well, where the kernel was asked for that.
+            let _ = process::signal(former.process.as_fd(), CONTINUE);
+        }
+        stopped.map(|()| former)
+    }
+
+    /// What it does in a system call is not over at once, and a disk may hold that up. It would be
+    /// done twice.
+    fn await_stop(&self) -> io::Result<()> {
         let deadline = clock::monotonic().saturating_add(STOPPED_WITHIN);
-        // What it does in a system call is not over at once, and a disk may hold that up. It would
-        // be done twice.
-        while !process::is_stopped(pid)? {
+        while !process::is_stopped(self.process.as_fd(), self.pid)? {
             if until(deadline) == 0 {
                 let text = "the supervisor of a former keeper does not stop";
                 return Err(io::Error::new(io::ErrorKind::TimedOut, text));
             }
             std::thread::sleep(REST);
         }
-        Ok(former)
+        Ok(())
     }
 
     /// Ends it: somebody else has its place.
@@ -161,6 +173,11 @@ fn ask_at(door: &Path) -> io::Result<Asked> {
                 | io::ErrorKind::ConnectionReset
         );
         tries_left -= u32::from(!has_hung_up);
+        if has_hung_up && until(give_up_at) == 0 {
+            // It lives, and all programs with it: it is asked by the next start.
+            let text = format!("the supervisor of the former keeper cannot hand over: {why}");
+            return Err(io::Error::other(text));
+        }
         if is_silent || tries_left == 0 || until(give_up_at) == 0 {
             eprintln!("bardo: the supervisor of the former keeper hands nothing over: {why}");
             return Ok(Asked::Silent);
@@ -168,7 +185,7 @@ fn ask_at(door: &Path) -> io::Result<Asked> {
         if has_hung_up {
             // It has ended, or it is short of something.
             std::thread::sleep(pause);
-            pause *= 2;
+            pause = (pause * 2).min(ASK_AGAIN_MAX);
         }
     }
 }
@@ -201,8 +218,12 @@ fn is_nobody(error: &io::Error) -> bool {
 /// How often one is asked that says something else than all.
 const TRIES: u32 = 3;
 
-/// How long one rests before one is asked again that has hung up; twice as long each time.
+/// How long one rests before one is asked again that has hung up; twice as long each time, up
+/// to [`ASK_AGAIN_MAX`].
 const ASK_AGAIN: Duration = Duration::from_millis(10);
+
+/// The longest of these rests.
+const ASK_AGAIN_MAX: Duration = Duration::from_millis(500);
 
 /// Takes all there is; the supervisor itself comes with it, and who it is.
 fn take_all(channel: Channel, handed: &mut Handed) -> io::Result<(OwnedFd, Credentials, Channel)> {
