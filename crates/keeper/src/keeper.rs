@@ -450,7 +450,11 @@ impl Keeper {
                 self.pending &= !signals | supervisor.again;
                 supervisor.handed &= !signals;
                 supervisor.again &= !signals;
-                self.stop_by = self.stop_by.filter(|_| self.is_stop_wanted());
+                self.stop_by = match self.stop_by.filter(|_| self.is_stop_wanted()) {
+                    // It obeys, and was told to once more.
+                    Some(_) if signals & STOPS != 0 => Some(clock::monotonic() + OBEYS_WITHIN),
+                    stop_by => stop_by,
+                };
                 self.paid();
             }
             // While it takes over it has another limit.
