@@ -111,7 +111,8 @@ pub const RESTRICTIONS: &[Restriction] = &[
     Restriction {
         name: "system-files",
         level: Level::Hardened,
-        since: 232,
+        // Below that there is no folder for what is temporary that outlives a keeper.
+        since: 238,
         lines: "ProtectSystem=strict",
         help: "writing anywhere but in /run/NAME, /var/lib/NAME, /var/log/NAME and /tmp",
     },

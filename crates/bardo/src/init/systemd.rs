@@ -348,7 +348,7 @@ impl InitSystem for Systemd {
         let after = self.show(ground, name, "ControlGroup,ActiveState")?;
         // Somebody may have started it again meanwhile.
         if !matches!(after.get("ActiveState"), "inactive" | "failed") {
-            return Ok(Ended::Nothing);
+            return Ok(Ended::Run);
         }
         let told = [before.get("ControlGroup"), after.get("ControlGroup")];
         told.into_iter().chain([usual]).try_for_each(|cgroup| leftovers::end(ground, cgroup))?;
