@@ -67,9 +67,21 @@ fn the_package_is_a_service_from_its_installation_to_its_removal() {
     let keeper = machine.property("bardo", "MainPID");
     machine.ok("bardo /install mail && bardo /start mail");
     let other = machine.property("mail", "MainPID");
+    // As units of former versions have it with `--hardened`.
+    let private_tmp = "[Service]\nPrivateTmp=yes\n";
+    machine.write("/etc/systemd/system/web.service.d/o.conf", private_tmp);
+    machine.ok("bardo /install web && bardo /start web");
+    let web = machine.property("web", "MainPID");
+    machine.until("the second after the units were written", |machine| {
+        let units = "/etc/systemd/system/bardo.service /etc/systemd/system/mail.service";
+        let lasts = format!("stat -c %Z {units} | grep -qx \"$(date +%s)\"");
+        machine.run(&lasts).code == 1
+    });
 
     // An upgrade, of which dpkg does not mind that it has the same version.
-    machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    let said = machine.ok(&format!("dpkg -i {PACKAGE} 2>&1"));
+    let line = "until: bardo /stop web && bardo /install web && bardo /start web\n";
+    assert!(said.contains(line), "{said}");
     machine.until("another keeper", |machine| {
         machine.property("bardo", "MainPID") != keeper
             && machine.property("bardo", "ActiveState").trim() == "active"
@@ -79,8 +91,14 @@ fn the_package_is_a_service_from_its_installation_to_its_removal() {
             && machine.property("mail", "ActiveState").trim() == "active"
     });
     assert_eq!(sleeper(), former, "the program goes on");
+    assert_eq!(machine.property("web", "MainPID"), web);
+    machine.ok("ls -d /tmp/systemd-private-*-web.service-*");
 
-    // What the next keeper could not take over is left to this one.
+    // What the next keeper could not take over is left to this one, also where systemd is so old
+    // that it tells whole seconds.
+    let script = "#!/bin/sh\ncase \"$*\" in *--timestamp*) exit 1 ;; esac\n\
+                  exec /bin/systemctl \"$@\"\n";
+    machine.write_script("/usr/local/bin/systemctl", script);
     machine.write("/etc/systemd/system/mail.service.d/o.conf", "[Service]\nUser=daemon\n");
     machine.ok("systemctl daemon-reload");
     let (keeper, other) = ["bardo", "mail"].map(|name| machine.property(name, "MainPID")).into();
@@ -91,9 +109,10 @@ fn the_package_is_a_service_from_its_installation_to_its_removal() {
             && machine.property("bardo", "ActiveState").trim() == "active"
     });
     assert_eq!(machine.property("mail", "MainPID"), other);
+    machine.ok("rm /usr/local/bin/systemctl");
 
     machine.ok("dpkg -r bardo 2>&1");
-    for name in ["bardo", "mail"] {
+    for name in ["bardo", "mail", "web"] {
         assert!(!machine.has(&format!("/etc/systemd/system/{name}.service")), "{name}");
     }
     assert_eq!(machine.run("pgrep -f [s]ervice-run").code, 1, "nobody is left");
@@ -206,13 +225,28 @@ fn a_removal_that_fails_leaves_all_services_as_they_were() {
         })
     };
     let before = stand();
+    // One in the pause before a restart.
+    machine.write("/etc/systemd/system/ppp.service.d/o.conf", "[Service]\nRestartSec=1h\n");
+    machine.ok("bardo /install ppp && bardo /start ppp && systemctl kill -s KILL ppp");
+    machine.until("its pause", |machine| machine.property("ppp", "SubState") == "auto-restart");
 
     let removal = machine.run("dpkg -r bardo 2>&1");
 
     assert_ne!(removal.code, 0, "{}", removal.stdout);
     assert!(removal.stdout.contains("of zzz"), "{}", removal.stdout);
     assert_eq!(stand(), before, "{}", removal.stdout);
-    machine.ok("rm /usr/local/bin/systemctl; dpkg -r bardo 2>&1");
+    assert_eq!(machine.property("ppp", "ActiveState"), "active", "it is up again");
+
+    // One that was killed half-way goes well at last, and then another package does not.
+    machine.ok("rm /usr/local/bin/systemctl");
+    let script = |words: &str| machine.ok(&format!("/var/lib/dpkg/info/bardo.{words} 2>&1"));
+    script("prerm remove");
+    assert!(!machine.has("/etc/systemd/system/aaa.service"));
+    script("prerm remove");
+    let said = script("postinst abort-remove");
+    assert_eq!(stand(), before, "{said}");
+
+    machine.ok("dpkg -r bardo 2>&1");
     assert_eq!(machine.run("pgrep -f [s]ervice-run").code, 1, "nobody is left");
     assert_eq!(machine.ok("ls /var/lib/misc").trim(), "", "what it has noted there is gone");
 }
