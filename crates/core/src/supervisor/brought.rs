@@ -139,6 +139,16 @@ impl Supervisor {
         }
     }
 
+    /// Lets everybody leave who has ended for good, because nobody will afterwards. A successor
+    /// may have to end before it has looked who that is.
+    pub(super) fn part_at_last(&mut self, now: Now, actions: &mut Actions) {
+        for place in 0..self.brought.places.len() {
+            let id = ServiceId(u32::try_from(place).expect("places are numbered in u32"));
+            self.consider_parting(now, id);
+        }
+        self.part(actions);
+    }
+
     /// Whether a service leaves the table in a moment.
     pub(super) fn leaves(&self, id: ServiceId) -> bool {
         // A client may have started it again meanwhile.

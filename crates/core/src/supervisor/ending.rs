@@ -92,7 +92,7 @@ impl Supervisor {
 
     fn begin_to_end(&mut self, now: Now, actions: &mut Actions) {
         // Whoever waits for it is answered before the end.
-        self.part(actions);
+        self.part_at_last(now, actions);
         if !self.is_ending() {
             actions.push(Action::Event(Event::SupervisorStopping));
             self.death_report_at = Some(now.instant);

@@ -694,3 +694,19 @@ fn a_successor_releases_who_need_not_wait_before_a_reload_stops_what_is_needed()
 
     assert_eq!((spawned(&actions), signalled(&actions)), (vec![1], vec![0]));
 }
+
+#[test]
+fn who_has_ended_leaves_before_the_end_of_all_also_when_a_successor_has_to_end_at_once() {
+    let mut bench = Bench::up(&[]);
+    bench.bring(7, &brought("first", |care| care.critical = true), Wait::Begun);
+    bench.bring(8, &brought("second", |_| {}), Wait::Begun);
+    bench.exit(1, 1);
+    assert_eq!(bench.labels().len(), 2, "it leaves a moment later");
+    bench.recover();
+
+    // What is heard comes before what is resumed.
+    bench.exit(0, 1);
+    bench.step(Input::Resume);
+
+    assert!(!bench.labels().iter().any(|label| **label == *"second"), "{:?}", bench.labels());
+}
