@@ -1,7 +1,7 @@
 //! `group:process`: what is read is written as it was, or in the short form.
 #![no_main]
 
-use bardo::api::names;
+use bardo::names;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

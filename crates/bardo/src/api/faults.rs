@@ -6,7 +6,7 @@ use std::fmt;
 use bardo_core::{Refusal, SpawnError};
 use bardo_wire::xmlrpc::FaultText;
 
-use super::names;
+use crate::names;
 use crate::words;
 
 /// A fault number.

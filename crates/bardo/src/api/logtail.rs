@@ -11,9 +11,9 @@ use tokio::sync::mpsc;
 
 use super::Context;
 use super::answer::{self, Content};
-use super::names;
 use super::places::Place;
 use super::tail_file::TailFile;
+use crate::names;
 
 /// How often a file is looked at while somebody follows it: Supervisor's number.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -55,7 +55,6 @@ use crate::daemon::clients::Clients;
 use crate::daemon::main_log::{self, Level};
 use crate::daemon::pump::PumpHandle;
 use crate::daemon::settings::Namespace;
-pub use crate::names;
 
 /// How long a question may wait before the control thread counts as hung, unless
 /// the settings say otherwise.

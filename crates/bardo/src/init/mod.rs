@@ -43,7 +43,6 @@ pub mod wanted;
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub use crate::daemon::managed::folder;
 use definition::{Definition, Start};
 use files::{DefinitionFile, Link};
 use ground::Ground;

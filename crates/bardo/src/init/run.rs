@@ -30,7 +30,7 @@ use crate::daemon::boot::{self, BootError, StartedService};
 use crate::daemon::handover;
 use crate::daemon::keeping::{self, ResumeError};
 use crate::daemon::managed::folder;
-pub use crate::daemon::managed::folder::place;
+use crate::daemon::managed::folder::place;
 use crate::daemon::settings::Service;
 pub use crate::daemon::stage::RUN;
 use crate::launcher::{self, LaunchError};

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bardo::daemon::handover;
-use bardo::init::folder;
+use bardo::daemon::managed::folder;
 use bardo::selftest::home::{self, Daemon, Home, send, wait_until, write_executable};
 use bardo::selftest::procfs;
 

@@ -12,8 +12,9 @@ use super::action::{Action, Sweep};
 use super::form::{Form, quoted};
 use super::origin;
 use crate::api::answer::{self, Content};
-use crate::api::{Context, SUPERVISOR_VERSION, info, names};
+use crate::api::{Context, SUPERVISOR_VERSION, info};
 use crate::daemon::clients::{ProcessView, Selection};
+use crate::names;
 
 const ELSEWHERE: &str = "This request comes from a page of another server, so nothing was done. If \
      there is a proxy between your browser and this server, let it pass the Host header on (nginx: \

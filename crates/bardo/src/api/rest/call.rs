@@ -16,7 +16,8 @@ use crate::api::page::form::Form;
 use crate::api::peer::Peer;
 use crate::api::places::Place;
 use crate::api::room::Share;
-use crate::api::{Context, names, rpc};
+use crate::api::{Context, rpc};
+use crate::names;
 
 /// What a route has to say.
 #[derive(Debug)]

@@ -17,10 +17,11 @@ use super::call::{Call, Said};
 use super::events::KEEP_ALIVE;
 use super::logs::{main_path, path_of, what};
 use super::problem::Problem;
+use crate::api::Context;
 use crate::api::logtail::{LOOK_EVERY, PIECES_AHEAD};
 use crate::api::tail_file::{Piece, TailFile};
-use crate::api::{Context, names};
 use crate::daemon::clients::Selection;
+use crate::names;
 
 /// How much of what is there already is shown where nobody asks for more.
 const HEAD_BYTES: u64 = 16 << 10;

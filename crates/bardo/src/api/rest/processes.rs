@@ -8,8 +8,9 @@ use super::call::{Call, Said};
 use super::problem::Problem;
 use super::shapes::Process;
 use crate::api::faults::{Code, Fault};
-use crate::api::{Context, info, names};
+use crate::api::{Context, info};
 use crate::daemon::clients::{ProcessView, Selection};
+use crate::names;
 
 /// About how many bytes are told of each process.
 const ROW_BYTES: usize = 1 << 10;

@@ -6,8 +6,9 @@ use bardo_core::{ExitStatus, Mood};
 use bardo_wire::xmlrpc::Value;
 use serde::Serialize;
 
-use crate::api::{info, names};
+use crate::api::info;
 use crate::daemon::clients::ProcessView;
+use crate::names;
 use crate::words;
 
 /// A process. Names are those of `getProcessInfo`; what is not known is null.

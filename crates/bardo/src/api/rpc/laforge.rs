@@ -8,9 +8,10 @@ use bardo_wire::xmlrpc::Value;
 
 use super::parameters::{Parameters, integer, shown};
 use super::processes::{Status, act, by_priority, statuses};
+use crate::api::Context;
 use crate::api::faults::{Code, Fault};
-use crate::api::{Context, names};
 use crate::daemon::clients::{ProcessView, Selection};
+use crate::names;
 
 /// The version of the interface.
 const API_VERSION: &str = "0.1";

@@ -7,11 +7,12 @@ use bardo_wire::xmlrpc::Value;
 
 use super::parameters::Parameters;
 use super::processes::{Status, by_priority, statuses};
+use crate::api::Context;
 use crate::api::ask::misanswered;
 use crate::api::faults::{Code, Fault};
 use crate::api::logs::{Part, Tail};
-use crate::api::{Context, names};
 use crate::daemon::clients::{ClearRefusal, ProcessView, Question, Reply, Selection};
+use crate::names;
 
 type Result = std::result::Result<Value, Fault>;
 

@@ -12,8 +12,9 @@ use super::process_logs::one;
 use crate::api::ask::misanswered;
 use crate::api::faults::{Code, Fault, not_startable, refused};
 use crate::api::lookup::{self, NotStartable};
-use crate::api::{Context, info, names};
+use crate::api::{Context, info};
 use crate::daemon::clients::{ProcessView, Question, Reply, Selection, StdinRefusal};
+use crate::names;
 
 /// About how many bytes are told of each process.
 pub(super) const ROW_BYTES: usize = 2 << 10;

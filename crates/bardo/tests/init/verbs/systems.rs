@@ -101,7 +101,7 @@ fn what_a_reload_refuses_is_told_and_a_good_one_is_waited_for() {
     install(&Upstart, &machine, &service("web"));
     let _service = machine.runs("web");
     verbs::start(&Upstart, &ground, "web").unwrap();
-    let Some(place) = bardo::init::run::place("web") else { return };
+    let Some(place) = bardo::daemon::managed::folder::place("web") else { return };
     let place = place.display().to_string();
     machine.write(&format!("{place}/told/reload"), "3\n3\n\n\n");
     for (noted, expected) in [
